@@ -1,0 +1,1 @@
+//! The live map: where is everyone, who is near.
