@@ -1,0 +1,314 @@
+//! The index of where everyone is, and the search in it.
+//!
+//! **Consistency.** What is applied becomes visible soon, in the order of its source ([`Order::supersedes`]), and
+//! certainly by the return of [`Engine::settle`]. A search takes no snapshot: each taxi is seen as of some instant during
+//! it, a place possibly with the receipt time of the fix before ([`crate::block`]). A taxi that stays inside the disk
+//! and may be offered throughout is in every answer, once, however it moves.
+//!
+//! **Cost.** A fix takes a microsecond or so of its shard's writer, most of it to find the cell. A search is
+//! O(cells covered x shards + entries in them), takes no lock and waits for nobody. Each source holds about 250
+//! bytes, once and for all: a source is never forgotten, as there are only so many.
+//!
+//! **Limits.** Radius, freshness and queues as named below; sources and receipt times as in [`crate::block`].
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::epoch;
+use ingest::clock::Millis;
+use ingest::position::{LatLon, OperatorKey, Order, Position, SourceKey, TaxiKey};
+
+use crate::block::Sighting;
+use crate::cover;
+use crate::distance::Point;
+use crate::profile::{Description, Profile, Profiles, Status};
+use crate::shard::Shard;
+use crate::territory::Insee;
+use crate::writer::{self, Message};
+
+/// A position counts while it was received less than this ago, in milliseconds.
+pub const FRESH_MS: i64 = 120_000;
+
+/// The greatest radius of a search, in metres; a greater one is searched as this.
+pub const MAX_RADIUS_M: f64 = 5_000.0;
+
+/// How many batches may wait for one shard's writer before [`Engine::apply`] does.
+pub const QUEUE_BATCHES: usize = 64;
+
+/// A handle on the index; clones share it, and the last one dropped stops its threads.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// Where a source is said to be, and its place in the order of that source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// Whose.
+    pub source: SourceKey,
+    /// Where.
+    pub at: LatLon,
+    /// When it was received, and when the device says it was there.
+    pub order: Order,
+}
+
+impl From<&Position> for Fix {
+    fn from(position: &Position) -> Self {
+        Self { source: position.source, at: position.at, order: position.order() }
+    }
+}
+
+/// A question: which taxis are near a customer?
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// Where the customer is.
+    pub customer: LatLon,
+    /// How far to look, in metres; at most [`MAX_RADIUS_M`].
+    pub radius_m: f64,
+    /// When it is asked; freshness counts from here.
+    pub now: Millis,
+    /// The towns whose ADS may pick up there, sorted.
+    pub towns: &'a [Insee],
+    /// Where given, only this operator's descriptions count.
+    pub operator: Option<OperatorKey>,
+}
+
+/// A taxi found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Which taxi, as which operator describes it.
+    pub source: SourceKey,
+    /// Where it is.
+    pub at: LatLon,
+    /// When that was received.
+    pub received_at: Millis,
+    /// How far from the customer, in metres.
+    pub distance_m: f64,
+    /// How far from a customer it wants to be offered, in metres.
+    pub reach_m: u16,
+}
+
+impl Hit {
+    /// Whether it is to be offered to this customer.
+    pub fn within_reach(&self) -> bool {
+        self.distance_m <= f64::from(self.reach_m)
+    }
+}
+
+/// The last shown fix of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Where.
+    pub at: LatLon,
+    /// When it was received, within the limits of [`crate::block`].
+    pub received_at: Millis,
+}
+
+struct Shared {
+    profiles: Profiles,
+    shards: Vec<Arc<Shard>>,
+    /// By shard.
+    queues: Vec<Sender<Message>>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts an empty index with one writer thread a shard (at least one).
+    ///
+    /// One shard carries about a million fixes a second; a search asks each in turn, so have few. A thread that the
+    /// system refuses is not a panic: see [`Engine::is_alive`].
+    pub fn start(shards: usize) -> Self {
+        let shards: Vec<Arc<Shard>> = (0..shards.max(1)).map(|_| Arc::default()).collect();
+        let (mut queues, mut writers) = (Vec::new(), Vec::new());
+        for (number, shard) in shards.iter().enumerate() {
+            let (queue, messages) = bounded(QUEUE_BATCHES);
+            let shard = Arc::clone(shard);
+            let spawned =
+                Builder::new().name(format!("shard-{number}")).spawn(move || writer::run(shard, &messages));
+            match spawned {
+                Ok(writer) => writers.push(writer),
+                Err(error) => tracing::error!(shard = number, %error, "the index has no thread for a shard"),
+            }
+            queues.push(queue);
+        }
+        Self { shared: Arc::new(Shared { profiles: Profiles::default(), shards, queues, writers }) }
+    }
+
+    /// Hands fixes to the writers of their shards; waits while a queue is full. Fixes of one source applied by one
+    /// thread are considered in this order.
+    pub fn apply(&self, fixes: &[Fix]) {
+        let mut batches = vec![Vec::new(); self.shared.shards.len()];
+        for fix in fixes {
+            batches[self.shard_of(fix.source)].push(*fix);
+        }
+        for (queue, batch) in self.shared.queues.iter().zip(batches) {
+            if !batch.is_empty() {
+                // Refused only if the writer is gone: see `is_alive`.
+                drop(queue.send(Message::Fixes(batch)));
+            }
+        }
+    }
+
+    /// Returns once everything applied before is visible.
+    pub fn settle(&self) {
+        self.ask(Message::Settle);
+    }
+
+    /// The taxis near a customer, nearest first (of two as near, the smaller key), each at most once.
+    ///
+    /// A taxi is there if its ADS is of one of the towns, an operator describes it as free, that operator's last fix is
+    /// fresh and lies within the radius. Of several such operators the one heard last counts (in a tie, the greater
+    /// key), even where its own fix lies outside the radius: then the taxi is not in the answer.
+    pub fn nearby(&self, search: &Search<'_>) -> Vec<Hit> {
+        let customer = Point::from(search.customer);
+        let radius_m = search.radius_m.min(MAX_RADIUS_M);
+        let cells = cover::cells(search.customer, radius_m);
+        // From before the first look to after the last: what the writers wait for.
+        let searching = epoch::pin();
+        let mut found: Vec<(SourceKey, Sighted)> = Vec::new();
+        for shard in &self.shared.shards {
+            let near =
+                |sighting| Sighted::new(sighting, customer, search.now).filter(|s| s.distance_m <= radius_m);
+            shard.scan(&cells, near, |source, sighted| found.push((source, sighted)));
+        }
+        drop(searching);
+        // Of a source found twice on its way from cell to cell, what was received later comes first and stays.
+        found.sort_unstable_by_key(|(source, sighted)| (*source, Reverse(sighted.received_at)));
+        found.dedup_by_key(|(source, _)| *source);
+        let of_one_taxi = found.chunk_by(|(a, _), (b, _)| a.taxi == b.taxi);
+        let mut hits: Vec<Hit> = of_one_taxi
+            .filter_map(|found| self.offer(search, customer, found))
+            .filter(|hit| hit.distance_m <= radius_m)
+            .collect();
+        hits.sort_unstable_by(|a, b| a.distance_m.total_cmp(&b.distance_m).then(a.source.cmp(&b.source)));
+        hits
+    }
+
+    /// The last shown fix of a source, however old. O(1).
+    pub fn get(&self, source: SourceKey) -> Option<Seen> {
+        let sighting = self.shared.shards[self.shard_of(source)].home(source)?;
+        Some(Seen { at: sighting.at, received_at: sighting.received_at })
+    }
+
+    /// Takes sources unheard for [`FRESH_MS`] out of the cells and counts the others; [`Engine::get`] still knows
+    /// them, and the next fix brings them back. Call it every few seconds, with a `now` not ahead of the searches':
+    /// what is stale then is stale for them too. O(sources), in the writers.
+    pub fn sweep(&self, now: Millis) {
+        self.ask(|done| Message::Sweep(now, done));
+    }
+
+    /// How many sources had been heard within [`FRESH_MS`] at the last sweep.
+    pub fn online(&self) -> u64 {
+        self.shared.shards.iter().map(|shard| shard.online.get()).sum()
+    }
+
+    /// The last shown fix of each source received since, in no order; covers everything applied before. O(sources).
+    pub fn dump(&self, received_since: Millis) -> Vec<Fix> {
+        self.ask(|answer| Message::Dump(received_since, answer)).into_iter().flatten().collect()
+    }
+
+    /// What the registry says of the taxis.
+    pub fn profiles(&self) -> &Profiles {
+        &self.shared.profiles
+    }
+
+    /// How many fixes were refused because their shard has no slot left for another source.
+    pub fn refused(&self) -> u64 {
+        self.shared.shards.iter().map(|shard| shard.refused.get()).sum()
+    }
+
+    /// Whether every shard has its writer. If not, that shard's taxis stand still, and a restart is the remedy.
+    pub fn is_alive(&self) -> bool {
+        let Shared { shards, writers, .. } = &*self.shared;
+        writers.len() == shards.len() && !writers.iter().any(JoinHandle::is_finished)
+    }
+
+    /// The one hit that a taxi can be, given those of its sources that were found within the radius.
+    fn offer(&self, search: &Search<'_>, customer: Point, found: &[(SourceKey, Sighted)]) -> Option<Hit> {
+        let taxi = found.first()?.0.taxi;
+        let competing = self.shared.profiles.with(&taxi, |profile| competing(profile, search))??;
+        // With one competitor, which is almost always, no need to look any further than the cell.
+        let (sighted, description) = if let [only] = competing[..] {
+            let (_, sighted) = found.iter().find(|(source, _)| source.operator == only.operator)?;
+            (*sighted, only)
+        } else {
+            let heard = |one: Description| Some((self.heard(search, customer, taxi, one.operator)?, one));
+            let heard = competing.into_iter().filter_map(heard);
+            heard.max_by_key(|(sighted, one)| (sighted.received_at, one.operator))?
+        };
+        Some(Hit {
+            source: SourceKey { taxi, operator: description.operator },
+            at: sighted.at,
+            received_at: sighted.received_at,
+            distance_m: sighted.distance_m,
+            reach_m: description.reach_m(),
+        })
+    }
+
+    fn heard(
+        &self,
+        search: &Search<'_>,
+        customer: Point,
+        taxi: TaxiKey,
+        operator: OperatorKey,
+    ) -> Option<Sighted> {
+        let source = SourceKey { taxi, operator };
+        Sighted::new(self.shared.shards[self.shard_of(source)].home(source)?, customer, search.now)
+    }
+
+    /// Asks every writer, and gives their answers once they have done all that was asked before.
+    fn ask<T>(&self, message: impl Fn(Sender<T>) -> Message) -> Vec<T> {
+        let asked = |queue: &Sender<Message>| {
+            let (answer, answers): (Sender<T>, Receiver<T>) = bounded(1);
+            drop(queue.send(message(answer)));
+            answers
+        };
+        // All are asked before the first is waited for. A writer that is gone answers nothing.
+        let answers: Vec<Receiver<T>> = self.shared.queues.iter().map(asked).collect();
+        answers.iter().filter_map(|answer| answer.recv().ok()).collect()
+    }
+
+    fn shard_of(&self, source: SourceKey) -> usize {
+        // The lower half: partitions of the log are made of the upper one, and so each holds sources of every shard.
+        let lower = source.stable_hash() & u64::from(u32::MAX);
+        usize::try_from(lower).unwrap_or_default() % self.shared.shards.len()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queues.clear();
+        for writer in self.writers.drain(..) {
+            if writer.join().is_err() {
+                tracing::error!("a writer of the index had panicked");
+            }
+        }
+    }
+}
+
+/// A fresh sighting, measured.
+#[derive(Clone, Copy)]
+struct Sighted {
+    at: LatLon,
+    received_at: Millis,
+    distance_m: f64,
+}
+
+impl Sighted {
+    fn new(sighting: Sighting, customer: Point, now: Millis) -> Option<Self> {
+        let Sighting { at, received_at, .. } = sighting;
+        let fresh = now.since(received_at) < FRESH_MS;
+        fresh.then(|| Self { at, received_at, distance_m: customer.distance_m(Point::from(at)) })
+    }
+}
+
+/// The descriptions of a taxi that a search may choose from, if the taxi may pick up there.
+fn competing(profile: &Profile, search: &Search<'_>) -> Option<Vec<Description>> {
+    search.towns.binary_search(&profile.ads_town).ok()?;
+    let asked = |one: &&Description| search.operator.is_none_or(|operator| operator == one.operator);
+    Some(
+        profile.descriptions.iter().filter(|one| one.status == Status::Free).filter(asked).copied().collect(),
+    )
+}
