@@ -26,8 +26,8 @@ use crate::distance::Point;
 /// The resolution of the index: cells of 0.4 to 1 km2, of which 7 cover 500 m.
 pub const RESOLUTION: Resolution = Resolution::Eight;
 
-/// No point of a cell lies further than this from the cell's centre, in metres. The largest found is 0.65 km.
-pub const CIRCUMRADIUS_M: f64 = 750.0;
+/// No point of a cell lies further than this from the cell's centre, in metres. The largest corner found is at 588 m.
+pub const CIRCUMRADIUS_M: f64 = 620.0;
 
 /// The cell that holds a point.
 pub fn cell_at(at: LatLon) -> CellIndex {
