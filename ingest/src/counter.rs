@@ -37,6 +37,29 @@ impl Gauge {
     }
 }
 
+/// Room of which parts are taken and given back.
+#[derive(Debug)]
+pub struct Room {
+    free: AtomicU64,
+}
+
+impl Room {
+    /// Room for `n`.
+    pub fn new(n: u64) -> Self {
+        Self { free: AtomicU64::new(n) }
+    }
+
+    /// Takes `n` if so many are free; says whether it did.
+    pub fn take(&self, n: u64) -> bool {
+        self.free.fetch_update(Relaxed, Relaxed, |free| free.checked_sub(n)).is_ok()
+    }
+
+    /// Gives back `n` that were taken.
+    pub fn give(&self, n: u64) {
+        self.free.fetch_add(n, Relaxed);
+    }
+}
+
 /// A request to stop, raised once and seen soon.
 #[derive(Debug, Default)]
 pub struct Flag(AtomicBool);

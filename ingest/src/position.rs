@@ -114,7 +114,8 @@ impl SourceKey {
     /// A well-mixed 64-bit hash, the same in every process and version: it chooses partitions and shards.
     /// (The finalizer of `SplitMix64`, Steele, Lea and Flood, 2014.)
     pub fn stable_hash(self) -> u64 {
-        let mut z = (u64::from(self.taxi.0) << 32 | u64::from(self.operator.0)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z =
+            (u64::from(self.taxi.0) << 32 | u64::from(self.operator.0)).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -257,7 +258,10 @@ mod tests {
         assert!(order(100_400, Some(0)).supersedes(shown), "a clock far off orders nothing");
         assert!(!order(99_000, None).supersedes(shown));
         assert!(order(100_000, Some(99_500)).supersedes(shown), "a tie goes to the newcomer");
-        assert!(order(120_000, Some(110_000)).supersedes(order(109_000, Some(119_001))), "its own clock was off");
+        assert!(
+            order(120_000, Some(110_000)).supersedes(order(109_000, Some(119_001))),
+            "its own clock was off"
+        );
     }
 
     #[test]

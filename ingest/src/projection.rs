@@ -83,6 +83,16 @@ impl<K: Eq + Hash + Clone, V: Clone> Projection<K, V> {
         self.slots.pin().retain(|_, slot| slot.generation >= reading.began);
     }
 
+    /// How many rows there are. O(n).
+    pub fn len(&self) -> usize {
+        self.slots.pin().values().filter(|slot| slot.value.is_some()).count()
+    }
+
+    /// Whether there are none. O(n).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Every value, in no order.
     pub fn values(&self) -> Vec<V> {
         self.slots.pin().values().filter_map(|slot| slot.value.clone()).collect()

@@ -1,0 +1,105 @@
+//! Who may report which taxi, projected from the registry's rows; asked for every datagram, without locks.
+
+use std::fmt;
+
+use crate::position::{OperatorKey, SourceKey, TaxiKey};
+use crate::projection::Projection;
+
+/// The operators and the taxis that positions may come from.
+///
+/// Whoever owns the rows puts, removes and reads again through [`Directory::operators`] and
+/// [`Directory::taxis`]. About 100 bytes a taxi.
+#[derive(Default)]
+pub struct Directory {
+    operators: Projection<Box<str>, Operator>,
+    taxis: Projection<Box<str>, Taxi>,
+}
+
+/// One who may report positions. Keyed by email, which is what a datagram calls its `operator`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// The registry's number.
+    pub key: OperatorKey,
+    /// The secret under which datagrams are signed.
+    pub api_key: Box<str>,
+}
+
+/// A taxi. Keyed by its public id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taxi {
+    /// The registry's number.
+    pub key: TaxiKey,
+    /// Those that describe its vehicle, in any order: each may report it.
+    pub operators: Box<[OperatorKey]>,
+}
+
+/// Why an operator may not report a taxi.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSource {
+    /// No taxi has this id.
+    UnknownTaxi,
+    /// The taxi exists, but the operator does not describe its vehicle.
+    NotTheirs,
+}
+
+impl Directory {
+    /// The operators by email.
+    pub fn operators(&self) -> &Projection<Box<str>, Operator> {
+        &self.operators
+    }
+
+    /// The taxis by public id.
+    pub fn taxis(&self) -> &Projection<Box<str>, Taxi> {
+        &self.taxis
+    }
+
+    /// The source that an operator's report of a taxi belongs to; None if there is no such taxi or it is not theirs.
+    pub fn source(&self, taxi_id: &str, operator: OperatorKey) -> Option<SourceKey> {
+        self.find_source(taxi_id, operator).ok()
+    }
+
+    /// As [`Directory::source`], with the reason. O(operators of the taxi), which are one or two; allocates nothing.
+    pub fn find_source(&self, taxi_id: &str, operator: OperatorKey) -> Result<SourceKey, NoSource> {
+        let theirs = |taxi: &Taxi| taxi.operators.contains(&operator).then_some(taxi.key);
+        match self.taxis.with(taxi_id, theirs) {
+            None => Err(NoSource::UnknownTaxi),
+            Some(None) => Err(NoSource::NotTheirs),
+            Some(Some(taxi)) => Ok(SourceKey { taxi, operator }),
+        }
+    }
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operator").field("key", &self.key).field("api_key", &"***").finish()
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Directory")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_those_who_describe_the_vehicle_may_report_it() {
+        let directory = Directory::default();
+        let taxi = Taxi { key: TaxiKey(7), operators: [OperatorKey(1), OperatorKey(2)].into() };
+        directory.taxis().put("abc".into(), 1, taxi);
+
+        let theirs = SourceKey { taxi: TaxiKey(7), operator: OperatorKey(2) };
+        assert_eq!(directory.source("abc", OperatorKey(2)), Some(theirs));
+        assert_eq!(directory.find_source("abc", OperatorKey(3)), Err(NoSource::NotTheirs));
+        assert_eq!(directory.find_source("abd", OperatorKey(1)), Err(NoSource::UnknownTaxi));
+    }
+
+    #[test]
+    fn an_operators_secret_is_not_printed() {
+        let operator = Operator { key: OperatorKey(1), api_key: "open sesame".into() };
+        assert_eq!(format!("{operator:?}"), "Operator { key: OperatorKey(1), api_key: \"***\" }");
+    }
+}

@@ -1,0 +1,211 @@
+//! The gate: a datagram becomes a position, or a counted refusal.
+//!
+//! Checks in this order, and the first that fails is the reason: size, UTF-8, JSON, fields, numbers, ranges,
+//! operator, hash, taxi. What is cheap comes first; what tells strangers from operators comes before what tells
+//! which taxis exist.
+
+mod refusals;
+
+use std::sync::Arc;
+
+use sha1::{Digest, Sha1};
+
+pub use self::refusals::{Refusal, Refusals};
+use crate::clock::Millis;
+use crate::directory::{Directory, NoSource, Operator};
+use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_DATAGRAM};
+use crate::position::{LatLon, OperatorKey, OutOfRange, Position, ReportedStatus, Transport};
+use crate::wire::json::{self, Fields, Malformed, Value};
+
+/// The checks between the network and the log. Cheap to clone; clones count together.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    directory: Arc<Directory>,
+    refusals: Arc<Refusals>,
+}
+
+/// What one thread needs to read datagrams without allocating.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    json: json::Scratch,
+    /// A decimal with its comma turned into a point.
+    number: String,
+}
+
+impl Gate {
+    /// A gate that knows who `directory` knows and counts into `refusals`.
+    pub fn new(directory: Arc<Directory>, refusals: Arc<Refusals>) -> Self {
+        Self { directory, refusals }
+    }
+
+    /// What came of the datagrams so far.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// Checks a datagram received at `now`, and counts what came of it.
+    ///
+    /// A timestamp that is no readable number of seconds leaves the device's time unknown; one far off is counted.
+    /// About a microsecond; allocates nothing once `scratch` is warm.
+    pub fn check(&self, scratch: &mut Scratch, datagram: &[u8], now: Millis) -> Result<Position, Refusal> {
+        match self.judge(scratch, datagram, now) {
+            Ok(position) => {
+                let off = |at: Millis| at.0.abs_diff(now.0) > MAX_CLOCK_SKEW_MS;
+                self.refusals.count_accepted(position.device_at.is_some_and(off));
+                Ok(position)
+            }
+            Err((operator, refusal)) => {
+                self.refusals.count(operator, refusal);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        scratch: &mut Scratch,
+        datagram: &[u8],
+        now: Millis,
+    ) -> Result<Position, (Option<OperatorKey>, Refusal)> {
+        let claim = Claim::read(scratch, datagram).map_err(|refusal| (None, refusal))?;
+        let signed = |operator: &Operator| (operator.key, claim.is_signed_by(operator));
+        let (operator, is_signed) = self
+            .directory
+            .operators()
+            .with(claim.operator, signed)
+            .ok_or((None, Refusal::UnknownOperator))?;
+        if !is_signed {
+            return Err((Some(operator), Refusal::BadHash));
+        }
+        let source = self.directory.find_source(claim.taxi, operator).map_err(|why| match why {
+            NoSource::UnknownTaxi => (Some(operator), Refusal::UnknownTaxi),
+            NoSource::NotTheirs => (Some(operator), Refusal::NotTheirTaxi),
+        })?;
+        Ok(Position {
+            source,
+            at: claim.at,
+            received_at: now,
+            device_at: claim.device_at,
+            status: status(claim.status),
+            transport: Transport::Udp,
+        })
+    }
+}
+
+/// What a datagram claims, well-formed but not yet believed.
+struct Claim<'a> {
+    operator: &'a str,
+    taxi: &'a str,
+    at: LatLon,
+    device_at: Option<Millis>,
+    status: &'a str,
+    /// What the hash signs, in order and as sent; the operator's key follows.
+    signed: [&'a str; 8],
+    hash: &'a str,
+}
+
+impl<'a> Claim<'a> {
+    fn read(scratch: &'a mut Scratch, datagram: &'a [u8]) -> Result<Self, Refusal> {
+        if datagram.len() > MAX_DATAGRAM {
+            return Err(Refusal::TooLong);
+        }
+        let text = std::str::from_utf8(datagram).map_err(|_| Refusal::NotUtf8)?;
+        let fields = json::read(&mut scratch.json, text).map_err(|malformed| match malformed {
+            Malformed::NotJson => Refusal::NotJson,
+            Malformed::NotAnObject => Refusal::NotAnObject,
+        })?;
+        Self::of_fields(&fields, &mut scratch.number)
+    }
+
+    fn of_fields(fields: &Fields<'a>, number: &mut String) -> Result<Self, Refusal> {
+        let timestamp = string_or_number(fields.timestamp)?;
+        let operator = string(fields.operator)?;
+        let version = string_or_number(fields.version)?;
+        let lat = string_or_number(fields.lat)?;
+        let lon = string_or_number(fields.lon)?;
+        let device = string(fields.device)?;
+        let taxi = string(fields.taxi)?;
+        let status = string(fields.status)?;
+        let hash = string(fields.hash)?;
+        let lat_degrees = decimal(lat, number).ok_or(Refusal::NotANumber)?;
+        let lon_degrees = decimal(lon, number).ok_or(Refusal::NotANumber)?;
+        let at = LatLon::reportable(lat_degrees, lon_degrees).map_err(|out| match out {
+            OutOfRange::Lat => Refusal::LatOutOfRange,
+            OutOfRange::Lon => Refusal::LonOutOfRange,
+        })?;
+        let device_at = decimal(timestamp, number).and_then(millis);
+        let signed = [timestamp, operator, taxi, lat, lon, device, status, version];
+        Ok(Self { operator, taxi, at, device_at, status, signed, hash })
+    }
+
+    /// Whether the hash is the SHA-1 of what was sent and the operator's key.
+    fn is_signed_by(&self, operator: &Operator) -> bool {
+        let mut sha1 = Sha1::new();
+        for part in self.signed {
+            sha1.update(part);
+        }
+        sha1.update(operator.api_key.as_bytes());
+        let digest: [u8; 20] = sha1.finalize().into();
+        is_hex_of(self.hash.as_bytes(), &digest)
+    }
+}
+
+fn string(value: Option<Value<'_>>) -> Result<&str, Refusal> {
+    match value {
+        None => Err(Refusal::MissingField),
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(Refusal::WrongType),
+    }
+}
+
+fn string_or_number(value: Option<Value<'_>>) -> Result<&str, Refusal> {
+    match value {
+        None => Err(Refusal::MissingField),
+        Some(Value::String(text) | Value::Number(text)) => Ok(text),
+        Some(Value::Other) => Err(Refusal::WrongType),
+    }
+}
+
+/// A decimal number with a point or a comma. Words that Rust would read too, such as `inf`, are none.
+fn decimal(text: &str, number: &mut String) -> Option<f64> {
+    let allowed = |byte: u8| byte.is_ascii_digit() || b"+-.,eE".contains(&byte);
+    if !text.bytes().all(allowed) {
+        return None;
+    }
+    if !text.contains(',') {
+        return text.parse().ok();
+    }
+    number.clear();
+    number.extend(text.chars().map(|letter| if letter == ',' { '.' } else { letter }));
+    number.parse().ok()
+}
+
+/// Seconds since 1970 as milliseconds, up to the year 5138.
+fn millis(seconds: f64) -> Option<Millis> {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 1e14 in absolute value, which an i64 holds")]
+    (seconds.abs() <= 1e11).then(|| Millis((seconds * 1000.0).round() as i64))
+}
+
+fn status(text: &str) -> ReportedStatus {
+    match text {
+        "free" => ReportedStatus::Free,
+        "occupied" => ReportedStatus::Occupied,
+        "off" => ReportedStatus::Off,
+        "answering" => ReportedStatus::Answering,
+        "oncoming" => ReportedStatus::Oncoming,
+        _ => ReportedStatus::Other,
+    }
+}
+
+/// Whether `hex` writes `digest`, in either case. Looks at every digit whatever the first ones say: how long a
+/// refusal takes must not tell how much of a forged hash is right.
+fn is_hex_of(hex: &[u8], digest: &[u8; 20]) -> bool {
+    if hex.len() != 2 * digest.len() {
+        return false;
+    }
+    let expected = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let difference = hex.iter().zip(expected).fold(0, |difference, (digit, expected)| {
+        difference | (char::from(*digit).to_digit(16).unwrap_or(u32::MAX) ^ u32::from(expected))
+    });
+    difference == 0
+}

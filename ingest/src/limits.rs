@@ -1,0 +1,62 @@
+//! Every limit of this crate, and how they relate.
+
+/// Bytes of a datagram. The ones in service have about 200; a kilobyte leaves room for long names, and still fits
+/// the smallest packet that IPv6 promises to carry whole (1,280 bytes with its headers).
+pub const MAX_DATAGRAM: usize = 1_024;
+
+/// How deep arrays and objects may nest in what a datagram carries besides the fields we know.
+pub const MAX_NESTING: u8 = 32;
+
+/// Datagrams taken from a socket by one system call.
+pub const DATAGRAMS_PER_CALL: usize = 64;
+
+/// Milliseconds a receiving thread may wait before it looks whether it should stop.
+pub const STOP_LATENCY_MS: u64 = 50;
+
+/// System calls spent on what a socket still holds when it is asked to stop: a sender that never ceases must not
+/// keep the process from ending.
+pub const DRAIN_CALLS: usize = 1_024;
+
+/// Bytes the kernel is asked to hold per socket while its thread is busy. It may grant less (`net.core.rmem_max`).
+pub const SOCKET_BUFFER: usize = 8 << 20;
+
+/// Receiving threads of one address.
+pub const MAX_SOCKETS: usize = 64;
+
+/// Milliseconds between a device's clock and ours from which on the clock is counted as off.
+pub const MAX_CLOCK_SKEW_MS: u64 = 120_000;
+
+/// Partitions of a log.
+pub const MAX_PARTITIONS: u16 = 256;
+
+/// Positions in one record. More positions of one partition and flush make several records.
+pub const MAX_RECORD_ROWS: usize = 16_384;
+
+/// Bytes of a record that is worth reading: a header, the message's metadata, and below 64 bytes a row.
+pub const MAX_RECORD_BYTES: usize = 4_096 + 64 * MAX_RECORD_ROWS;
+
+/// Positions committed together. A group closes early when it has this many.
+pub const MAX_GROUP: usize = 65_536;
+
+/// Appends that may wait for the commit thread.
+pub const LOG_QUEUE: usize = 8_192;
+
+/// Positions that may wait for the commit thread, over all appends: about 25 MB.
+pub const MAX_QUEUED_POSITIONS: u64 = 524_288;
+
+/// Records that a reader takes from one partition at a time.
+pub const READ_AHEAD: usize = 16;
+
+/// The longest a group may be held open, in milliseconds.
+pub const MAX_COMMIT_INTERVAL_MS: u64 = 10_000;
+
+const _: () = assert!(MAX_DATAGRAM >= 512, "recorded datagrams must fit, with names three times as long");
+const _: () = assert!(MAX_DATAGRAM + 48 <= 1_280, "a datagram must not be fragmented");
+const _: () = assert!(STOP_LATENCY_MS * 2 <= 100, "a stop is seen within a tenth of a second");
+const _: () =
+    assert!(DATAGRAMS_PER_CALL <= MAX_RECORD_ROWS, "one call's positions make one record a partition");
+const _: () = assert!(MAX_GROUP as u64 <= MAX_QUEUED_POSITIONS, "the queue holds a full group");
+const _: () =
+    assert!(LOG_QUEUE * DATAGRAMS_PER_CALL >= MAX_GROUP, "the queue holds a full group of datagrams");
+const _: () = assert!(MAX_RECORD_ROWS <= MAX_GROUP, "a group may fill a record");
+const _: () = assert!(MAX_RECORD_BYTES <= u32::MAX as usize, "lengths in a record are 32 bits");

@@ -1,0 +1,402 @@
+//! The log of positions: ordered, durable, and the truth about where taxis were.
+//!
+//! The contract, in words that every kind of log keeps:
+//!
+//! - A log has *partitions*, numbered from 0. All positions of a source are in one of them, in the order in which
+//!   they were appended.
+//! - A *record* is some positions of one partition that were committed together. Records of a partition have
+//!   consecutive *offsets*.
+//! - **An offset names the next record to read.** `start` is the first record that is still kept, `end` the one that
+//!   will be appended next; they are equal if there is none. An offset is never used again, not even after retention
+//!   has removed every record.
+//! - A record is seen by readers once it is *synced*, and what was acknowledged is synced. What was appended and
+//!   neither acknowledged nor refused may or may not be there after a crash, as a whole or in part.
+//! - `appended_at` never falls from one record of a partition to the next.
+//! - The *epoch* is a number made with the log: offsets mean nothing in a log of another epoch.
+//! - After a failed write nothing can be promised any more: the log is *poisoned*, refuses what comes, and says so;
+//!   what was synced can still be read. The remedy is to restart the process.
+
+mod commit;
+mod days;
+pub mod local;
+mod reader;
+mod record;
+mod retention;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub use self::local::LocalLog;
+pub use self::record::Damage;
+use crate::clock::{Clock, Millis};
+use crate::limits::{MAX_COMMIT_INTERVAL_MS, MAX_PARTITIONS};
+use crate::position::{Position, SourceKey};
+
+/// The number of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(pub u16);
+
+/// The next record to read of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Offset(pub u64);
+
+/// Some positions of one partition that were committed together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Of which partition.
+    pub partition: Partition,
+    /// Where it stands there; the next one stands at this offset plus one.
+    pub offset: Offset,
+    /// When it was committed.
+    pub appended_at: Millis,
+    /// At least one position. [`crate::batch::encode`] makes columns of them.
+    pub positions: Vec<Position>,
+}
+
+/// Where a log is kept: `file:<path of a directory>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogUrl {
+    /// Embedded, in a directory of this machine that one process at a time may open.
+    File(PathBuf),
+}
+
+/// How a log is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Partitions of a log that is made now, 1 to 256; an existing log keeps the number it was made with.
+    pub partitions: u16,
+    /// For how long a group of appends is held open for more, in milliseconds, 0 to 10,000.
+    pub commit_interval_ms: u64,
+    /// Days that ended longer ago than this, in milliseconds, go.
+    pub retain_for_ms: u64,
+    /// The oldest days go as long as the log has more bytes than this on disk.
+    pub retain_bytes: u64,
+}
+
+/// A log of positions. Cheap to clone; clones are the same log.
+#[derive(Clone, Debug)]
+pub enum Log {
+    /// Embedded.
+    Local(LocalLog),
+}
+
+/// Reads a log from given offsets on and then follows it. Not to be shared: each consumer has its own.
+#[derive(Debug)]
+pub enum Reader {
+    /// Of an embedded log.
+    Local(reader::LocalReader),
+}
+
+/// What an acknowledged append calls, on the log's thread: it must be quick and must not wait.
+pub type Done = Box<dyn FnOnce(Result<(), LogError>) + Send>;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { partitions: 4, commit_interval_ms: 10, retain_for_ms: 7 * 86_400_000, retain_bytes: 20 << 30 }
+    }
+}
+
+impl Log {
+    /// Opens the log at `url`, and makes it if there is none.
+    pub fn open(url: &LogUrl, settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
+        settings.check()?;
+        match url {
+            LogUrl::File(path) => LocalLog::open(path, settings, clock).map(Self::Local),
+        }
+    }
+
+    /// Appends positions, fire and forget: they are synced within the commit interval and the time of a sync, or lost
+    /// if the machine fails before. Never waits.
+    pub fn append(&self, positions: Vec<Position>) -> Result<(), Full> {
+        match self {
+            Self::Local(log) => log.append(positions, None),
+        }
+    }
+
+    /// Appends positions and calls `done` once they are synced, or the log has failed. Never waits.
+    /// Where the append is refused, `done` is dropped uncalled.
+    ///
+    /// The log commits as soon as nothing else is queued, without waiting for its interval to pass: a lone append
+    /// takes the time of one sync, and under load one sync is shared by all that came during the last.
+    pub fn append_acknowledged(&self, positions: Vec<Position>, done: Done) -> Result<(), Full> {
+        match self {
+            Self::Local(log) => log.append(positions, Some(done)),
+        }
+    }
+
+    /// Whether it takes appends, as far as it knows: false once a write has failed.
+    pub fn is_writable(&self) -> bool {
+        match self {
+            Self::Local(log) => log.is_writable(),
+        }
+    }
+
+    /// The number that tells this log from any other.
+    pub fn epoch(&self) -> u64 {
+        match self {
+            Self::Local(log) => log.epoch(),
+        }
+    }
+
+    /// How many partitions it has.
+    pub fn partitions(&self) -> u16 {
+        match self {
+            Self::Local(log) => log.partitions(),
+        }
+    }
+
+    /// The first record of a partition that is still kept. 0 for a partition that does not exist.
+    pub fn start(&self, partition: Partition) -> Offset {
+        match self {
+            Self::Local(log) => log.start(partition),
+        }
+    }
+
+    /// The record of a partition that will be appended next. 0 for a partition that does not exist.
+    pub fn end(&self, partition: Partition) -> Offset {
+        match self {
+            Self::Local(log) => log.end(partition),
+        }
+    }
+
+    /// The first record of a partition that was appended at `at` or later; its end if there is none.
+    ///
+    /// O(log records of a day) reads. Where one fails, it gives an earlier offset, never a later one: whoever reads
+    /// from there meets the failure itself.
+    pub fn offset_at(&self, partition: Partition, at: Millis) -> Offset {
+        match self {
+            Self::Local(log) => log.offset_at(partition, at),
+        }
+    }
+
+    /// The partition that a source's positions are in.
+    pub fn partition_of(&self, source: SourceKey) -> Partition {
+        partition_of(source, self.partitions())
+    }
+
+    /// A reader from `from`, by partition; from the start where `from` is shorter.
+    pub fn reader(&self, from: &[Offset]) -> Reader {
+        match self {
+            Self::Local(log) => Reader::Local(log.reader(from)),
+        }
+    }
+
+    /// Stops taking appends, syncs those that were taken and acknowledges them. Readers can still read.
+    /// Waits for all that; a second call does nothing.
+    pub fn close(&self) {
+        match self {
+            Self::Local(log) => log.close(),
+        }
+    }
+
+    /// Removes whole days (UTC, of append time) by age and by size, oldest first, never the current one.
+    /// Returns how many.
+    pub fn retain(&self) -> Result<usize, LogError> {
+        match self {
+            Self::Local(log) => log.retain(None),
+        }
+    }
+
+    /// As [`Log::retain`], but a day stays as long as it has a record that `needed_from`, by partition, still names
+    /// as one to read; a partition that it does not mention is needed whole.
+    pub fn retain_unless_needed(&self, needed_from: &[Offset]) -> Result<usize, LogError> {
+        match self {
+            Self::Local(log) => log.retain(Some(needed_from)),
+        }
+    }
+}
+
+impl Reader {
+    /// The next record of any partition, each in its turn; None if none came within `wait`. Wakes as soon as
+    /// one is synced, and at once if the log is closed and read to its end.
+    ///
+    /// An offset that retention has overtaken moves to the start. After an error the reader stands where it stood, and
+    /// the next poll gives the same error, unless it is sent elsewhere with [`Reader::seek`].
+    pub fn poll(&mut self, wait: Duration) -> Result<Option<Record>, LogError> {
+        match self {
+            Self::Local(reader) => reader.poll(wait),
+        }
+    }
+
+    /// The next record to read of each partition.
+    pub fn offsets(&self) -> &[Offset] {
+        match self {
+            Self::Local(reader) => reader.offsets(),
+        }
+    }
+
+    /// Goes on from `offset` in a partition. Does nothing for a partition that does not exist.
+    pub fn seek(&mut self, partition: Partition, offset: Offset) {
+        match self {
+            Self::Local(reader) => reader.seek(partition, offset),
+        }
+    }
+}
+
+/// An append was refused. Nothing of it is or will be in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Full {
+    /// More is waiting to be written than the log takes.
+    #[error("the log's queue is full: positions come in faster than they are written")]
+    Queue,
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+    /// A write failed earlier.
+    #[error("the log takes nothing more since a write failed; restart the process once the disk is in order")]
+    Poisoned,
+}
+
+/// A log could not do what it was asked. Cheap to clone: one failure answers many.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LogError {
+    /// A write or a sync failed, now or earlier.
+    #[error(
+        "the log could not write ({cause}) and takes nothing more; restart the process once the disk is in order"
+    )]
+    Poisoned {
+        /// What the disk said.
+        cause: Arc<str>,
+    },
+    /// A read or a deletion failed.
+    #[error("the log could not be read or cleared: {cause}")]
+    Storage {
+        /// What the disk said.
+        cause: Arc<str>,
+    },
+    /// A record is not what was written.
+    #[error("record {} of partition {} of the log cannot be read: {damage}", offset.0, partition.0)]
+    Damaged {
+        /// Of which partition.
+        partition: Partition,
+        /// Which record.
+        offset: Offset,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+}
+
+/// A log could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// A setting is out of its range.
+    #[error("the log's setting {setting} must be {allowed}")]
+    Setting {
+        /// Which one.
+        setting: &'static str,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// Another process has it.
+    #[error("the log in {} is open in another process; one at a time may use it", path.display())]
+    Locked {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// What is there was not made by this version.
+    #[error("what is in {} is no log that this version can read: {cause}", path.display())]
+    Foreign {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The disk said no.
+    #[error("the log in {} cannot be opened: {cause}", path.display())]
+    Storage {
+        /// Where it is.
+        path: PathBuf,
+        /// What the disk said.
+        cause: String,
+    },
+}
+
+/// A text is not the URL of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not the URL of a log: it must be file:<path of a directory>")]
+pub struct BadLogUrl(String);
+
+impl FromStr for LogUrl {
+    type Err = BadLogUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadLogUrl> {
+        match text.strip_prefix("file:") {
+            Some(path) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Err(BadLogUrl(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for LogUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), OpenError> {
+        if !(1..=MAX_PARTITIONS).contains(&self.partitions) {
+            return Err(OpenError::Setting { setting: "partitions", allowed: "1 to 256" });
+        }
+        if self.commit_interval_ms > MAX_COMMIT_INTERVAL_MS {
+            return Err(OpenError::Setting { setting: "commit_interval_ms", allowed: "0 to 10000" });
+        }
+        Ok(())
+    }
+}
+
+/// The high bits of the hash choose the partition, so that the low ones are free to choose shards.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the product's high half is below the number of partitions"
+)]
+fn partition_of(source: SourceKey, partitions: u16) -> Partition {
+    Partition(((source.stable_hash() >> 32) * u64::from(partitions) >> 32) as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{OperatorKey, TaxiKey};
+
+    #[test]
+    fn urls_of_logs() {
+        assert_eq!("file:/var/lib/x".parse(), Ok(LogUrl::File("/var/lib/x".into())));
+        assert_eq!(LogUrl::File("a/b".into()).to_string(), "file:a/b");
+        for bad in ["", "file:", "/var/lib/x", "kafka://host"] {
+            let error = bad.parse::<LogUrl>().unwrap_err().to_string();
+            assert!(error.contains("file:<path"), "{error}");
+        }
+    }
+
+    #[test]
+    fn sources_spread_evenly_over_any_number_of_partitions() {
+        for partitions in [1_u16, 3, 4, 256] {
+            let mut counts = vec![0_u32; usize::from(partitions)];
+            for taxi in 0..10_000 {
+                let source = SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(1) };
+                counts[usize::from(partition_of(source, partitions).0)] += 1;
+            }
+            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+            assert!(most - least <= 10_000 / u32::from(partitions), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused_with_what_is_allowed() {
+        let settings = Settings { partitions: 0, ..Settings::default() };
+        assert_eq!(
+            settings.check().unwrap_err().to_string(),
+            "the log's setting partitions must be 1 to 256"
+        );
+        assert!(Settings { commit_interval_ms: 10_001, ..Settings::default() }.check().is_err());
+        assert!(Settings::default().check().is_ok());
+    }
+}

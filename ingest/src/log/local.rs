@@ -1,0 +1,364 @@
+//! The embedded log: a fjall database in a directory, written by one thread that commits appends in groups.
+//!
+//! One keyspace for each partition and day, so that a day is forgotten by dropping its keyspaces; keys are offsets in
+//! big endian, values are [records](super::record). A keyspace `meta` has the epoch, the number of partitions, and
+//! each partition's next offset, written in the same atomic batch as its records: it outlives them.
+//!
+//! Memory: the queue, a memtable of up to 16 MiB a partition, and fjall's cache.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Sender, TrySendError, bounded};
+use fjall::config::FilterPolicy;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::commit::{self, Append};
+use super::days::{Day, Days, keyspace_name, parse_keyspace_name};
+use super::reader::LocalReader;
+use super::record;
+use super::{Done, Full, LogError, Offset, OpenError, Partition, Settings};
+use crate::clock::{Clock, Millis};
+use crate::counter::{Flag, Room};
+use crate::limits::{LOG_QUEUE, MAX_PARTITIONS, MAX_QUEUED_POSITIONS};
+use crate::position::Position;
+
+/// An embedded log. Cheap to clone; the last clone to go closes it.
+#[derive(Clone)]
+pub struct LocalLog(Arc<Handle>);
+
+/// What the clones share. The commit thread does not hold it, so that it can end.
+struct Handle {
+    shared: Arc<Shared>,
+    /// None: closed. A lock, so that an append is wholly before or wholly after the closing.
+    queue: RwLock<Option<Sender<Append>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the commit thread, readers and callers share.
+pub(super) struct Shared {
+    pub(super) database: Database,
+    pub(super) meta: Keyspace,
+    pub(super) epoch: u64,
+    pub(super) partitions: u16,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    /// Room for positions in the queue.
+    pub(super) room: Room,
+    /// Raised with `State::failed`, to refuse appends without a lock.
+    pub(super) poisoned: Flag,
+    /// Held while a group is written and while days are dropped: no group goes into a keyspace being dropped.
+    pub(super) writing: Mutex<()>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What is synced.
+pub(super) struct State {
+    /// The next offset, by partition.
+    pub(super) ends: Vec<u64>,
+    pub(super) days: Days,
+    /// When the last record of any partition was appended.
+    pub(super) appended_at: Millis,
+    /// Why nothing can be written any more.
+    pub(super) failed: Option<Arc<str>>,
+    /// No record will come any more.
+    pub(super) ended: bool,
+}
+
+impl LocalLog {
+    /// Opens the log in a directory, and makes both if need be.
+    pub fn open(path: &Path, settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared::open(path, settings, clock)?);
+        let (sender, queue) = bounded(LOG_QUEUE);
+        let thread = std::thread::Builder::new().name("log-commit".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || commit::run(&shared, &queue)
+        });
+        let thread =
+            thread.map_err(|e| OpenError::Storage { path: path.to_owned(), cause: e.to_string() })?;
+        Ok(Self(Arc::new(Handle {
+            shared,
+            queue: RwLock::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+
+    pub(super) fn append(&self, positions: Vec<Position>, done: Option<Done>) -> Result<(), Full> {
+        let shared = &self.0.shared;
+        if shared.poisoned.is_raised() {
+            return Err(Full::Poisoned);
+        }
+        let queue = self.0.queue.read().unwrap_or_else(PoisonError::into_inner);
+        let queue = queue.as_ref().ok_or(Full::Closed)?;
+        let taken = positions.len() as u64;
+        if !shared.room.take(taken) {
+            return Err(Full::Queue);
+        }
+        queue.try_send(Append { positions, done }).map_err(|error| {
+            shared.room.give(taken);
+            match error {
+                TrySendError::Full(_) => Full::Queue,
+                // The commit thread ends before it is asked to only by failing.
+                TrySendError::Disconnected(_) => Full::Poisoned,
+            }
+        })
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        !self.0.shared.poisoned.is_raised()
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.0.shared.epoch
+    }
+
+    pub(super) fn partitions(&self) -> u16 {
+        self.0.shared.partitions
+    }
+
+    pub(super) fn start(&self, partition: Partition) -> Offset {
+        Offset(self.0.shared.state().start(partition))
+    }
+
+    pub(super) fn end(&self, partition: Partition) -> Offset {
+        Offset(self.0.shared.state().end(partition))
+    }
+
+    pub(super) fn offset_at(&self, partition: Partition, at: Millis) -> Offset {
+        let state = self.0.shared.state();
+        let end = state.end(partition);
+        let Some((keyspace, offsets)) = state.days.from_day(partition, Day::of(at), end) else {
+            return Offset(end);
+        };
+        drop(state);
+        let (mut low, mut high) = (offsets.start, offsets.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            // What cannot be read counts as late enough: the search goes on before it.
+            if appended_at(&keyspace, middle).is_some_and(|appended_at| appended_at < at) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Offset(low)
+    }
+
+    pub(super) fn reader(&self, from: &[Offset]) -> LocalReader {
+        LocalReader::new(Arc::clone(&self.0.shared), from)
+    }
+
+    pub(super) fn close(&self) {
+        self.0.close();
+    }
+
+    pub(super) fn retain(&self, needed_from: Option<&[Offset]>) -> Result<usize, LogError> {
+        self.0.shared.retain(needed_from)
+    }
+}
+
+impl Handle {
+    fn close(&self) {
+        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // An acknowledgement may hold the last clone: then this is the commit thread, which cannot wait for itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id())
+            && thread.join().is_err()
+        {
+            tracing::error!("the log's commit thread panicked");
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for LocalLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalLog").field("epoch", &self.0.shared.epoch).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(super) fn start(&self, partition: Partition) -> u64 {
+        self.days.start(partition).unwrap_or_else(|| self.end(partition))
+    }
+
+    pub(super) fn end(&self, partition: Partition) -> u64 {
+        self.ends.get(usize::from(partition.0)).copied().unwrap_or(0)
+    }
+}
+
+impl Shared {
+    fn open(path: &Path, settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
+        let explain = |error: fjall::Error| explain(path, &error);
+        let database = Database::builder(path)
+            .manual_journal_persist(true)
+            .worker_threads(1)
+            .max_journaling_size(JOURNAL_BYTES)
+            .open()
+            .map_err(explain)?;
+        let meta = database.keyspace(META, keyspace_options).map_err(explain)?;
+        let (epoch, partitions) =
+            identity(&database, &meta, settings, &clock).map_err(explain)?.ok_or_else(|| {
+                OpenError::Foreign { path: path.to_owned(), cause: "its description is damaged".to_owned() }
+            })?;
+        let state = recover(&database, &meta, partitions).map_err(explain)?;
+        Ok(Self {
+            database,
+            meta,
+            epoch,
+            partitions,
+            settings: settings.clone(),
+            clock,
+            room: Room::new(MAX_QUEUED_POSITIONS),
+            poisoned: Flag::default(),
+            writing: Mutex::new(()),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what readers see, and wakes them.
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+
+    /// Waits until something changes or the time is over; None: for ever.
+    pub(super) fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        time: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match time {
+            Some(time) => self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// The keyspace of a partition and day, made if need be.
+    pub(super) fn keyspace(&self, partition: Partition, day: Day) -> fjall::Result<Keyspace> {
+        self.database.keyspace(&keyspace_name(partition, day), keyspace_options)
+    }
+}
+
+/// The key in `meta` of a partition's next offset.
+pub(super) fn next_key(partition: Partition) -> [u8; 6] {
+    let [high, low] = partition.0.to_be_bytes();
+    [b'n', b'e', b'x', b't', high, low]
+}
+
+const META: &str = "meta";
+const IDENTITY: &str = "identity";
+/// The format of `meta` and of the keyspaces' names and keys.
+const FORMAT: u16 = 1;
+const MEMTABLE_BYTES: u64 = 16 << 20;
+/// What a crash may leave to be read again before the log opens.
+const JOURNAL_BYTES: u64 = 256 << 20;
+
+fn keyspace_options() -> KeyspaceCreateOptions {
+    // Records are found by range, never by guess: filters would only take room.
+    KeyspaceCreateOptions::default()
+        .manual_journal_persist(true)
+        .max_memtable_size(MEMTABLE_BYTES)
+        .filter_policy(FilterPolicy::disabled())
+}
+
+/// The epoch and the number of partitions, as the log was made or is made now. None: unreadable.
+fn identity(
+    database: &Database,
+    meta: &Keyspace,
+    settings: &Settings,
+    clock: &Clock,
+) -> fjall::Result<Option<(u64, u16)>> {
+    if let Some(bytes) = meta.get(IDENTITY)? {
+        return Ok(parse_identity(&bytes));
+    }
+    let epoch = random_epoch(clock);
+    let mut bytes = FORMAT.to_be_bytes().to_vec();
+    bytes.extend(epoch.to_be_bytes());
+    bytes.extend(settings.partitions.to_be_bytes());
+    let mut batch = database.batch();
+    batch.insert(meta, IDENTITY, bytes);
+    batch.commit()?;
+    database.persist(PersistMode::SyncAll)?;
+    Ok(Some((epoch, settings.partitions)))
+}
+
+fn parse_identity(bytes: &[u8]) -> Option<(u64, u16)> {
+    let (format, rest) = bytes.split_first_chunk::<2>()?;
+    let (epoch, rest) = rest.split_first_chunk::<8>()?;
+    let partitions = u16::from_be_bytes(rest.try_into().ok()?);
+    (u16::from_be_bytes(*format) == FORMAT && (1..=MAX_PARTITIONS).contains(&partitions))
+        .then_some((u64::from_be_bytes(*epoch), partitions))
+}
+
+/// No secret and no key: it only has to differ from one log to the next.
+fn random_epoch(clock: &Clock) -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_i64(clock.now().0);
+    hasher.finish()
+}
+
+/// What is in the log, from its keyspaces. Those that a crash left without a record go.
+fn recover(database: &Database, meta: &Keyspace, partitions: u16) -> fjall::Result<State> {
+    let mut days = Days::default();
+    let mut appended = Millis(i64::MIN);
+    for name in database.list_keyspace_names() {
+        let Some((partition, day)) = parse_keyspace_name(&name) else { continue };
+        let keyspace = database.keyspace(&name, keyspace_options)?;
+        let (Some(first), Some(last)) = (keyspace.first_key_value(), keyspace.last_key_value()) else {
+            database.delete_keyspace(keyspace)?;
+            continue;
+        };
+        days.begin(partition, day, &keyspace, offset_of_key(&first.key()?).unwrap_or(0));
+        let last = record::appended_at(&last.value()?).unwrap_or(Millis(day.0.saturating_mul(86_400_000)));
+        appended = appended.max(last);
+    }
+    let mut ends = Vec::new();
+    for partition in (0..partitions).map(Partition) {
+        let next = meta.get(next_key(partition))?;
+        ends.push(next.and_then(|bytes| offset_of_key(&bytes)).unwrap_or(0));
+    }
+    Ok(State { ends, days, appended_at: appended, failed: None, ended: false })
+}
+
+fn appended_at(keyspace: &Keyspace, offset: u64) -> Option<Millis> {
+    record::appended_at(&keyspace.get(offset.to_be_bytes()).ok()??).ok()
+}
+
+/// The offset that a key, or the value of a `next` key, says.
+pub(super) fn offset_of_key(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
+fn explain(path: &Path, error: &fjall::Error) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        fjall::Error::Locked => OpenError::Locked { path },
+        fjall::Error::InvalidVersion(_) => OpenError::Foreign { path, cause: error.to_string() },
+        _ => OpenError::Storage { path, cause: cause(error).to_string() },
+    }
+}
+
+/// What the disk said, without the database's debug output around it where that is possible.
+pub(super) fn cause(error: &fjall::Error) -> Arc<str> {
+    match error {
+        fjall::Error::Io(error) => error.to_string().into(),
+        fjall::Error::Poisoned => "an earlier write failed".into(),
+        _ => error.to_string().into(),
+    }
+}

@@ -1,0 +1,3 @@
+//! Datagrams as bytes: what they say, not whether it is true.
+
+pub mod json;

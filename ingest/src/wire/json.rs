@@ -1,0 +1,333 @@
+//! The JSON datagram in service: one object of strings and numbers, read without allocation.
+//!
+//! Strict where JSON is (RFC 8259: one value, no trailing bytes, whole surrogate pairs), lenient where operators
+//! differ: keys come in any order, unknown ones are skipped with whatever they hold, and of a key given twice the
+//! last counts.
+
+use std::ops::Range;
+
+use crate::limits::MAX_NESTING;
+
+/// The fields of a datagram, as sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fields<'a> {
+    /// When the device was there: seconds since 1970, if the operator's software is right.
+    pub timestamp: Option<Value<'a>>,
+    /// The operator's email.
+    pub operator: Option<Value<'a>>,
+    /// The version of the protocol that the sender speaks. It decides nothing, but is signed.
+    pub version: Option<Value<'a>>,
+    /// Latitude in degrees.
+    pub lat: Option<Value<'a>>,
+    /// Longitude in degrees.
+    pub lon: Option<Value<'a>>,
+    /// The kind of device. It decides nothing, but is signed.
+    pub device: Option<Value<'a>>,
+    /// The taxi's public id.
+    pub taxi: Option<Value<'a>>,
+    /// What the sender says of the taxi's status.
+    pub status: Option<Value<'a>>,
+    /// The signature in hexadecimal digits.
+    pub hash: Option<Value<'a>>,
+}
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// A string, with its escapes decoded.
+    String(&'a str),
+    /// A number, letter for letter as it was sent.
+    Number(&'a str),
+    /// An array, an object, a boolean or null.
+    Other,
+}
+
+/// Where decoded strings go. Keep one per thread: it grows to the largest datagram met, then allocates no more.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    decoded: String,
+}
+
+/// What is wrong with a text that should be a JSON object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// It is no JSON, or nests deeper than [`MAX_NESTING`].
+    NotJson,
+    /// It is JSON, but not an object.
+    NotAnObject,
+}
+
+/// Reads a datagram. O(length); allocates only while `scratch` grows.
+pub fn read<'a>(scratch: &'a mut Scratch, text: &'a str) -> Result<Fields<'a>, Malformed> {
+    scratch.decoded.clear();
+    let mut parser = Parser { text, at: 0, decoded: &mut scratch.decoded };
+    let spans = parser.document().ok_or(Malformed::NotJson)?.ok_or(Malformed::NotAnObject)?;
+    Ok(resolve(&spans, text, &scratch.decoded))
+}
+
+/// The fields in the order of [`Fields`].
+const KEYS: [&str; 9] =
+    ["timestamp", "operator", "version", "lat", "lon", "device", "taxi", "status", "hash"];
+
+type Spans = [Option<Span>; KEYS.len()];
+
+/// Where a value's text lies. Ranges instead of slices, because the scratch buffer grows while we read.
+#[derive(Clone, Debug)]
+enum Span {
+    /// A string without escapes: in the datagram.
+    Verbatim(Range<usize>),
+    /// A string with escapes: in the scratch buffer.
+    Decoded(Range<usize>),
+    Number(Range<usize>),
+    Other,
+}
+
+fn resolve<'a>(spans: &Spans, text: &'a str, decoded: &'a str) -> Fields<'a> {
+    let value = |span: &Option<Span>| {
+        span.as_ref().map(|span| match span {
+            Span::Verbatim(range) => Value::String(&text[range.clone()]),
+            Span::Decoded(range) => Value::String(&decoded[range.clone()]),
+            Span::Number(range) => Value::Number(&text[range.clone()]),
+            Span::Other => Value::Other,
+        })
+    };
+    let [timestamp, operator, version, lat, lon, device, taxi, status, hash] = spans.each_ref().map(value);
+    Fields { timestamp, operator, version, lat, lon, device, taxi, status, hash }
+}
+
+/// A place in a text. Methods return None where the text is not JSON.
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    decoded: &'a mut String,
+}
+
+impl Parser<'_> {
+    /// The whole text: the fields of an object, or Some(None) if it is another JSON value.
+    fn document(&mut self) -> Option<Option<Spans>> {
+        self.space();
+        let spans = if self.take(b'{') {
+            Some(self.fields()?)
+        } else {
+            self.value(MAX_NESTING)?;
+            None
+        };
+        self.space();
+        (self.at == self.text.len()).then_some(spans)
+    }
+
+    /// The members of the outermost object, after its brace.
+    fn fields(&mut self) -> Option<Spans> {
+        let mut spans = Spans::default();
+        if self.closes(b'}') {
+            return Some(spans);
+        }
+        loop {
+            let mark = self.decoded.len();
+            let field = self.key()?;
+            self.decoded.truncate(mark);
+            let value = self.value(MAX_NESTING)?;
+            match field {
+                Some(field) => spans[field] = Some(value),
+                None => self.decoded.truncate(mark),
+            }
+            if !self.goes_on(b'}')? {
+                return Some(spans);
+            }
+        }
+    }
+
+    /// A key with its colon; Some(None) if we do not know it.
+    fn key(&mut self) -> Option<Option<usize>> {
+        self.space();
+        let span = self.string()?;
+        self.space();
+        if !self.take(b':') {
+            return None;
+        }
+        let name = match span {
+            Span::Verbatim(range) => &self.text[range],
+            Span::Decoded(range) => &self.decoded[range],
+            Span::Number(_) | Span::Other => return None,
+        };
+        Some(KEYS.iter().position(|key| *key == name))
+    }
+
+    /// Any value; what it nests may nest `depth` levels.
+    fn value(&mut self, depth: u8) -> Option<Span> {
+        self.space();
+        match self.peek()? {
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => self.number(),
+            b'{' => self.object(depth.checked_sub(1)?),
+            b'[' => self.array(depth.checked_sub(1)?),
+            b't' => self.literal("true"),
+            b'f' => self.literal("false"),
+            b'n' => self.literal("null"),
+            _ => None,
+        }
+    }
+
+    fn object(&mut self, depth: u8) -> Option<Span> {
+        self.at += 1;
+        if self.closes(b'}') {
+            return Some(Span::Other);
+        }
+        loop {
+            self.key()?;
+            self.value(depth)?;
+            if !self.goes_on(b'}')? {
+                return Some(Span::Other);
+            }
+        }
+    }
+
+    fn array(&mut self, depth: u8) -> Option<Span> {
+        self.at += 1;
+        if self.closes(b']') {
+            return Some(Span::Other);
+        }
+        loop {
+            self.value(depth)?;
+            if !self.goes_on(b']')? {
+                return Some(Span::Other);
+            }
+        }
+    }
+
+    fn literal(&mut self, word: &str) -> Option<Span> {
+        let found = self.text.as_bytes()[self.at..].starts_with(word.as_bytes());
+        self.at += word.len();
+        found.then_some(Span::Other)
+    }
+
+    fn number(&mut self) -> Option<Span> {
+        let start = self.at;
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _ = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        Some(Span::Number(start..self.at))
+    }
+
+    /// At least one digit.
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+
+    fn string(&mut self) -> Option<Span> {
+        if !self.take(b'"') {
+            return None;
+        }
+        let start = self.at;
+        self.plain();
+        if self.take(b'"') {
+            return Some(Span::Verbatim(start..self.at - 1));
+        }
+        let mark = self.decoded.len();
+        self.decoded.push_str(&self.text[start..self.at]);
+        loop {
+            match self.next()? {
+                b'"' => return Some(Span::Decoded(mark..self.decoded.len())),
+                b'\\' => {
+                    let decoded = self.escape()?;
+                    self.decoded.push(decoded);
+                }
+                _ => return None,
+            }
+            let start = self.at;
+            self.plain();
+            self.decoded.push_str(&self.text[start..self.at]);
+        }
+    }
+
+    /// Moves to the next quote, escape or control character. All of these are ASCII, so that slices between them
+    /// never cut a character.
+    fn plain(&mut self) {
+        while self.peek().is_some_and(|byte| byte != b'"' && byte != b'\\' && byte >= 0x20) {
+            self.at += 1;
+        }
+    }
+
+    /// What follows a backslash.
+    fn escape(&mut self) -> Option<char> {
+        Some(match self.next()? {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(),
+            _ => return None,
+        })
+    }
+
+    /// Four hexadecimal digits, or twice four that are a surrogate pair.
+    fn unicode(&mut self) -> Option<char> {
+        let first = self.four_digits()?;
+        if !(0xd800..0xdc00).contains(&first) {
+            // A trailing surrogate without a leading one is no character: None.
+            return char::from_u32(first);
+        }
+        if !(self.take(b'\\') && self.take(b'u')) {
+            return None;
+        }
+        let second = self.four_digits()?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+        char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + second)
+    }
+
+    fn four_digits(&mut self) -> Option<u32> {
+        (0..4).try_fold(0, |number, _| Some(number * 16 + char::from(self.next()?).to_digit(16)?))
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Whether an array or object that was just opened ends here.
+    fn closes(&mut self, bracket: u8) -> bool {
+        self.space();
+        self.take(bracket)
+    }
+
+    /// After an element: whether another one follows.
+    fn goes_on(&mut self, bracket: u8) -> Option<bool> {
+        self.space();
+        match self.next()? {
+            b',' => Some(true),
+            byte => (byte == bracket).then_some(false),
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+}

@@ -1,0 +1,168 @@
+//! What every kind of log promises, as functions of a fresh log.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use ingest::clock::{Clock, Millis};
+use ingest::log::{Full, Log, Offset, Partition, Record};
+use ingest::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
+
+/// Longer than any test waits for something that does come.
+const LONG: Duration = Duration::from_secs(30);
+
+pub(crate) fn position(n: u32) -> Position {
+    Position {
+        source: SourceKey { taxi: TaxiKey(n), operator: OperatorKey(1) },
+        at: LatLon::new(48.8, f64::from(n % 100) / 100.0).unwrap(),
+        received_at: Millis(i64::from(n)),
+        device_at: None,
+        status: ReportedStatus::Free,
+        transport: Transport::Http,
+    }
+}
+
+pub(crate) fn batch(range: Range<u32>) -> Vec<Position> {
+    range.map(position).collect()
+}
+
+/// Appends and waits for the acknowledgement.
+pub(crate) fn append(log: &Log, positions: Vec<Position>) {
+    let (sender, done) = mpsc::channel();
+    log.append_acknowledged(positions, Box::new(move |outcome| sender.send(outcome).unwrap())).unwrap();
+    assert_eq!(done.recv_timeout(LONG).unwrap(), Ok(()));
+}
+
+/// Every record from some offsets on that is there now.
+pub(crate) fn drain(log: &Log, from: &[Offset]) -> Vec<Record> {
+    let mut reader = log.reader(from);
+    std::iter::from_fn(|| reader.poll(Duration::ZERO).unwrap()).collect()
+}
+
+pub(crate) fn order_and_offsets(log: &Log) {
+    for round in 0..20_u32 {
+        // Every round has a later fix of each of 50 taxis.
+        let positions = batch(0..50).into_iter().map(|p| Position { received_at: Millis(round.into()), ..p });
+        append(log, positions.collect());
+    }
+    let mut offsets = BTreeMap::<Partition, u64>::new();
+    let mut rounds = BTreeMap::<TaxiKey, i64>::new();
+    for record in drain(log, &[]) {
+        let next = offsets.entry(record.partition).or_default();
+        assert_eq!(record.offset, Offset(*next), "offsets are consecutive");
+        *next += 1;
+        for position in record.positions {
+            assert_eq!(log.partition_of(position.source), record.partition);
+            let round = rounds.entry(position.source.taxi).or_default();
+            assert_eq!(position.received_at, Millis(*round), "a source's positions keep their order");
+            *round += 1;
+        }
+    }
+    assert!(rounds.len() == 50 && rounds.values().all(|rounds| *rounds == 20));
+    for (partition, next) in offsets {
+        assert_eq!((log.start(partition), log.end(partition)), (Offset(0), Offset(next)));
+    }
+}
+
+pub(crate) fn tailing(log: &Log) {
+    let mut reader = log.reader(&[]);
+    assert_eq!(reader.poll(Duration::from_millis(5)), Ok(None));
+    let (ready, is_ready) = mpsc::channel();
+    let (sender, seen) = mpsc::channel();
+    let tail = std::thread::spawn(move || {
+        ready.send(()).unwrap();
+        sender.send(reader.poll(LONG)).unwrap();
+    });
+    is_ready.recv().unwrap();
+    log.append(vec![position(1)]).unwrap();
+    let record = seen.recv_timeout(LONG / 2).unwrap().unwrap().unwrap();
+    assert_eq!(record.positions, [position(1)]);
+    tail.join().unwrap();
+}
+
+pub(crate) fn seeking(log: &Log) {
+    for n in 0..5 {
+        append(log, vec![Position { received_at: Millis(n), ..position(7) }]);
+    }
+    let partition = log.partition_of(position(7).source);
+    let from = |offset| {
+        let mut from = vec![Offset(0); usize::from(log.partitions())];
+        from[usize::from(partition.0)] = Offset(offset);
+        from
+    };
+    let rows =
+        |offset| drain(log, &from(offset)).iter().map(|r| r.positions[0].received_at.0).collect::<Vec<_>>();
+    assert_eq!(rows(0), [0, 1, 2, 3, 4]);
+    assert_eq!(rows(3), [3, 4], "an offset names the next record to read");
+    assert_eq!(rows(5), [0_i64; 0]);
+
+    let mut reader = log.reader(&from(4));
+    assert!(reader.poll(Duration::ZERO).unwrap().is_some());
+    assert_eq!(reader.offsets(), from(5));
+    reader.seek(partition, Offset(2));
+    assert_eq!(reader.poll(Duration::ZERO).unwrap().unwrap().offset, Offset(2));
+    reader.seek(Partition(u16::MAX), Offset(2));
+    assert_eq!(reader.offsets(), from(3));
+}
+
+/// The records are one hour apart; the first is appended at the clock's time.
+pub(crate) fn seeking_by_time(log: &Log, clock: &Clock) {
+    const HOUR_MS: i64 = 3_600_000;
+    let partition = log.partition_of(position(7).source);
+    let first = clock.now();
+    assert_eq!(log.offset_at(partition, first), Offset(0), "an empty log's end");
+    for _ in 0..30 {
+        append(log, vec![position(7)]);
+        clock.advance(HOUR_MS);
+    }
+    for n in 0..30_u32 {
+        let at = first.plus(i64::from(n) * HOUR_MS);
+        assert_eq!(log.offset_at(partition, at), Offset(n.into()));
+        assert_eq!(log.offset_at(partition, at.plus(1)), Offset(u64::from(n) + 1));
+    }
+    assert_eq!(log.offset_at(partition, Millis(i64::MIN)), Offset(0));
+    assert_eq!(log.offset_at(partition, Millis(i64::MAX)), Offset(30));
+}
+
+pub(crate) fn fairness(log: &Log) {
+    let partition = |n| log.partition_of(position(n).source);
+    let other = (1..).find(|n| partition(*n) != partition(0)).unwrap();
+    for _ in 0..100 {
+        append(log, vec![position(0)]);
+    }
+    append(log, vec![position(other)]);
+    let mut reader = log.reader(&[]);
+    let first_two: Vec<_> = (0..2).map(|_| reader.poll(LONG).unwrap().unwrap().partition).collect();
+    assert!(first_two.contains(&partition(other)), "{first_two:?}");
+}
+
+pub(crate) fn acknowledged_is_readable(log: &Log) {
+    let log_in_done = log.clone();
+    let (sender, done) = mpsc::channel();
+    let check = move |outcome| sender.send((outcome, drain(&log_in_done, &[]).len())).unwrap();
+    log.append_acknowledged(vec![position(1)], Box::new(check)).unwrap();
+    assert_eq!(done.recv_timeout(LONG).unwrap(), (Ok(()), 1));
+    append(log, vec![]);
+    assert_eq!(drain(log, &[]).len(), 1, "no positions make no record");
+}
+
+pub(crate) fn closing(log: &Log) {
+    let mut reader = log.reader(&[]);
+    let (sender, done) = mpsc::channel();
+    for n in 0..100 {
+        let sender = sender.clone();
+        log.append(vec![position(n)]).unwrap();
+        let acknowledge = move |outcome: Result<(), _>| sender.send(outcome.is_ok()).unwrap();
+        log.append_acknowledged(vec![position(n)], Box::new(acknowledge)).unwrap();
+    }
+    log.close();
+    drop(sender);
+    assert_eq!(done.iter().filter(|is_synced| *is_synced).count(), 100);
+    assert_eq!(log.append(vec![position(0)]), Err(Full::Closed));
+    let never = Box::new(|_| panic!("a refused append is not acknowledged"));
+    assert_eq!(log.append_acknowledged(vec![position(0)], never), Err(Full::Closed));
+    let records = std::iter::from_fn(|| reader.poll(LONG).unwrap());
+    assert_eq!(records.map(|record| record.positions.len()).sum::<usize>(), 200);
+    log.close();
+}

@@ -1,0 +1,188 @@
+//! The contract of the log, run over every kind of log there is; then what only the embedded one promises.
+
+mod contract;
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use contract::{batch, drain, position};
+use ingest::clock::{Clock, Millis};
+use ingest::limits::{LOG_QUEUE, MAX_GROUP, MAX_QUEUED_POSITIONS, MAX_RECORD_ROWS};
+use ingest::log::{Full, Log, LogUrl, Offset, OpenError, Partition, Settings};
+
+const NOON: Millis = Millis(1_764_158_400_000);
+const DAY_MS: i64 = 86_400_000;
+
+fn open(path: &Path, clock: &Clock) -> Log {
+    open_with(path, clock, &Settings { commit_interval_ms: 1, ..Settings::default() })
+}
+
+fn open_with(path: &Path, clock: &Clock, settings: &Settings) -> Log {
+    Log::open(&LogUrl::File(path.to_owned()), settings, clock.clone()).unwrap()
+}
+
+/// Runs one case of the contract over a fresh log of each kind.
+fn over_every_log(case: impl Fn(Log, &Clock)) {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    case(open(directory.path(), &clock), &clock);
+}
+
+#[test]
+fn what_is_appended_is_read_in_order_from_consecutive_offsets() {
+    over_every_log(|log, _| contract::order_and_offsets(&log));
+}
+
+#[test]
+fn a_waiting_reader_wakes_when_a_record_is_synced() {
+    over_every_log(|log, _| contract::tailing(&log));
+}
+
+#[test]
+fn a_reader_starts_and_goes_on_where_it_is_told() {
+    over_every_log(|log, _| contract::seeking(&log));
+}
+
+#[test]
+fn an_instant_has_an_offset() {
+    over_every_log(|log, clock| contract::seeking_by_time(&log, clock));
+}
+
+#[test]
+fn no_partition_starves_another() {
+    over_every_log(|log, _| contract::fairness(&log));
+}
+
+#[test]
+fn an_acknowledged_append_can_be_read_at_once() {
+    over_every_log(|log, _| contract::acknowledged_is_readable(&log));
+}
+
+#[test]
+fn a_closed_log_has_what_it_took_and_takes_no_more() {
+    over_every_log(|log, _| contract::closing(&log));
+}
+
+#[test]
+fn append_times_never_fall() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let log = open(directory.path(), &clock);
+    contract::append(&log, batch(0..3));
+    clock.advance(-2 * DAY_MS);
+    contract::append(&log, batch(3..6));
+    drop(log);
+    let log = open(directory.path(), &clock);
+    contract::append(&log, batch(6..9));
+    assert!(drain(&log, &[]).iter().all(|record| record.appended_at == NOON));
+}
+
+#[test]
+fn a_log_opened_again_is_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let log = open(directory.path(), &clock);
+    contract::append(&log, batch(0..100));
+    clock.advance(DAY_MS);
+    contract::append(&log, batch(100..200));
+    let (epoch, before) = (log.epoch(), drain(&log, &[]));
+    drop(log);
+
+    let log = open_with(directory.path(), &clock, &Settings { partitions: 9, ..Settings::default() });
+    assert_eq!(log.epoch(), epoch);
+    assert_eq!(log.partitions(), 4, "the number of partitions is the one it was made with");
+    assert_eq!(drain(&log, &[]), before);
+    assert_eq!(log.end(Partition(0)), Offset(2));
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert_ne!(open(elsewhere.path(), &clock).epoch(), epoch);
+}
+
+#[test]
+fn a_directory_is_open_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let _log = open(directory.path(), &clock);
+    let again = Log::open(&LogUrl::File(directory.path().to_owned()), &Settings::default(), clock);
+    assert!(matches!(again, Err(OpenError::Locked { .. })), "{again:?}");
+}
+
+#[test]
+fn offsets_outlive_the_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let settings = Settings { retain_for_ms: DAY_MS.unsigned_abs(), ..Settings::default() };
+    let log = open_with(directory.path(), &clock, &settings);
+    contract::append(&log, batch(0..50));
+    contract::append(&log, batch(50..99));
+    assert_eq!(log.retain(), Ok(0), "the day is not over");
+
+    clock.advance(3 * DAY_MS);
+    let ends: Vec<_> = (0..4).map(|p| log.end(Partition(p))).collect();
+    assert_eq!(ends, [Offset(2); 4]);
+    assert_eq!(log.retain_unless_needed(&[Offset(2), Offset(2), Offset(1), Offset(2)]), Ok(0));
+    assert_eq!(log.retain_unless_needed(&ends[..3]), Ok(0), "a partition not mentioned is needed");
+    assert_eq!(log.retain_unless_needed(&ends), Ok(1));
+    assert_eq!(drain(&log, &[]), []);
+    assert_eq!(log.start(Partition(1)), Offset(2));
+    assert_eq!(log.offset_at(Partition(1), NOON), Offset(2));
+    drop(log);
+
+    let log = open_with(directory.path(), &clock, &settings);
+    assert_eq!((log.start(Partition(1)), log.end(Partition(1))), (Offset(2), Offset(2)));
+    contract::append(&log, batch(0..50));
+    let records = drain(&log, &[]);
+    assert_eq!(records.len(), 4);
+    assert!(records.iter().all(|record| record.offset == Offset(2)));
+}
+
+#[test]
+fn a_reader_that_retention_overtakes_moves_to_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let settings = Settings { partitions: 1, retain_for_ms: 0, ..Settings::default() };
+    let log = open_with(directory.path(), &clock, &settings);
+    contract::append(&log, batch(0..5));
+    clock.advance(DAY_MS);
+    contract::append(&log, batch(5..10));
+    let mut reader = log.reader(&[Offset(0)]);
+    assert_eq!(log.retain(), Ok(1));
+    let record = reader.poll(Duration::ZERO).unwrap().unwrap();
+    assert_eq!((record.offset, record.positions), (Offset(1), batch(5..10)));
+}
+
+#[test]
+fn a_full_queue_refuses_and_recovers() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path(), &Clock::manual(NOON));
+    let (blocked, is_blocked) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let block = move |_| {
+        blocked.send(()).unwrap();
+        released.recv().unwrap();
+    };
+    log.append_acknowledged(vec![position(0)], Box::new(block)).unwrap();
+    is_blocked.recv().unwrap();
+
+    for n in 0..LOG_QUEUE {
+        log.append(vec![position(u32::try_from(n).unwrap())]).unwrap();
+    }
+    assert_eq!(log.append(vec![position(0)]), Err(Full::Queue));
+    release.send(()).unwrap();
+    log.close();
+    let rows: usize = drain(&log, &[]).iter().map(|record| record.positions.len()).sum();
+    assert_eq!(rows, LOG_QUEUE + 1);
+}
+
+#[test]
+fn a_queue_is_full_by_positions_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path(), &Clock::manual(NOON));
+    let many = usize::try_from(MAX_QUEUED_POSITIONS).unwrap();
+    assert_eq!(log.append(vec![position(0); many + 1]), Err(Full::Queue));
+    contract::append(&log, vec![position(0); MAX_GROUP + 1]);
+    let records = drain(&log, &[]);
+    assert_eq!(records.len(), MAX_GROUP / MAX_RECORD_ROWS + 1, "a large append makes several records");
+    contract::append(&log, vec![position(0); many]);
+}
