@@ -1,1 +1,21 @@
-//! The program.
+//! The program: command line, HTTP, registry.
+//!
+//! This crate alone knows HTTP, JSON and SQL. Positions are `ingest`'s, the live map is `engine`'s.
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod fleet;
+pub mod form;
+mod keep;
+pub mod pseudonym;
+pub mod registry;
+pub mod role;
+pub mod router;
+pub mod routes;
+pub mod secrets;
+pub mod serve;
+pub mod simulation;
+pub mod store;

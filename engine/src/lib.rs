@@ -14,6 +14,8 @@ pub mod distance;
 #[cfg(not(loom))]
 pub mod engine;
 #[cfg(not(loom))]
+pub mod follow;
+#[cfg(not(loom))]
 pub mod profile;
 #[cfg(not(loom))]
 mod shard;

@@ -18,6 +18,7 @@
 
 mod commit;
 mod days;
+mod error;
 pub mod local;
 mod reader;
 mod record;
@@ -26,11 +27,9 @@ mod retention;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
+pub use self::error::{BadLogUrl, Full, LogError, OpenError};
 pub use self::local::LocalLog;
 pub use self::record::Damage;
 use crate::clock::{Clock, Millis};
@@ -238,89 +237,6 @@ impl Reader {
     }
 }
 
-/// An append was refused. Nothing of it is or will be in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Full {
-    /// More is waiting to be written than the log takes.
-    #[error("the log's queue is full: positions come in faster than they are written")]
-    Queue,
-    /// The log was closed.
-    #[error("the log is closed")]
-    Closed,
-    /// A write failed earlier.
-    #[error("the log takes nothing more since a write failed; restart the process once the disk is in order")]
-    Poisoned,
-}
-
-/// A log could not do what it was asked. Cheap to clone: one failure answers many.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum LogError {
-    /// A write or a sync failed, now or earlier.
-    #[error(
-        "the log could not write ({cause}) and takes nothing more; restart the process once the disk is in order"
-    )]
-    Poisoned {
-        /// What the disk said.
-        cause: Arc<str>,
-    },
-    /// A read or a deletion failed.
-    #[error("the log could not be read or cleared: {cause}")]
-    Storage {
-        /// What the disk said.
-        cause: Arc<str>,
-    },
-    /// A record is not what was written.
-    #[error("record {} of partition {} of the log cannot be read: {damage}", offset.0, partition.0)]
-    Damaged {
-        /// Of which partition.
-        partition: Partition,
-        /// Which record.
-        offset: Offset,
-        /// What is wrong with it.
-        damage: Damage,
-    },
-}
-
-/// A log could not be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// A setting is out of its range.
-    #[error("the log's setting {setting} must be {allowed}")]
-    Setting {
-        /// Which one.
-        setting: &'static str,
-        /// What it may be.
-        allowed: &'static str,
-    },
-    /// Another process has it.
-    #[error("the log in {} is open in another process; one at a time may use it", path.display())]
-    Locked {
-        /// Where it is.
-        path: PathBuf,
-    },
-    /// What is there was not made by this version.
-    #[error("what is in {} is no log that this version can read: {cause}", path.display())]
-    Foreign {
-        /// Where it is.
-        path: PathBuf,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// The disk said no.
-    #[error("the log in {} cannot be opened: {cause}", path.display())]
-    Storage {
-        /// Where it is.
-        path: PathBuf,
-        /// What the disk said.
-        cause: String,
-    },
-}
-
-/// A text is not the URL of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is not the URL of a log: it must be file:<path of a directory>")]
-pub struct BadLogUrl(String);
-
 impl FromStr for LogUrl {
     type Err = BadLogUrl;
 
@@ -358,7 +274,7 @@ impl Settings {
     reason = "the product's high half is below the number of partitions"
 )]
 fn partition_of(source: SourceKey, partitions: u16) -> Partition {
-    Partition(((source.stable_hash() >> 32) * u64::from(partitions) >> 32) as u16)
+    Partition((((source.stable_hash() >> 32) * u64::from(partitions)) >> 32) as u16)
 }
 
 #[cfg(test)]

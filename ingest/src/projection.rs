@@ -60,7 +60,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Projection<K, V> {
 
     /// Projects a row read at `version`. Returns whether it was news; an equal version replaces, as it says the same.
     pub fn put(&self, key: K, version: u64, value: V) -> bool {
-        self.write(key, version, Some(value))
+        self.write(key, version, Some(&value))
     }
 
     /// Projects the deletion of a row whose last version was `version`.
@@ -98,14 +98,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Projection<K, V> {
         self.slots.pin().values().filter_map(|slot| slot.value.clone()).collect()
     }
 
-    fn write(&self, key: K, version: u64, value: Option<V>) -> bool {
+    fn write(&self, key: K, version: u64, value: Option<&V>) -> bool {
         let generation = self.generation.now();
         let slots = self.slots.pin();
         let outcome = slots.compute(key, |old| match old {
             Some((_, old)) if old.version > version => Operation::Abort(()),
             // A tombstone of the same version is the later word: rows are deleted, never undeleted.
             Some((_, old)) if old.version == version && old.value.is_none() => Operation::Abort(()),
-            _ => Operation::Insert(Slot { version, generation, value: value.clone() }),
+            _ => Operation::Insert(Slot { version, generation, value: value.cloned() }),
         });
         !matches!(outcome, Compute::Aborted(()))
     }

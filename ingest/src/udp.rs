@@ -69,13 +69,13 @@ struct Receiver {
     clock: Clock,
     scratch: Scratch,
     headers: MultiHeaders<()>,
-    buffers: Box<[Buffer; DATAGRAMS_PER_CALL]>,
+    buffers: Box<[Buffer]>,
 }
 
 impl Receiver {
     fn new(socket: UdpSocket, gate: Arc<Gate>, log: Log, clock: Clock) -> Self {
         let headers = MultiHeaders::preallocate(DATAGRAMS_PER_CALL, None);
-        let buffers = Box::new([[0; MAX_DATAGRAM + 1]; DATAGRAMS_PER_CALL]);
+        let buffers = vec![[0; MAX_DATAGRAM + 1]; DATAGRAMS_PER_CALL].into_boxed_slice();
         Self { socket, gate, log, clock, scratch: Scratch::default(), headers, buffers }
     }
 
@@ -101,7 +101,7 @@ impl Receiver {
 
     /// Takes what has come, at most one call's worth, and gives how many datagrams that were.
     fn receive(&mut self, flags: MsgFlags) -> io::Result<usize> {
-        let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+        let mut slices: Vec<_> = self.buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
         let received = match recvmmsg(self.socket.as_raw_fd(), &mut self.headers, &mut slices, flags, None) {
             Ok(received) => received,
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(0),

@@ -63,7 +63,7 @@ impl Days {
     }
 
     /// The first keyspace of a partition whose day is `day` or later, and its offsets.
-    pub(super) fn from_day(
+    pub(super) fn since_day(
         &self,
         partition: Partition,
         day: Day,

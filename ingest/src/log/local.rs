@@ -132,7 +132,7 @@ impl LocalLog {
     pub(super) fn offset_at(&self, partition: Partition, at: Millis) -> Offset {
         let state = self.0.shared.state();
         let end = state.end(partition);
-        let Some((keyspace, offsets)) = state.days.from_day(partition, Day::of(at), end) else {
+        let Some((keyspace, offsets)) = state.days.since_day(partition, Day::of(at), end) else {
             return Offset(end);
         };
         drop(state);

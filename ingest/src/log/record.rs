@@ -203,7 +203,7 @@ mod tests {
             source: SourceKey { taxi: TaxiKey(n), operator: OperatorKey(3) },
             at: LatLon::new(48.86, f64::from(n) / 1e3).unwrap(),
             received_at: Millis(1_764_000_000_000 + i64::from(n)),
-            device_at: n.is_multiple_of(2).then(|| Millis(1_764_000_000_000)),
+            device_at: n.is_multiple_of(2).then_some(Millis(1_764_000_000_000)),
             status: ReportedStatus::Free,
             transport: Transport::Udp,
         };

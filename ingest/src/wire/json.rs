@@ -61,7 +61,7 @@ pub enum Malformed {
 pub fn read<'a>(scratch: &'a mut Scratch, text: &'a str) -> Result<Fields<'a>, Malformed> {
     scratch.decoded.clear();
     let mut parser = Parser { text, at: 0, decoded: &mut scratch.decoded };
-    let spans = parser.document().ok_or(Malformed::NotJson)?.ok_or(Malformed::NotAnObject)?;
+    let spans = parser.document()?;
     Ok(resolve(&spans, text, &scratch.decoded))
 }
 
@@ -95,7 +95,7 @@ fn resolve<'a>(spans: &Spans, text: &'a str, decoded: &'a str) -> Fields<'a> {
     Fields { timestamp, operator, version, lat, lon, device, taxi, status, hash }
 }
 
-/// A place in a text. Methods return None where the text is not JSON.
+/// A place in a text. Methods that may fail give None where the text is not JSON.
 struct Parser<'a> {
     text: &'a str,
     at: usize,
@@ -103,17 +103,20 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// The whole text: the fields of an object, or Some(None) if it is another JSON value.
-    fn document(&mut self) -> Option<Option<Spans>> {
+    /// The fields of the object that the whole text is.
+    fn document(&mut self) -> Result<Spans, Malformed> {
         self.space();
         let spans = if self.take(b'{') {
-            Some(self.fields()?)
+            Some(self.fields().ok_or(Malformed::NotJson)?)
         } else {
-            self.value(MAX_NESTING)?;
+            self.value(MAX_NESTING).ok_or(Malformed::NotJson)?;
             None
         };
         self.space();
-        (self.at == self.text.len()).then_some(spans)
+        if self.at < self.text.len() {
+            return Err(Malformed::NotJson);
+        }
+        spans.ok_or(Malformed::NotAnObject)
     }
 
     /// The members of the outermost object, after its brace.
@@ -124,7 +127,8 @@ impl Parser<'_> {
         }
         loop {
             let mark = self.decoded.len();
-            let field = self.key()?;
+            let key = self.key()?;
+            let field = KEYS.iter().position(|name| *name == self.text_of(&key));
             self.decoded.truncate(mark);
             let value = self.value(MAX_NESTING)?;
             match field {
@@ -137,20 +141,12 @@ impl Parser<'_> {
         }
     }
 
-    /// A key with its colon; Some(None) if we do not know it.
-    fn key(&mut self) -> Option<Option<usize>> {
+    /// A key with its colon.
+    fn key(&mut self) -> Option<Span> {
         self.space();
-        let span = self.string()?;
+        let key = self.string()?;
         self.space();
-        if !self.take(b':') {
-            return None;
-        }
-        let name = match span {
-            Span::Verbatim(range) => &self.text[range],
-            Span::Decoded(range) => &self.decoded[range],
-            Span::Number(_) | Span::Other => return None,
-        };
-        Some(KEYS.iter().position(|key| *key == name))
+        self.take(b':').then_some(key)
     }
 
     /// Any value; what it nests may nest `depth` levels.
@@ -325,6 +321,15 @@ impl Parser<'_> {
         let byte = self.peek()?;
         self.at += 1;
         Some(byte)
+    }
+
+    /// The text of a string.
+    fn text_of(&self, string: &Span) -> &str {
+        match string {
+            Span::Decoded(range) => &self.decoded[range.clone()],
+            Span::Verbatim(range) | Span::Number(range) => &self.text[range.clone()],
+            Span::Other => "",
+        }
     }
 
     fn peek(&self) -> Option<u8> {

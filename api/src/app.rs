@@ -1,0 +1,95 @@
+//! What a handler may touch.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::engine::Engine;
+use hdrhistogram::Histogram;
+use ingest::clock::Clock;
+use ingest::counter::{Counter, Flag};
+use ingest::log::Log;
+
+use crate::pseudonym::Pseudonyms;
+use crate::registry::Registry;
+
+/// The parts of a running server. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// Rows, and what memory holds of them.
+    pub registry: Arc<Registry>,
+    /// The live map.
+    pub engine: Engine,
+    /// The log of positions.
+    pub log: Log,
+    /// The time.
+    pub clock: Clock,
+    /// Makes and reads taxis' pseudonyms.
+    pub pseudonyms: Pseudonyms,
+    /// How answers are to look.
+    pub behaviour: Arc<Behaviour>,
+    /// Searches so far.
+    pub searches: Arc<Searches>,
+    /// Whether each part is ready.
+    pub readiness: Arc<Readiness>,
+}
+
+/// Settings that change answers.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// The account anybody may log as, for integration tests by partners.
+    pub integration_account: Option<String>,
+    /// Whether search apps see pseudonyms of taxis.
+    pub fake_taxi_id: bool,
+    /// Whether search apps see one neutral operator in place of each.
+    pub neutral_operator: bool,
+    /// Whether hail endpoints may be on private addresses.
+    pub private_endpoints: bool,
+}
+
+/// How many searches were answered, and how fast.
+#[derive(Debug)]
+pub struct Searches {
+    count: Counter,
+    /// Microseconds, of the searches since the last look.
+    latency_us: Mutex<Histogram<u32>>,
+}
+
+/// The longest search that is told from longer ones, in microseconds.
+const LATENCY_MAX_US: u64 = 60_000_000;
+
+impl Searches {
+    /// None yet.
+    pub fn new() -> Result<Self, hdrhistogram::CreationError> {
+        Ok(Self {
+            count: Counter::default(),
+            latency_us: Mutex::new(Histogram::new_with_max(LATENCY_MAX_US, 2)?),
+        })
+    }
+
+    /// Counts one that took this long.
+    pub fn record(&self, took: Duration) {
+        self.count.add(1);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(LATENCY_MAX_US);
+        self.latency_us.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros.max(1));
+    }
+
+    /// How many so far.
+    pub fn count(&self) -> u64 {
+        self.count.get()
+    }
+
+    /// The 99th percentile of those since the last call, in microseconds; None without any.
+    pub fn take_p99_us(&self) -> Option<u64> {
+        let mut latency = self.latency_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let p99 = (!latency.is_empty()).then(|| latency.value_at_quantile(0.99));
+        latency.reset();
+        p99
+    }
+}
+
+/// Whether each part has started. The map is ready once it has caught up with the log.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    /// The map has caught up.
+    pub map: Flag,
+}

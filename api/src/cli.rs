@@ -1,0 +1,80 @@
+//! The command line: one file per command.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use ingest::clock::Clock;
+
+use crate::config::{Config, Values};
+
+mod demo;
+mod import;
+mod json;
+mod serve;
+mod settings;
+mod simulate;
+mod user;
+
+/// France's registry of available taxis.
+///
+/// Every setting can be given as a flag, as a variable (MARAUDE_HTTP, ...) or in maraude.toml; `maraude config` shows
+/// what counts.
+#[derive(Debug, Parser)]
+#[command(name = "maraude", version, max_term_width = 110)]
+pub struct Cli {
+    /// A file of settings, in place of ./maraude.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every role until SIGTERM.
+    Serve,
+    /// A living registry from nothing: towns, accounts, keys, and taxis that move.
+    Demo(demo::Args),
+    /// Drive a fleet of made-up taxis against any server.
+    Simulate(simulate::Args),
+    /// Show each setting's value and where it came from.
+    Config(settings::Args),
+    /// Accounts.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Read towns, ZUPC or exclusion zones from a file.
+    #[command(subcommand)]
+    Import(import::Command),
+}
+
+/// Runs a command; `flags` are the settings given as flags.
+pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Result<()> {
+    let values = |flags: &BTreeMap<_, _>| {
+        Values::gather(flags, |name| std::env::var(name).ok(), cli.config.as_deref())
+    };
+    let clock = Clock::System;
+    match cli.command {
+        Command::Serve => serve::run(&Config::new(&values(&flags)?)?, clock).await,
+        Command::Demo(args) => demo::run(&args, demo::settings(flags), clock).await,
+        Command::Simulate(args) => {
+            log_to_stderr(&Config::new(&values(&flags)?)?)?;
+            simulate::run(&args, clock).await
+        }
+        Command::Config(args) => settings::run(&args, &values(&flags)?),
+        Command::User(command) => user::run(&command, &Config::new(&values(&flags)?)?, clock).await,
+        Command::Import(command) => import::run(&command, &Config::new(&values(&flags)?)?, clock).await,
+    }
+}
+
+/// Sends what is logged to the standard error.
+fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.logging)?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init()
+        .map_err(|error| anyhow::anyhow!(error))
+        .context("setting up logging")
+}

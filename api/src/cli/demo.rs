@@ -1,0 +1,213 @@
+//! `maraude demo`: one command from an empty directory to a living registry.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use indicatif::ProgressBar;
+use ingest::clock::Clock;
+use ingest::gate::{Refusal, Refusals};
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::import::{import_exclusions, import_towns, import_zupc};
+use crate::config::{Config, Values};
+use crate::fleet::outlines;
+use crate::fleet::plan::{Operator, plan};
+use crate::registry::add_user;
+use crate::role::Role;
+use crate::serve::{Server, open_store};
+use crate::simulation::drive::Fleet;
+use crate::simulation::register::register;
+use crate::simulation::{Target, towns};
+
+/// Where the demonstration lives; never in a registry's own directory.
+const DATA_DIR: &str = "./demo-data";
+/// Marks a directory as a demonstration's, which the next one may empty.
+const MARK: &str = "demo";
+/// One account of each role, and three operators.
+const ACCOUNTS: [(&str, Role); 11] = [
+    ("admin", Role::Admin),
+    ("app", Role::Moteur),
+    ("operator-a", Role::Operateur),
+    ("operator-b", Role::Operateur),
+    ("operator-c", Role::Operateur),
+    ("group", Role::Groupement),
+    ("editor", Role::Editeur),
+    ("department", Role::Departement),
+    ("town-hall", Role::Mairie),
+    ("prefecture", Role::Prefecture),
+    ("analyst", Role::Analyste),
+];
+const SEED: u64 = 75;
+
+/// How large, how lively, for how long.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How many taxis.
+    #[arg(long, default_value_t = 500)]
+    taxis: usize,
+    /// Datagrams a second of each taxi.
+    #[arg(long, default_value_t = 0.5)]
+    hz: f64,
+    /// Searches a second of all customers.
+    #[arg(long, default_value_t = 20.0)]
+    searches: f64,
+    /// Stop after so many seconds; without it, at Ctrl-C.
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+/// The settings of a demonstration: flags and defaults alone, so that it never touches a real registry by accident.
+pub(super) fn settings(mut flags: BTreeMap<&'static str, String>) -> Values {
+    flags.entry("data_dir").or_insert_with(|| DATA_DIR.to_owned());
+    flags.entry("logging").or_insert_with(|| "warn".to_owned());
+    Values::of_flags(&flags)
+}
+
+/// Runs the demonstration.
+pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Result<()> {
+    let config = Config::new(&values)?;
+    super::log_to_stderr(&config)?;
+    begin_afresh(&config.data_dir)?;
+    println!("maraude {}: a demonstration in {}", env!("CARGO_PKG_VERSION"), config.data_dir.display());
+    let keys = seed(&config, clock.clone()).await.context("seeding the registry")?;
+    let server = Server::start(&config, clock.clone()).await?;
+    let operators: Vec<_> =
+        keys.iter().filter(|key| key.role == Role::Operateur).map(Key::operator).collect();
+    let target = Target::new(format!("http://{}", server.http).parse()?, server.udp)?;
+    let plans = plan(SEED, args.taxis, &operators, &towns(&[])?);
+    let bar = ProgressBar::new(u64::try_from(plans.len()).unwrap_or(u64::MAX));
+    let progress = |done| bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+    let ids = register(&target, &operators, &plans, progress).await.context("registering taxis")?;
+    bar.finish_and_clear();
+    let first = ids.first().cloned().unwrap_or_default();
+    let mut fleet = Fleet::new(target, &operators, &plans, ids, SEED, clock);
+    fleet.begin().await?;
+    println!("{}", screen(&server, &keys, &first));
+    let stop = CancellationToken::new();
+    let app = keys.iter().find(|key| key.role == Role::Moteur).map(|key| (key.key.clone(), args.searches));
+    let driving = tokio::spawn(fleet.drive(args.hz, app, stop.clone()));
+    live(&server, args.seconds).await?;
+    stop.cancel();
+    driving.await??;
+    server.stop().await;
+    Ok(())
+}
+
+/// An account's key.
+struct Key {
+    email: &'static str,
+    role: Role,
+    key: String,
+}
+
+impl Key {
+    fn operator(&self) -> Operator {
+        Operator { name: self.email.to_owned(), key: self.key.clone() }
+    }
+}
+
+/// Empties the directory if an earlier demonstration made it; any other that holds something is left alone.
+fn begin_afresh(data_dir: &Path) -> anyhow::Result<()> {
+    let mark = data_dir.join(MARK);
+    if mark.exists() {
+        std::fs::remove_dir_all(data_dir).with_context(|| format!("emptying {}", data_dir.display()))?;
+    } else if data_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is not a demonstration's; give another with --data-dir", data_dir.display());
+    }
+    std::fs::create_dir_all(data_dir)?;
+    std::fs::write(mark, "The next demonstration empties this directory.\n")?;
+    Ok(())
+}
+
+/// Migrations, towns with their zones, accounts.
+async fn seed(config: &Config, clock: Clock) -> anyhow::Result<Vec<Key>> {
+    let (store, secret) = open_store(config, clock).await?;
+    import_towns(&store, outlines().towns).await?;
+    import_zupc(&store, outlines().zupc).await?;
+    import_exclusions(&store, outlines().exclusions).await?;
+    let mut keys = Vec::new();
+    for (email, role) in ACCOUNTS {
+        let (_, key) = add_user(&store, &secret, (email, email), "", &[role]).await?;
+        keys.push(Key { email, role, key });
+    }
+    store.close().await;
+    Ok(keys)
+}
+
+/// URLs, keys and three lines to paste, on one screen.
+fn screen(server: &Server, keys: &[Key], taxi: &str) -> String {
+    let table: Vec<_> =
+        keys.iter().map(|key| format!("  {:<12} {:<12} {}", key.email, key.role, key.key)).collect();
+    let key = |role| keys.iter().find(|key| key.role == role).map(|key| key.key.as_str()).unwrap_or_default();
+    let (app, operator, http) = (key(Role::Moteur), key(Role::Operateur), server.http);
+    format!(
+        "  http  http://{http}    udp  {udp}\n\
+         \n  account      role         API key\n{table}\n\n\
+         Free taxis around a customer in Paris, as a search app sees them:\n\
+         curl -s -H 'X-Api-Key: {app}' 'http://{http}/taxis?lon=2.3522&lat=48.8566'\n\
+         An operator's own taxis:\n\
+         curl -s -H 'X-Api-Key: {operator}' 'http://{http}/taxis/all'\n\
+         A position over HTTP (200 once it is safe in the log):\n\
+         curl -s -i -H 'X-Api-Key: {operator}' -H 'Content-Type: application/json' \
+         -d '{{\"data\":[{{\"positions\":[{{\"taxi_id\":\"{taxi}\",\"lon\":2.3522,\"lat\":48.8566}}]}}]}}' \
+         'http://{http}/geotaxi/'\n",
+        udp = server.udp,
+        table = table.join("\n"),
+    )
+}
+
+/// A line of figures each second, until the end.
+async fn live(server: &Server, seconds: Option<u64>) -> anyhow::Result<()> {
+    let end = async {
+        match seconds {
+            Some(seconds) => sleep(Duration::from_secs(seconds)).await,
+            None => drop(tokio::signal::ctrl_c().await),
+        }
+    };
+    tokio::pin!(end);
+    let mut every = interval(Duration::from_secs(1));
+    every.tick().await;
+    let (mut positions, mut searches) = (server.refusals.accepted(), server.app.searches.count());
+    let mut out = std::io::stdout();
+    loop {
+        tokio::select! {
+            () = &mut end => {
+                writeln!(out)?;
+                return Ok(());
+            }
+            _ = every.tick() => {
+                let (accepted, searched) = (server.refusals.accepted(), server.app.searches.count());
+                let (engine, now) = (server.app.engine.clone(), server.app.clock.now());
+                tokio::task::spawn_blocking(move || engine.sweep(now)).await?;
+                let line = format!(
+                    "positions/s {:>5}   refused {}   taxis online {:>5}   searches/s {:>4}   p99 {}",
+                    accepted - positions,
+                    refused(&server.refusals),
+                    server.app.engine.online(),
+                    searched - searches,
+                    server.app.searches.take_p99_us().map_or("-".to_owned(), |us| format!("{us} us")),
+                );
+                (positions, searches) = (accepted, searched);
+                // On a terminal the line stays in its place; in a file each second has its own.
+                if out.is_terminal() { write!(out, "\r{line}   ")? } else { writeln!(out, "{line}")? }
+                out.flush()?;
+            }
+        }
+    }
+}
+
+/// How many datagrams were refused, by reason.
+fn refused(refusals: &Refusals) -> String {
+    let reasons: Vec<_> = Refusal::ALL
+        .into_iter()
+        .filter_map(|reason| match refusals.total(reason) {
+            0 => None,
+            count => Some(format!("{} {count}", reason.name())),
+        })
+        .collect();
+    if reasons.is_empty() { "0".to_owned() } else { reasons.join(", ") }
+}

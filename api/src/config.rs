@@ -1,0 +1,385 @@
+//! Every setting: its name, default, source and meaning. Reading them has no side effects.
+//!
+//! A value comes from a flag, else from the environment (`MARAUDE_*`), else from a file (`maraude.toml`), else it is
+//! the default. A wrong one names the key, the value and what is allowed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use ingest::log::LogUrl;
+use thiserror::Error;
+
+use crate::secrets::SecretKey;
+use crate::store::DatabaseUrl;
+
+/// The file that is read when there is one and no other is named.
+pub const FILE: &str = "maraude.toml";
+
+/// What a setting is.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its key in the file; the flag is `--` and the key with dashes, the variable `MARAUDE_` and the key in capitals.
+    pub key: &'static str,
+    /// What it is for.
+    pub meaning: &'static str,
+    /// Its default as text; empty: none. `<data>` stands for the data directory.
+    pub default: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+}
+
+const fn setting(key: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { key, meaning, default, secret: false }
+}
+
+/// Every setting, in the order in which they are shown.
+pub const SETTINGS: [Setting; 17] = [
+    setting("data_dir", "./data", "where embedded data lives"),
+    setting("http", "127.0.0.1:8080", "address of the HTTP interface"),
+    setting("udp", "127.0.0.1:8090", "address on which positions come in as datagrams"),
+    setting("udp_threads", "1", "sockets that receive datagrams, each with a thread of its own"),
+    setting("database", "sqlite:<data>/maraude.db", "the registry's rows"),
+    setting("log", "file:<data>/log", "the log of positions"),
+    setting("log_partitions", "4", "partitions of a new log"),
+    setting("log_commit_ms", "10", "the longest a position waits for others before the log is synced"),
+    setting("log_retain_hours", "48", "how long the log is kept"),
+    setting("log_retain_mb", "4096", "how large the log may grow"),
+    setting("shards", "1", "writer threads of the live map"),
+    Setting {
+        key: "secret_key",
+        meaning: "64 hexadecimal digits that seal API keys; without it, a key file in the data directory",
+        default: "",
+        secret: true,
+    },
+    setting("integration_account", "", "the account anybody may X-Logas, for integration tests by partners"),
+    setting("fake_taxi_id", "true", "search apps see a fresh pseudonym of a taxi at each search"),
+    setting("neutral_operator", "true", "search apps see one neutral operator"),
+    setting("private_endpoints", "false", "hail endpoints may be on private addresses (development only)"),
+    setting("logging", "info", "what is logged, as a tracing filter"),
+];
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The default.
+    Default,
+    /// A file.
+    File(PathBuf),
+    /// A variable.
+    Environment(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A value that is not allowed.
+    #[error("{key} = \"{value}\" (from {origin}) is not allowed: it must be {allowed}")]
+    Value {
+        /// Which setting.
+        key: &'static str,
+        /// Its value; masked for secrets.
+        value: String,
+        /// Where it came from.
+        origin: Source,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A key in the file that is no setting.
+    #[error("{path}: there is no setting {key}; there are {known}")]
+    UnknownKey {
+        /// The file.
+        path: String,
+        /// The key.
+        key: String,
+        /// Every key there is.
+        known: String,
+    },
+    /// A file that cannot be read.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Values as text with their sources, before they are understood.
+#[derive(Clone, Debug)]
+pub struct Values(BTreeMap<&'static str, (String, Source)>);
+
+impl Values {
+    /// Gathers values: `flags` first, then the environment, then the file (if `file` is None, [`FILE`] where there is
+    /// one), then defaults.
+    pub fn gather(
+        flags: &BTreeMap<&'static str, String>,
+        environment: impl Fn(&str) -> Option<String>,
+        file: Option<&Path>,
+    ) -> Result<Self, ConfigError> {
+        let path = file.unwrap_or(Path::new(FILE));
+        let in_file = if file.is_some() || path.exists() { read_file(path)? } else { BTreeMap::new() };
+        Ok(Self::resolve(flags, environment, path, &in_file))
+    }
+
+    /// Values of flags and defaults alone.
+    pub fn of_flags(flags: &BTreeMap<&'static str, String>) -> Self {
+        Self::resolve(flags, |_| None, Path::new(FILE), &BTreeMap::new())
+    }
+
+    fn resolve(
+        flags: &BTreeMap<&'static str, String>,
+        environment: impl Fn(&str) -> Option<String>,
+        path: &Path,
+        in_file: &BTreeMap<String, String>,
+    ) -> Self {
+        let mut values = BTreeMap::new();
+        for setting in &SETTINGS {
+            let variable = format!("MARAUDE_{}", setting.key.to_uppercase());
+            let value = if let Some(value) = flags.get(setting.key) {
+                (value.clone(), Source::Flag(format!("--{}", setting.key.replace('_', "-"))))
+            } else if let Some(value) = environment(&variable).filter(|value| !value.is_empty()) {
+                (value, Source::Environment(variable))
+            } else if let Some(value) = in_file.get(setting.key) {
+                (value.clone(), Source::File(path.to_owned()))
+            } else {
+                (setting.default.to_owned(), Source::Default)
+            };
+            values.insert(setting.key, value);
+        }
+        let data = values["data_dir"].0.clone();
+        for (value, source) in values.values_mut() {
+            if *source == Source::Default {
+                *value = value.replace("<data>", data.trim_end_matches('/'));
+            }
+        }
+        Self(values)
+    }
+
+    /// Each setting with its value, masked where it is a secret, and its source.
+    pub fn shown(&self) -> Vec<(&'static Setting, String, Source)> {
+        let show = |setting: &'static Setting| {
+            let (value, source) = &self.0[setting.key];
+            let value = match setting.key {
+                _ if setting.secret && !value.is_empty() => "***".to_owned(),
+                "database" => value.parse::<DatabaseUrl>().map_or("***".to_owned(), |url| url.masked()),
+                _ => value.clone(),
+            };
+            (setting, value, source.clone())
+        };
+        SETTINGS.iter().map(show).collect()
+    }
+
+    fn get<T: FromStr>(&self, key: &'static str, allowed: &str) -> Result<T, ConfigError> {
+        self.parse(key, |value| value.parse().map_err(|_| allowed.to_owned()))
+    }
+
+    fn number(&self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Result<u64, ConfigError> {
+        self.parse(key, |value| {
+            let number = value.parse().ok().filter(|number| range.contains(number));
+            number.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+        })
+    }
+
+    fn parse<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        let (value, source) = &self.0[key];
+        parse(value).map_err(|allowed| {
+            let shown = self.shown().into_iter().find(|(setting, _, _)| setting.key == key);
+            let value = shown.map_or_else(|| value.clone(), |(_, value, _)| value);
+            ConfigError::Value { key, value, origin: source.clone(), allowed }
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let failed = |reason: String| ConfigError::File { path: path.display().to_string(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        if !SETTINGS.iter().any(|setting| setting.key == key) {
+            let known: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+            return Err(ConfigError::UnknownKey {
+                path: path.display().to_string(),
+                key,
+                known: known.join(", "),
+            });
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            other => {
+                return Err(failed(format!(
+                    "{key} must be a text, a whole number or a boolean, not a {}",
+                    other.type_str()
+                )));
+            }
+        };
+        values.insert(key, value);
+    }
+    Ok(values)
+}
+
+/// The configuration, understood.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where embedded data lives.
+    pub data_dir: PathBuf,
+    /// Address of the HTTP interface.
+    pub http: SocketAddr,
+    /// Address of datagrams.
+    pub udp: SocketAddr,
+    /// Sockets that receive datagrams.
+    pub udp_threads: usize,
+    /// The registry's rows.
+    pub database: DatabaseUrl,
+    /// The log of positions.
+    pub log: LogUrl,
+    /// How it is kept.
+    pub log_settings: ingest::log::Settings,
+    /// Writer threads of the live map.
+    pub shards: usize,
+    /// Seals API keys; None: the key file in the data directory does.
+    pub secret_key: Option<SecretKey>,
+    /// How answers are to look.
+    pub behaviour: crate::app::Behaviour,
+    /// What is logged.
+    pub logging: String,
+}
+
+impl Config {
+    /// Understands values.
+    pub fn new(values: &Values) -> Result<Self, ConfigError> {
+        let address = "an address with a port, like 127.0.0.1:8080";
+        let small =
+            |key, range| Ok::<_, ConfigError>(usize::try_from(values.number(key, range)?).unwrap_or(1));
+        let text = |key: &'static str| values.0[key].0.clone();
+        Ok(Self {
+            data_dir: PathBuf::from(text("data_dir")),
+            http: values.get("http", address)?,
+            udp: values.get("udp", address)?,
+            udp_threads: small("udp_threads", 1..=64)?,
+            database: values.parse("database", DatabaseUrl::from_str)?,
+            log: values.parse("log", |value| {
+                value.parse().map_err(|error: ingest::log::BadLogUrl| error.to_string())
+            })?,
+            log_settings: ingest::log::Settings {
+                partitions: u16::try_from(values.number("log_partitions", 1..=64)?).unwrap_or(1),
+                commit_interval_ms: values.number("log_commit_ms", 1..=1000)?,
+                retain_for_ms: values.number("log_retain_hours", 1..=87_600)? * 3_600_000,
+                retain_bytes: values.number("log_retain_mb", 1..=1_000_000_000)? * 1_000_000,
+            },
+            shards: small("shards", 1..=64)?,
+            secret_key: match text("secret_key").as_str() {
+                "" => None,
+                _ => Some(values.parse("secret_key", |value| {
+                    SecretKey::from_hex(value).map_err(|error| error.to_string())
+                })?),
+            },
+            behaviour: crate::app::Behaviour {
+                integration_account: Some(text("integration_account")).filter(|email| !email.is_empty()),
+                fake_taxi_id: values.get("fake_taxi_id", "true or false")?,
+                neutral_operator: values.get("neutral_operator", "true or false")?,
+                private_endpoints: values.get("private_endpoints", "true or false")?,
+            },
+            logging: values.parse("logging", |value| {
+                value
+                    .parse::<tracing_subscriber::EnvFilter>()
+                    .map(|_| value.to_owned())
+                    .map_err(|_| "a filter like info or info,api=debug".to_owned())
+            })?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(
+        flags: &[(&'static str, &str)],
+        environment: &[(&str, &str)],
+        file: Option<&str>,
+    ) -> Result<(Values, Config), ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.toml");
+        let path = file.map(|text| {
+            std::fs::write(&path, text).unwrap();
+            path.as_path()
+        });
+        let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        let variable = |name: &str| {
+            environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        let values = Values::gather(&flags, variable, path)?;
+        let config = Config::new(&values)?;
+        Ok((values, config))
+    }
+
+    #[test]
+    fn flags_beat_the_environment_beats_the_file_beats_defaults() {
+        let file = "http = \"127.0.0.1:1\"\nudp = \"127.0.0.1:1\"\nshards = 2\nfake_taxi_id = false";
+        let environment = [("MARAUDE_HTTP", "127.0.0.1:2"), ("MARAUDE_UDP", "127.0.0.1:2")];
+        let (values, config) = config(&[("udp", "127.0.0.1:3")], &environment, Some(file)).unwrap();
+        assert_eq!((config.udp.port(), config.http.port(), config.shards), (3, 2, 2));
+        assert!(!config.behaviour.fake_taxi_id && config.behaviour.neutral_operator);
+        let source = |key| values.shown().into_iter().find(|(s, _, _)| s.key == key).unwrap().2;
+        assert_eq!(source("udp"), Source::Flag("--udp".to_owned()));
+        assert_eq!(source("http"), Source::Environment("MARAUDE_HTTP".to_owned()));
+        assert!(matches!(source("shards"), Source::File(_)));
+        assert_eq!(source("log"), Source::Default);
+    }
+
+    #[test]
+    fn defaults_live_in_the_data_directory() {
+        let (_, config) = config(&[("data_dir", "/srv/taxis/")], &[], None).unwrap();
+        assert_eq!(config.database, DatabaseUrl::Sqlite("/srv/taxis/maraude.db".into()));
+    }
+
+    #[test]
+    fn a_wrong_value_names_key_value_source_and_what_is_allowed() {
+        let error = config(&[], &[("MARAUDE_HTTP", "here")], None).unwrap_err().to_string();
+        for part in ["http", "\"here\"", "MARAUDE_HTTP", "127.0.0.1:8080"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let error = config(&[("shards", "65")], &[], None).unwrap_err().to_string();
+        assert!(error.contains("from 1 to 64"), "{error}");
+        let error = config(&[], &[], Some("htpp = \"x\"")).unwrap_err().to_string();
+        assert!(error.contains("htpp") && error.contains("udp_threads"), "{error}");
+        assert!(config(&[], &[], Some("http = ")).is_err());
+        assert!(config(&[], &[("MARAUDE_LOGGING", "a=b=c")], None).is_err());
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let secret = "ab".repeat(32);
+        let flags = [("secret_key", secret.as_str()), ("database", "postgres://ann:hush@127.0.0.1/m")];
+        let (values, _) = config(&flags, &[], None).unwrap();
+        let shown = format!("{:?}", values.shown());
+        assert!(!shown.contains(&secret) && !shown.contains("hush"), "{shown}");
+        let error = config(&[("secret_key", "hush")], &[], None).unwrap_err().to_string();
+        assert!(!error.contains("hush") && error.contains("64 hexadecimal"), "{error}");
+        let error = config(&[("database", "mysql://ann:hush@x")], &[], None).unwrap_err().to_string();
+        assert!(!error.contains("hush"), "{error}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Errors at the HTTP edge: one type, one shape, `{"errors": {...}}`.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::store::StoreError;
+
+/// How long a client should wait before it repeats what was answered 503, in seconds.
+const RETRY_AFTER_S: &str = "1";
+
+/// An error answer. Its tree has the shape of the request, with messages at the leaves.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    errors: Value,
+}
+
+/// What handlers return.
+pub type Answer<T> = Result<T, Problem>;
+
+impl Problem {
+    /// An answer with this tree of errors.
+    pub fn new(status: StatusCode, errors: Value) -> Self {
+        Self { status, errors }
+    }
+
+    /// What concerns the whole request.
+    pub fn whole(status: StatusCode, message: &str) -> Self {
+        Self::new(status, json!({"": [message]}))
+    }
+
+    /// What concerns the path.
+    pub fn url(status: StatusCode, message: &str) -> Self {
+        Self::new(status, json!({"url": [message]}))
+    }
+
+    /// What concerns the one element of `data`.
+    pub fn data(status: StatusCode, errors: &Value) -> Self {
+        Self::new(status, json!({"data": {"0": errors}}))
+    }
+
+    /// Wrong values: 400.
+    pub fn invalid(errors: Value) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, errors)
+    }
+
+    /// The key is good, the role is not.
+    pub fn forbidden() -> Self {
+        // Spelt as partners have always received it.
+        Self::whole(StatusCode::FORBIDDEN, "You do not have enough permissions to access this ressource.")
+    }
+
+    /// No such path.
+    pub fn unknown_path() -> Self {
+        Self::url(StatusCode::NOT_FOUND, "API endpoint not found.")
+    }
+
+    /// Our fault.
+    pub fn internal() -> Self {
+        Self::whole(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Internal server error. If the problem persists, please contact the technical team.",
+        )
+    }
+
+    /// A part that is needed does not answer: whether the request took effect is unknown, repeating it is harmless.
+    pub fn unavailable(part: &str) -> Self {
+        Self::whole(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &format!(
+                "The {part} is not available; it is unknown whether this request took effect. Please repeat it."
+            ),
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({"errors": self.errors}))).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    /// Logs what the client is not shown.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(reason) => {
+                tracing::info!(reason, "a change was refused by the database");
+                Self::whole(StatusCode::CONFLICT, "This conflicts with what is registered.")
+            }
+            StoreError::Unavailable(_) => {
+                tracing::error!(%error, "a request failed");
+                Self::unavailable("database")
+            }
+            StoreError::Migration(_) | StoreError::Damaged { .. } => {
+                tracing::error!(%error, "a request failed");
+                Self::internal()
+            }
+        }
+    }
+}

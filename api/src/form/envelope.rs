@@ -1,0 +1,115 @@
+//! What surrounds an object in a body: `{"data": [one element]}`.
+
+use serde_json::{Map, Value, json};
+
+use super::{Field, Form, merge, messages};
+use crate::error::{Answer, Problem};
+
+/// The one element of `data`, read by `read`.
+pub fn one<T>(body: &Value, read: impl Fn(&Value) -> Field<T>) -> Answer<T> {
+    let mut form = Form::begin(body).map_err(Problem::invalid)?;
+    let element = form.required("data", |data| one_of_list(data, &read));
+    form.finish(element).map_err(Problem::invalid)
+}
+
+/// The one element of `data`, read by `read`; None without `data`.
+pub fn one_if_any<T>(body: &Value, read: impl Fn(&Value) -> Field<T>) -> Answer<Option<T>> {
+    let mut form = Form::begin(body).map_err(Problem::invalid)?;
+    form.partial();
+    let element = form.required("data", |data| one_of_list(data, &read));
+    form.finish(Some(element)).map_err(Problem::invalid)
+}
+
+fn one_of_list<T>(data: &Value, read: impl Fn(&Value) -> Field<T>) -> Field<T> {
+    let Value::Array(elements) = data else {
+        return Err(messages("Not a valid list."));
+    };
+    let mut errors = Map::new();
+    let mut last = None;
+    for (i, element) in elements.iter().enumerate() {
+        let outcome = if element.is_null() { Err(messages("Field may not be null.")) } else { read(element) };
+        match outcome {
+            Ok(value) => last = Some(value),
+            Err(error) => {
+                errors.insert(i.to_string(), error);
+            }
+        }
+    }
+    // The length is told beside errors of elements, but nulls do not count; a list of nulls alone has no length.
+    let counted = elements.iter().filter(|element| !element.is_null()).count();
+    let told = counted > 0 || errors.is_empty();
+    let mut errors = Value::Object(errors);
+    if told && counted != 1 {
+        let length = messages("data should be a list of one element.");
+        errors = if errors == json!({}) { length } else { merge(errors, length) };
+    }
+    match last {
+        Some(value) if errors == json!({}) => Ok(value),
+        _ => Err(errors),
+    }
+}
+
+/// An answer of one element.
+pub fn answer(element: &Value) -> Value {
+    json!({"data": [element]})
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+    use crate::form::kind;
+
+    fn name(element: &Value) -> Field<String> {
+        let mut form = Form::begin(element)?;
+        let name = form.required("name", kind::string);
+        form.finish(name)
+    }
+
+    fn errors(body: &Value) -> Value {
+        let problem = one(body, name).unwrap_err();
+        assert!(!format!("{problem:?}").is_empty());
+        let response = problem.into_response();
+        assert_eq!(response.status(), 400);
+        let body = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(axum::body::to_bytes(response.into_body(), 1 << 20))
+            .unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()["errors"].clone()
+    }
+
+    #[test]
+    fn one_element_is_needed() {
+        assert_eq!(one(&json!({"data": [{"name": "x"}]}), name).unwrap(), "x");
+        assert_eq!(errors(&json!([])), json!({"_schema": ["Invalid input type."]}));
+        assert_eq!(errors(&json!({})), json!({"data": ["Missing data for required field."]}));
+        assert_eq!(errors(&json!({"data": null})), json!({"data": ["Field may not be null."]}));
+        assert_eq!(errors(&json!({"data": {}})), json!({"data": ["Not a valid list."]}));
+        assert_eq!(errors(&json!({"data": []})), json!({"data": ["data should be a list of one element."]}));
+        assert_eq!(
+            errors(&json!({"data": [1]})),
+            json!({"data": {"0": {"_schema": ["Invalid input type."]}}})
+        );
+        assert_eq!(errors(&json!({"data": [null]})), json!({"data": {"0": ["Field may not be null."]}}));
+        assert_eq!(errors(&json!({"data": [{"name": "x"}], "x": 1})), json!({"x": ["Unknown field."]}));
+        let two = json!({"data": [{"name": "x"}, {"name": "y"}]});
+        assert_eq!(errors(&two), json!({"data": ["data should be a list of one element."]}));
+    }
+
+    #[test]
+    fn errors_of_elements_and_of_the_list_stand_together() {
+        let missing = json!({"name": ["Missing data for required field."]});
+        assert_eq!(
+            errors(&json!({"data": [{}, {}]})),
+            json!({"data": {"0": missing, "1": missing, "_schema": ["data should be a list of one element."]}})
+        );
+    }
+
+    #[test]
+    fn a_partial_body_may_have_no_data() {
+        assert_eq!(one_if_any(&json!({}), name).unwrap(), None);
+        assert!(one_if_any(&json!({"data": []}), name).is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! Arguments in the query of a path.
+
+use serde_json::{Map, Value, json};
+
+use super::{Field, messages};
+use crate::error::{Answer, Problem};
+use crate::form::kind;
+
+/// The arguments of a query, in their order; names may repeat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Of already decoded pairs.
+    pub fn new(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// The first value of a name.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a name.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// The first values of these names as an object, so that a query is read like a body.
+    pub fn object(&self, names: &[&str]) -> Value {
+        let pairs = names.iter().filter_map(|name| Some(((*name).to_owned(), json!(self.first(name)?))));
+        Value::Object(pairs.collect())
+    }
+}
+
+/// How many elements a page has.
+pub const PER_PAGE: i64 = 30;
+
+/// The number of a page, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page(i64);
+
+impl Page {
+    /// Limit and offset of its rows.
+    pub fn limit_offset(self) -> (i64, i64) {
+        (PER_PAGE, (self.0 - 1) * PER_PAGE)
+    }
+
+    /// The `meta` of an answer: where this page stands among `total` elements.
+    pub fn meta(self, total: i64) -> Value {
+        let pages = (total + PER_PAGE - 1) / PER_PAGE;
+        json!({
+            "next_page": (self.0 < pages).then_some(self.0 + 1),
+            "prev_page": (self.0 > 1).then_some(self.0 - 1),
+            "pages": pages, "per_page": PER_PAGE, "total": total,
+        })
+    }
+}
+
+/// The page asked for by `p`, once; anything but the names in `known` and `p` is refused.
+pub fn page(query: &Query, known: &[&str]) -> Answer<Page> {
+    let mut errors = Map::new();
+    for (name, _) in &query.0 {
+        if name != "p" && !known.contains(&name.as_str()) {
+            errors.insert(name.clone(), messages("Unknown field."));
+        }
+    }
+    match page_number(&query.all("p")) {
+        Ok(page) if errors.is_empty() => Ok(page),
+        Ok(_) => Err(Problem::invalid(Value::Object(errors))),
+        Err(error) => {
+            errors.insert("p".to_owned(), error);
+            Err(Problem::invalid(Value::Object(errors)))
+        }
+    }
+}
+
+fn page_number(given: &[String]) -> Field<Page> {
+    let read: Vec<_> = given.iter().map(|text| kind::integer(&json!(text))).collect();
+    let wrong: Map<_, _> = read
+        .iter()
+        .enumerate()
+        .filter_map(|(i, page)| page.as_ref().err().map(|error| (i.to_string(), error.clone())))
+        .collect();
+    let readable = read.len() - wrong.len();
+    let many = (readable > 1).then(|| messages("Argument `p` is specified more than once"));
+    match (wrong.is_empty(), many) {
+        // A page before the first is the first.
+        (true, None) => {
+            Ok(Page(read.into_iter().find_map(Result::ok).map_or(1, |page| i64::from(page.max(1)))))
+        }
+        (true, Some(many)) => Err(many),
+        (false, None) => Err(Value::Object(wrong)),
+        (false, Some(many)) => Err(super::merge(Value::Object(wrong), many)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(pairs: &[(&str, &str)]) -> Query {
+        Query::new(pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect())
+    }
+
+    #[test]
+    fn pages_begin_at_one() {
+        assert_eq!(page(&query(&[]), &[]).unwrap(), Page(1));
+        assert_eq!(page(&query(&[("p", "0")]), &[]).unwrap(), Page(1));
+        assert_eq!(page(&query(&[("p", "3"), ("id", "x")]), &["id"]).unwrap().limit_offset(), (30, 60));
+    }
+
+    #[test]
+    fn wrong_pages_are_told_by_their_place() {
+        assert_eq!(page_number(&["x".into()]), Err(json!({"0": ["Not a valid integer."]})));
+        assert_eq!(
+            page_number(&["1".into(), "2".into()]),
+            Err(json!(["Argument `p` is specified more than once"]))
+        );
+        assert!(page(&query(&[("foo", "1")]), &["id"]).is_err());
+    }
+
+    #[test]
+    fn meta_says_where_a_page_stands() {
+        assert_eq!(
+            Page(2).meta(61),
+            json!({"next_page": 3, "prev_page": 1, "pages": 3, "per_page": 30, "total": 61})
+        );
+        assert_eq!(Page(1).meta(0)["pages"], 0);
+        assert_eq!(Page(1).meta(30)["next_page"], Value::Null);
+    }
+}

@@ -1,0 +1,111 @@
+//! What is done again and again: the map is swept, last positions are saved, the log is kept short.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::follow::Follower;
+use ingest::clock::Millis;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::store::Result;
+
+/// How often the map forgets who went silent.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How often last positions are saved: what a restart has to replay of the log is at most this much.
+const SAVE: Duration = Duration::from_secs(60);
+/// How often old days of the log are looked for.
+const RETAIN: Duration = Duration::from_secs(3600);
+/// How often the map is asked, at the start and at the end, whether it has caught up.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long the map may take to catch up with what the log took last before the server ends without.
+const CATCH_UP: Duration = Duration::from_secs(1);
+/// Positions are in the log this soon after their receipt, with much to spare.
+const RECEIPT_TO_LOG_MS: i64 = 60_000;
+
+/// Saves last positions. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    app: App,
+    follower: Arc<Follower>,
+    /// From when on sources that were heard have to be saved; the lock keeps savings apart.
+    unsaved_since: Arc<Mutex<Millis>>,
+}
+
+impl Keeper {
+    /// Nothing is saved yet: the first saving covers every source.
+    pub(crate) fn new(app: App, follower: Follower) -> Self {
+        Self { app, follower: Arc::new(follower), unsaved_since: Arc::new(Mutex::new(Millis(i64::MIN))) }
+    }
+
+    /// Saves the last position of every source heard since the last saving, and how far in the log that reaches.
+    pub(crate) async fn save(&self) -> Result<()> {
+        let mut unsaved_since = self.unsaved_since.lock().await;
+        let (began, caught_up) = (self.app.clock.now(), self.follower.caught_up());
+        // The offsets first: what the map holds a moment later covers them.
+        let offsets = self.follower.offsets();
+        let (engine, since) = (self.app.engine.clone(), *unsaved_since);
+        let fixes = tokio::task::spawn_blocking(move || engine.dump(since)).await.unwrap_or_default();
+        self.app.registry.store().save_last_positions(&fixes, self.app.log.epoch(), &offsets).await?;
+        // Whoever was behind may yet hear of older positions; who was not hears of those received from about now on.
+        if caught_up {
+            *unsaved_since = began.plus(-RECEIPT_TO_LOG_MS);
+        }
+        Ok(())
+    }
+
+    /// After the log was closed: lets the map read its end, and saves.
+    pub(crate) async fn finish(&self) {
+        let until = Instant::now() + CATCH_UP;
+        while !self.follower.caught_up() && Instant::now() < until {
+            sleep_until(Instant::now() + LOOK).await;
+        }
+        self.follower.stop();
+        if let Err(error) = self.save().await {
+            tracing::warn!(%error, "last positions were not saved; the next start replays more of the log");
+        }
+    }
+}
+
+/// Does what is to be done again and again, until `stop`.
+pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
+    let ticker = |period| {
+        let mut ticker = interval(period);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticker
+    };
+    let (mut sweep, mut save, mut retain, mut look) =
+        (ticker(SWEEP), ticker(SAVE), ticker(RETAIN), ticker(LOOK));
+    save.tick().await;
+    let mut ready = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = look.tick(), if !ready => {
+                if keeper.follower.caught_up() {
+                    let engine = keeper.app.engine.clone();
+                    let _ = tokio::task::spawn_blocking(move || engine.settle()).await;
+                    keeper.app.readiness.map.raise();
+                    ready = true;
+                }
+            }
+            _ = sweep.tick() => {
+                let (engine, now) = (keeper.app.engine.clone(), keeper.app.clock.now());
+                let _ = tokio::task::spawn_blocking(move || engine.sweep(now)).await;
+            }
+            _ = save.tick() => {
+                if let Err(error) = keeper.save().await {
+                    tracing::warn!(%error, "last positions were not saved; trying again in a minute");
+                }
+            }
+            _ = retain.tick() => {
+                let log = keeper.app.log.clone();
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.retain()).await {
+                    tracing::warn!(%error, "old days of the log were not removed");
+                }
+            }
+        }
+    }
+}

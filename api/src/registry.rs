@@ -1,0 +1,236 @@
+//! The registry: rows in SQL, and what memory holds of them.
+//!
+//! Every write goes through here: it commits and projects in one detached task, so that a client that hangs up skips
+//! neither. Search, positions and authentication read memory alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use engine::engine::Engine;
+use engine::profile::{Description, Profile, Status};
+use engine::territory::{Insee, Territory};
+use ingest::directory::{Directory, Operator, Taxi};
+use ingest::position::{OperatorKey, TaxiKey};
+use ingest::projection::Projection;
+use tokio::sync::{Mutex, Notify};
+
+use crate::secrets::{SecretError, SecretKey};
+use crate::store::changes::Change;
+use crate::store::projected::{ProjectedRow, Which};
+use crate::store::users::UserRow;
+use crate::store::{Result, Store, StoreError};
+
+pub mod accounts;
+pub mod card;
+pub mod follow;
+pub mod geometry;
+mod writes;
+
+pub use writes::{add_user, rotate_key};
+
+use accounts::{Account, Accounts};
+use card::Card;
+
+/// What the program knows of the registry. Shared by reference.
+pub struct Registry {
+    store: Store,
+    secret: SecretKey,
+    accounts: ArcSwap<Accounts>,
+    territory: ArcSwap<Territory>,
+    /// What the places in memory were read from, and the lock of reading them again.
+    places_read: Mutex<Option<(i64, i64)>>,
+    accounts_read: Mutex<()>,
+    directory: Arc<Directory>,
+    cards: Projection<TaxiKey, Arc<Card>>,
+    /// Its profiles are a projection like the others.
+    engine: Engine,
+    /// Somebody committed but could not project: everything is to be read again soon.
+    stale: Notify,
+}
+
+impl Registry {
+    /// Reads everything, the engine's profiles too.
+    pub async fn load(store: Store, secret: SecretKey, engine: Engine) -> Result<Arc<Self>> {
+        let registry = Self {
+            store,
+            secret,
+            accounts: ArcSwap::default(),
+            territory: ArcSwap::from_pointee(Territory::new(Vec::new(), Vec::new(), Vec::new())),
+            places_read: Mutex::new(None),
+            accounts_read: Mutex::new(()),
+            directory: Arc::new(Directory::default()),
+            cards: Projection::default(),
+            engine,
+            stale: Notify::new(),
+        };
+        registry.read_all().await?;
+        Ok(Arc::new(registry))
+    }
+
+    /// Every account, for a program that needs nothing else.
+    pub async fn accounts_of(store: &Store, secret: &SecretKey) -> Result<Accounts> {
+        Ok(Accounts::new(open_accounts(store, secret).await?))
+    }
+
+    /// The rows themselves, for what memory does not hold.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Every account, as it is now.
+    pub fn accounts(&self) -> Arc<Accounts> {
+        self.accounts.load_full()
+    }
+
+    /// Towns, ZUPC and exclusion zones, as they are now.
+    pub fn territory(&self) -> Arc<Territory> {
+        self.territory.load_full()
+    }
+
+    /// Who may report which taxi.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// What an app may see of a taxi.
+    pub fn card(&self, taxi: TaxiKey) -> Option<Arc<Card>> {
+        self.cards.get(&taxi)
+    }
+
+    /// Reads everything again.
+    pub async fn read_all(&self) -> Result<()> {
+        self.read_accounts().await?;
+        self.read_places().await?;
+        let (taxis, profiles, cards) = (
+            self.directory.taxis().begin_reading(),
+            self.engine.profiles().begin_reading(),
+            self.cards.begin_reading(),
+        );
+        let read = self.store.projected(Which::All).await?;
+        let taxis_read: Vec<_> = group(&read).filter_map(ProjectedTaxi::new).collect();
+        self.directory.taxis().finish_reading(
+            &taxis,
+            taxis_read
+                .iter()
+                .map(|taxi| (taxi.card.public_id.as_str().into(), taxi.version, taxi.directory())),
+        );
+        self.engine.profiles().finish_reading(
+            &profiles,
+            taxis_read.iter().map(|taxi| (taxi.key, taxi.version, taxi.profile.clone())),
+        );
+        self.cards.finish_reading(
+            &cards,
+            taxis_read.into_iter().map(|taxi| (taxi.key, taxi.version, Arc::new(taxi.card))),
+        );
+        Ok(())
+    }
+
+    /// Reads again what changed.
+    pub async fn read_change(&self, change: Change) -> Result<()> {
+        match change {
+            Change::User(_) => self.read_accounts().await,
+            Change::Places => self.read_places().await,
+            Change::Taxi(id) => self.read_taxis(Which::Taxi(id)).await,
+            Change::Vehicle(id) => self.read_taxis(Which::Vehicle(id)).await,
+        }
+    }
+
+    async fn read_taxis(&self, which: Which) -> Result<()> {
+        let rows = self.store.projected(which).await?;
+        for taxi in group(&rows).filter_map(ProjectedTaxi::new) {
+            self.directory.taxis().put(taxi.card.public_id.as_str().into(), taxi.version, taxi.directory());
+            self.engine.profiles().put(taxi.key, taxi.version, taxi.profile);
+            self.cards.put(taxi.key, taxi.version, Arc::new(taxi.card));
+        }
+        Ok(())
+    }
+
+    /// The lock makes readings follow each other: the last one to begin is the last one to be seen.
+    async fn read_accounts(&self) -> Result<()> {
+        let _one_at_a_time = self.accounts_read.lock().await;
+        let reading = self.directory.operators().begin_reading();
+        let accounts = open_accounts(&self.store, &self.secret).await?;
+        self.directory.operators().finish_reading(&reading, accounts.iter().filter_map(operator));
+        self.accounts.store(Arc::new(Accounts::new(accounts)));
+        Ok(())
+    }
+
+    async fn read_places(&self) -> Result<()> {
+        let mut read = self.places_read.lock().await;
+        let stamp = self.store.places_stamp().await?;
+        if *read == Some(stamp) {
+            return Ok(());
+        }
+        let places = self.store.places().await?;
+        let territory = tokio::task::spawn_blocking(move || geometry::territory(places))
+            .await
+            .map_err(|error| StoreError::Unavailable(sqlx::Error::Protocol(error.to_string())))??;
+        self.territory.store(Arc::new(territory));
+        *read = Some(stamp);
+        Ok(())
+    }
+}
+
+async fn open_accounts(store: &Store, secret: &SecretKey) -> Result<Vec<Account>> {
+    let rows = store.users().await?;
+    let open = |(row, roles): (UserRow, _)| {
+        let email = row.email.clone();
+        Account::open(row, roles, secret).map_err(|error| damaged_user(&email, &error))
+    };
+    rows.into_iter().map(open).collect()
+}
+
+fn damaged_user(email: &str, error: &SecretError) -> StoreError {
+    StoreError::Damaged { table: "users", key: email.to_owned(), reason: error.to_string() }
+}
+
+/// An account that may send datagrams, as the directory wants it.
+fn operator(account: &Account) -> Option<(Box<str>, u64, Operator)> {
+    let key = OperatorKey(u32::try_from(account.id).ok()?);
+    let version = u64::try_from(account.version).ok()?;
+    let operator = Operator { key, api_key: account.api_key().into() };
+    account.is_operator().then(|| (account.email.as_str().into(), version, operator))
+}
+
+/// Rows of one taxi after the other.
+fn group(rows: &[ProjectedRow]) -> impl Iterator<Item = &[ProjectedRow]> {
+    rows.chunk_by(|a, b| a.taxi_id == b.taxi_id)
+}
+
+/// One taxi as memory holds it, from one snapshot of its rows.
+struct ProjectedTaxi {
+    key: TaxiKey,
+    version: u64,
+    profile: Profile,
+    card: Card,
+}
+
+impl ProjectedTaxi {
+    /// None for rows that no version of the program writes; they are left out rather than shown wrong.
+    fn new(rows: &[ProjectedRow]) -> Option<Self> {
+        let first = rows.first()?;
+        let version: i64 = first.taxi_version + rows.iter().map(|row| row.description_version).sum::<i64>();
+        let mut descriptions = BTreeMap::new();
+        for row in rows {
+            let operator = OperatorKey(u32::try_from(row.operator_id).ok()?);
+            let status: Status = row.status.parse().ok()?;
+            let radius_m = row.radius.and_then(|radius| u16::try_from(radius).ok());
+            descriptions.insert(operator, Description { operator, status, radius_m });
+        }
+        Some(Self {
+            key: TaxiKey(u32::try_from(first.taxi_id).ok()?),
+            version: u64::try_from(version).ok()?,
+            profile: Profile {
+                ads_town: first.insee.parse::<Insee>().ok()?,
+                descriptions: descriptions.into_values().collect(),
+            },
+            card: Card::new(rows)?,
+        })
+    }
+
+    fn directory(&self) -> Taxi {
+        let operators = self.profile.descriptions.iter().map(|description| description.operator).collect();
+        Taxi { key: self.key, operators }
+    }
+}

@@ -1,0 +1,139 @@
+//! Accounts in memory: few, read whole, swapped whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::role::Role;
+use crate::secrets::{SecretError, SecretKey};
+use crate::store::users::UserRow;
+
+/// An account, its secrets opened.
+#[derive(Clone)]
+pub struct Account {
+    /// Its number.
+    pub id: i32,
+    /// Its fixed name.
+    pub email: String,
+    /// Its commercial name.
+    pub name: String,
+    /// What it may do, sorted.
+    pub roles: Vec<Role>,
+    /// Contact of customers.
+    pub email_customer: String,
+    /// Technical contact.
+    pub email_technical: String,
+    /// Contact of customers.
+    pub phone_number_customer: String,
+    /// Technical contact.
+    pub phone_number_technical: String,
+    /// Where hails are posted to.
+    pub hail_endpoint_production: String,
+    /// The header of hails.
+    pub operator_header_name: String,
+    /// Who manages it.
+    pub manager_id: Option<i32>,
+    /// Rises with each write.
+    pub version: i64,
+    apikey_sha256: String,
+    api_key: String,
+    operator_api_key: String,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("id", &self.id).field("email", &self.email).finish_non_exhaustive()
+    }
+}
+
+impl Account {
+    pub(super) fn open(row: UserRow, mut roles: Vec<Role>, secret: &SecretKey) -> Result<Self, SecretError> {
+        roles.sort_unstable();
+        Ok(Self {
+            api_key: secret.open(&row.email, &row.apikey_sealed)?,
+            operator_api_key: secret.open(&row.email, &row.operator_api_key_sealed)?,
+            id: row.id,
+            email: row.email,
+            name: row.name,
+            roles,
+            email_customer: row.email_customer,
+            email_technical: row.email_technical,
+            phone_number_customer: row.phone_number_customer,
+            phone_number_technical: row.phone_number_technical,
+            hail_endpoint_production: row.hail_endpoint_production,
+            operator_header_name: row.operator_header_name,
+            manager_id: row.manager_id,
+            version: row.version,
+            apikey_sha256: row.apikey_sha256,
+        })
+    }
+
+    /// Whether it has this role.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Whether it may report positions: an operator, or an administrator.
+    pub fn is_operator(&self) -> bool {
+        self.has(Role::Operateur) || self.has(Role::Admin)
+    }
+
+    /// Its API key. A secret.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// What authenticates the registry to the operator's server. A secret.
+    pub fn operator_api_key(&self) -> &str {
+        &self.operator_api_key
+    }
+}
+
+/// Every account, found by number, email and key.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    by_id: HashMap<i32, Arc<Account>>,
+    by_email: HashMap<String, Arc<Account>>,
+    by_key: HashMap<String, Arc<Account>>,
+}
+
+impl Accounts {
+    pub(super) fn new(accounts: Vec<Account>) -> Self {
+        let mut all = Self::default();
+        for account in accounts.into_iter().map(Arc::new) {
+            all.by_id.insert(account.id, account.clone());
+            all.by_email.insert(account.email.clone(), account.clone());
+            all.by_key.insert(account.apikey_sha256.clone(), account);
+        }
+        all
+    }
+
+    /// By number.
+    pub fn id(&self, id: i32) -> Option<&Arc<Account>> {
+        self.by_id.get(&id)
+    }
+
+    /// By email, exactly.
+    pub fn email(&self, email: &str) -> Option<&Arc<Account>> {
+        self.by_email.get(email)
+    }
+
+    /// By API key. The key is hashed first, so that the time of the comparison tells nothing of stored keys.
+    pub fn api_key(&self, key: &str) -> Option<&Arc<Account>> {
+        self.by_key.get(&crate::secrets::api_key_digest(key))
+    }
+
+    /// Those managed by `manager`, by number.
+    pub fn managed_by(&self, manager: i32) -> Vec<&Arc<Account>> {
+        let mut managed: Vec<_> =
+            self.by_id.values().filter(|account| account.manager_id == Some(manager)).collect();
+        managed.sort_by_key(|account| account.id);
+        managed
+    }
+
+    /// All of them, by number.
+    pub fn all(&self) -> Vec<&Arc<Account>> {
+        let mut all: Vec<_> = self.by_id.values().collect();
+        all.sort_by_key(|account| account.id);
+        all
+    }
+}

@@ -1,0 +1,78 @@
+//! GeoJSON geometries and the territory made of them.
+
+use engine::territory::{Exclusion, Territory, Town, Zupc};
+use geo::{Area as _, MultiPolygon};
+use geojson::GeometryValue;
+
+use crate::store::places::Places;
+use crate::store::{Result, StoreError};
+
+/// The territory of every place.
+pub(super) fn territory(places: Places) -> Result<Territory> {
+    let damaged =
+        |table, key: &str, reason: String| StoreError::Damaged { table, key: key.to_owned(), reason };
+    let mut towns = Vec::with_capacity(places.towns.len());
+    for row in places.towns {
+        let insee =
+            row.key.parse().map_err(|_| damaged("towns", &row.key, "not an INSEE code".to_owned()))?;
+        let shape = parse_shape(&row.shape).map_err(|reason| damaged("towns", &row.key, reason))?;
+        towns.push(Town { insee, name: row.name, shape });
+    }
+    let zupc = places.zupc.into_iter().map(|row| Zupc {
+        allowed: row.insee.iter().filter_map(|insee| insee.parse().ok()).collect(),
+        id: row.id,
+        name: row.name,
+    });
+    let mut exclusions = Vec::with_capacity(places.exclusions.len());
+    for row in places.exclusions {
+        let shape = parse_shape(&row.shape).map_err(|reason| damaged("exclusion_zones", &row.key, reason))?;
+        exclusions.push(Exclusion { id: row.key, name: row.name, shape });
+    }
+    Ok(Territory::new(towns, zupc.collect(), exclusions))
+}
+
+/// A GeoJSON geometry, as text, as a shape.
+pub fn parse_shape(text: &str) -> std::result::Result<MultiPolygon<f64>, String> {
+    let geometry: geojson::Geometry = text.parse().map_err(|error: geojson::Error| error.to_string())?;
+    shape(&geometry)
+}
+
+/// A GeoJSON geometry as a shape: a Polygon or `MultiPolygon` within longitude and latitude, that has an area.
+pub fn shape(geometry: &geojson::Geometry) -> std::result::Result<MultiPolygon<f64>, String> {
+    let shape = match &geometry.value {
+        GeometryValue::Polygon { .. } | GeometryValue::MultiPolygon { .. } => {
+            let geometry: geo::Geometry<f64> =
+                geometry.try_into().map_err(|error: geojson::Error| error.to_string())?;
+            match geometry {
+                geo::Geometry::Polygon(polygon) => MultiPolygon(vec![polygon]),
+                geo::Geometry::MultiPolygon(polygons) => polygons,
+                _ => return Err("a Polygon or MultiPolygon is needed".to_owned()),
+            }
+        }
+        other => return Err(format!("a Polygon or MultiPolygon is needed, not a {}", other.type_name())),
+    };
+    use geo::CoordsIter as _;
+    let outside = |c: geo::Coord| !(-180.0..=180.0).contains(&c.x) || !(-90.0..=90.0).contains(&c.y);
+    if let Some(c) = shape.coords_iter().find(|c| outside(*c)) {
+        return Err(format!("{}, {} is not a longitude and a latitude", c.x, c.y));
+    }
+    if shape.unsigned_area() > 0.0 { Ok(shape) } else { Err("the shape has no area".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polygons_are_shapes_and_nothing_else_is() {
+        let square = r#"{"type":"Polygon","coordinates":[[[0,0],[1,0],[1,1],[0,1],[0,0]]]}"#;
+        assert_eq!(parse_shape(square).unwrap().0.len(), 1);
+        let point = r#"{"type":"Point","coordinates":[0,0]}"#;
+        assert!(parse_shape(point).unwrap_err().contains("Polygon"));
+        let swapped = r#"{"type":"Polygon","coordinates":[[[0,91],[1,91],[1,92],[0,91]]]}"#;
+        assert!(parse_shape(swapped).unwrap_err().contains("latitude"));
+        let flat = r#"{"type":"Polygon","coordinates":[[[0,0],[1,0],[0,0],[0,0]]]}"#;
+        assert!(parse_shape(flat).unwrap_err().contains("area"));
+        assert!(parse_shape("{}").is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! Writes: each commits and projects in one task of its own.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::Registry;
+use crate::role::Role;
+use crate::secrets::{SecretError, SecretKey, api_key_digest, new_api_key};
+use crate::store::ads::Ads;
+use crate::store::changes::Change;
+use crate::store::drivers::Driver;
+use crate::store::users::{NewUser, UserChanges};
+use crate::store::vehicles::{DescriptionChanges, DescriptionRow};
+use crate::store::{Result, Store, StoreError};
+
+/// Letters and digits that are not mistaken for each other, of which public ids are made.
+const ID_ALPHABET: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const ID_LENGTH: usize = 7;
+/// How often a public id may turn out to be taken before we give up; one in a million is, at most.
+const ID_TRIES: usize = 8;
+
+impl Registry {
+    /// Adds or updates a driver. True: it is new.
+    pub async fn put_driver(self: &Arc<Self>, operator: i32, driver: Driver) -> Result<bool> {
+        let registry = self.clone();
+        detached(async move { registry.store.put_driver(operator, &driver).await }).await
+    }
+
+    /// Adds or replaces an ADS. True: it is new.
+    pub async fn put_ads(self: &Arc<Self>, operator: i32, ads: Ads) -> Result<bool> {
+        let registry = self.clone();
+        detached(async move { registry.store.put_ads(operator, &ads).await }).await
+    }
+
+    /// Adds or changes what an operator says of a vehicle. True: it is new.
+    pub async fn put_vehicle(
+        self: &Arc<Self>,
+        operator: i32,
+        plate: String,
+        by: DescriptionChanges,
+    ) -> Result<(DescriptionRow, bool)> {
+        let registry = self.clone();
+        detached(async move {
+            let (row, new) = registry.store.put_vehicle(operator, &plate, &by).await?;
+            registry.project(Change::Vehicle(row.vehicle_id)).await;
+            Ok((row, new))
+        })
+        .await
+    }
+
+    /// Adds a taxi of these parts, or finds it. Gives its public id, and whether it is new.
+    pub async fn put_taxi(self: &Arc<Self>, operator: i32, parts: (i32, i32, i32)) -> Result<(String, bool)> {
+        let registry = self.clone();
+        detached(async move {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                match registry.store.put_taxi(operator, parts, &new_public_id()?).await {
+                    Ok((id, public_id, new)) => {
+                        registry.project(Change::Taxi(id)).await;
+                        return Ok((public_id, new));
+                    }
+                    Err(StoreError::Conflict(_)) if tries < ID_TRIES => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Sets status and radius of a taxi as `operator` describes its vehicle.
+    pub async fn set_availability(
+        self: &Arc<Self>,
+        operator: i32,
+        public_id: String,
+        status: Option<&'static str>,
+        radius: Option<Option<i32>>,
+    ) -> Result<()> {
+        let registry = self.clone();
+        detached(async move {
+            if let Some(vehicle) =
+                registry.store.set_availability(operator, &public_id, status, radius).await?
+            {
+                registry.project(Change::Vehicle(vehicle)).await;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes an account. `operator_api_key` is sealed here. False: there is no such account.
+    pub async fn change_user(
+        self: &Arc<Self>,
+        (id, email): (i32, String),
+        mut changes: UserChanges,
+        operator_api_key: Option<String>,
+    ) -> Result<bool> {
+        let registry = self.clone();
+        detached(async move {
+            if let Some(secret) = operator_api_key {
+                changes.operator_api_key_sealed = Some(seal(&registry.secret, &email, &secret)?);
+            }
+            let found = registry.store.change_user(id, &changes).await?;
+            registry.project(Change::User(id)).await;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Projects a change that is committed. Where that fails the write stands all the same, and everything is read
+    /// again as soon as the database answers.
+    async fn project(&self, change: Change) {
+        if let Err(error) = self.read_change(change).await {
+            tracing::warn!(%error, %change, "a change is committed but cannot be read back yet");
+            self.stale.notify_one();
+        }
+    }
+}
+
+/// Adds an account with a fresh API key; gives its number and the key. A conflict: the email is taken.
+pub async fn add_user(
+    store: &Store,
+    secret: &SecretKey,
+    (email, name): (&str, &str),
+    password_hash: &str,
+    roles: &[Role],
+) -> Result<(i32, String)> {
+    let key = new_api_key().map_err(|error| unsealable(email, &error))?;
+    let sealed = seal(secret, email, &key)?;
+    let digest = api_key_digest(&key);
+    let user = NewUser { email, name, password_hash, apikey_sha256: &digest, apikey_sealed: &sealed, roles };
+    Ok((store.add_user(&user).await?, key))
+}
+
+/// Gives an account a fresh API key in place of the old one.
+pub async fn rotate_key(store: &Store, secret: &SecretKey, (id, email): (i32, &str)) -> Result<String> {
+    let key = new_api_key().map_err(|error| unsealable(email, &error))?;
+    let apikey = Some((api_key_digest(&key), seal(secret, email, &key)?));
+    store.change_user(id, &UserChanges { apikey, ..UserChanges::default() }).await?;
+    Ok(key)
+}
+
+fn seal(secret: &SecretKey, email: &str, value: &str) -> Result<String> {
+    secret.seal(email, value).map_err(|error| unsealable(email, &error))
+}
+
+fn unsealable(email: &str, error: &SecretError) -> StoreError {
+    StoreError::Damaged { table: "users", key: email.to_owned(), reason: error.to_string() }
+}
+
+fn new_public_id() -> Result<String> {
+    let bytes: [u8; 8 * ID_LENGTH] = crate::secrets::random().map_err(|error| StoreError::Damaged {
+        table: "taxis",
+        key: String::new(),
+        reason: error.to_string(),
+    })?;
+    let letter = |chunk: &[u8]| {
+        let number = chunk.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+        // 57 divides 2^64 unevenly by one part in 10^17.
+        char::from(ID_ALPHABET[usize::try_from(number % 57).unwrap_or(0)])
+    };
+    Ok(bytes.chunks(8).map(letter).collect())
+}
+
+/// Runs `work` to its end even if the caller goes away.
+async fn detached<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The program is ending.
+            Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolClosed)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_ids_are_seven_readable_characters_each_its_own() {
+        let ids: std::collections::HashSet<_> = (0..1000).map(|_| new_public_id().unwrap()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == 7 && id.bytes().all(|b| ID_ALPHABET.contains(&b))));
+    }
+}

@@ -1,0 +1,144 @@
+//! Every route on one screen, by who calls it.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::normalize_path::NormalizePathLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::app::App;
+use crate::error::Problem;
+use crate::form::query::Query;
+use crate::routes::{ads, drivers, geotaxi, health, search, taxis, users, vehicles};
+
+/// The largest body of a request, in bytes.
+pub const BODY_MAX_BYTES: usize = 1 << 20;
+/// How long a request may take in all.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The whole HTTP interface.
+pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infallible>;
+
+/// The routes over `app`, with what holds for all of them.
+pub fn http(app: App) -> HttpService {
+    let routes = Router::new()
+        // Operators.
+        .route("/drivers", post(drivers::create))
+        .route("/vehicles", post(vehicles::create))
+        .route("/ads", post(ads::create))
+        .route("/taxis/all", get(taxis::list))
+        .route("/taxis/{id}", get(taxis::read).put(taxis::change))
+        .route("/geotaxi", post(geotaxi::create))
+        // Search apps look with GET; operators register with POST.
+        .route("/taxis", get(search::search).post(taxis::create))
+        // Accounts.
+        .route("/users/{id}", get(users::read).put(users::change))
+        // Those who keep it running.
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .fallback(|| async { Problem::unknown_path() })
+        .with_state(app);
+    let service = ServiceBuilder::new()
+        .layer(CorsLayer::permissive())
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal().into_response()
+        }))
+        .layer(NormalizePathLayer::trim_trailing_slash())
+        .layer(from_fn(name_methods))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(from_fn(read_body))
+        .service(routes);
+    BoxCloneSyncService::new(tower::ServiceExt::map_response(service, |response: Response<_>| {
+        response.map(Body::new)
+    }))
+}
+
+/// The body of a POST, PUT or PATCH, read and parsed before anything else looks at the request.
+#[derive(Clone, Debug)]
+pub struct Payload(pub Value);
+
+impl<S: Send + Sync> FromRequestParts<S> for Payload {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.remove().ok_or_else(not_json)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let pairs = <axum::extract::Query<Vec<(String, String)>> as FromRequestParts<S>>::from_request_parts(
+            parts, state,
+        );
+        // A query that is no pairs has none; what is needed will be found missing.
+        Ok(Self::new(pairs.await.map(|pairs| pairs.0).unwrap_or_default()))
+    }
+}
+
+/// JSON in, or a refusal: what holds for every path, known or not, and before the key is looked at.
+async fn read_body(mut request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
+        if !is_json(request.headers()) {
+            let message = format!(
+                "{} requests require to set the Content-Type header to application/json",
+                request.method()
+            );
+            return Problem::whole(StatusCode::BAD_REQUEST, &message).into_response();
+        }
+        let body = std::mem::take(request.body_mut());
+        match axum::body::to_bytes(body, BODY_MAX_BYTES).await {
+            Err(_) => {
+                let message = format!("The body of a request may not exceed {BODY_MAX_BYTES} bytes.");
+                return Problem::whole(StatusCode::PAYLOAD_TOO_LARGE, &message).into_response();
+            }
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(value) => request.extensions_mut().insert(Payload(value)),
+                Err(_) => return not_json().into_response(),
+            },
+        };
+    }
+    next.run(request).await
+}
+
+/// A missing Content-Type counts as JSON: the first version of the registry asked for none.
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    given.is_none_or(|given| given.is_empty() || given.contains("application/json"))
+}
+
+fn not_json() -> Problem {
+    Problem::whole(StatusCode::BAD_REQUEST, "No data provided, or data is not valid JSON.")
+}
+
+/// A wrong method is answered with those that are right.
+async fn name_methods(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let given = allow.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut methods: Vec<_> = given.split(',').map(str::trim).filter(|method| !method.is_empty()).collect();
+    methods.push("OPTIONS");
+    methods.sort_unstable();
+    let message = format!("This endpoint only accepts requests of type: {}.", methods.join(", "));
+    let mut answer = Problem::url(StatusCode::METHOD_NOT_ALLOWED, &message).into_response();
+    if let Some(allow) = allow {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
+    answer
+}

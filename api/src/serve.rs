@@ -1,0 +1,208 @@
+//! A running server: opens what it needs, starts every role, and stops in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use engine::engine::Engine;
+use engine::follow::Follower;
+use ingest::clock::Clock;
+use ingest::counter::Flag;
+use ingest::gate::{Gate, Refusals};
+use ingest::log::{Log, Offset};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Readiness, Searches};
+use crate::config::Config;
+use crate::keep::Keeper;
+use crate::pseudonym::Pseudonyms;
+use crate::registry::{Registry, follow};
+use crate::secrets::{SecretError, SecretKey};
+use crate::store::{Store, StoreError};
+use crate::{keep, router};
+
+/// How long requests under way may take once the server is to stop; the whole stop stays under 5 s.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Why a server did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {what} {address}: {error}")]
+    Listen {
+        /// `http` or `udp`.
+        what: &'static str,
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The secret key.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] ingest::log::OpenError),
+    /// The data directory or a thread.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        error: std::io::Error,
+    },
+    /// The histogram of searches.
+    #[error("the histogram of searches cannot be made: {0}")]
+    Histogram(#[from] hdrhistogram::CreationError),
+}
+
+/// Opens the registry's rows and the secret that seals them: what the command line needs, too.
+pub async fn open_store(config: &Config, clock: Clock) -> Result<(Store, SecretKey), StartError> {
+    let made = std::fs::create_dir_all(&config.data_dir);
+    made.map_err(|error| StartError::System {
+        what: format!("making {}", config.data_dir.display()),
+        error,
+    })?;
+    let secret = match &config.secret_key {
+        Some(secret) => secret.clone(),
+        None => SecretKey::from_file(&config.data_dir.join("secret.key"))?,
+    };
+    Ok((Store::open(&config.database, clock).await?, secret))
+}
+
+/// Every role in one process.
+pub struct Server {
+    /// What handlers touch.
+    pub app: App,
+    /// What was refused of datagrams, and why.
+    pub refusals: Arc<Refusals>,
+    /// Where HTTP is listened for.
+    pub http: SocketAddr,
+    /// Where datagrams are listened for.
+    pub udp: SocketAddr,
+    keeper: Keeper,
+    receivers: Vec<JoinHandle<()>>,
+    stop_receiving: Arc<Flag>,
+    stop_serving: CancellationToken,
+    stop_tasks: CancellationToken,
+    serving: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Starts every role. Returns once both addresses are listened on; readiness comes when the map has caught up.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let listen = |what, address| move |error| StartError::Listen { what, address, error };
+        let listener = TcpListener::bind(config.http).await.map_err(listen("http", config.http))?;
+        let http = listener.local_addr().map_err(listen("http", config.http))?;
+        let (store, secret) = open_store(config, clock.clone()).await?;
+        let engine = Engine::start(config.shards);
+        let registry = Registry::load(store, secret.clone(), engine.clone()).await?;
+        let log = Log::open(&config.log, &config.log_settings, clock.clone())?;
+        let follower = follow_log(&registry, &engine, &log).await?;
+        let app = App {
+            registry: registry.clone(),
+            engine,
+            log,
+            clock: clock.clone(),
+            pseudonyms: Pseudonyms::new(&secret),
+            behaviour: Arc::new(config.behaviour.clone()),
+            searches: Arc::new(Searches::new()?),
+            readiness: Arc::new(Readiness::default()),
+        };
+        let refusals = Arc::new(Refusals::default());
+        let stop_receiving = Arc::new(Flag::default());
+        let gate = Arc::new(Gate::new(registry.directory().clone(), refusals.clone()));
+        let sockets =
+            ingest::udp::listen(config.udp, config.udp_threads).map_err(listen("udp", config.udp))?;
+        let udp = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(config.udp);
+        let mut receivers = Vec::new();
+        for socket in sockets {
+            let served = ingest::udp::serve(
+                socket,
+                gate.clone(),
+                app.log.clone(),
+                clock.clone(),
+                stop_receiving.clone(),
+            );
+            receivers.push(served.map_err(listen("udp", config.udp))?);
+        }
+        let keeper = Keeper::new(app.clone(), follower);
+        let (stop_serving, stop_tasks) = (CancellationToken::new(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follow::follow(registry, stop_tasks.clone()));
+        tasks.spawn(keep::keep(keeper.clone(), stop_tasks.clone()));
+        let mut serving = JoinSet::new();
+        serving.spawn(serve_http(listener, app.clone(), stop_serving.clone()));
+        Ok(Self {
+            app,
+            refusals,
+            http,
+            udp,
+            keeper,
+            receivers,
+            stop_receiving,
+            stop_serving,
+            stop_tasks,
+            serving,
+            tasks,
+        })
+    }
+
+    /// Stops intake, drains to the log, saves what is known of each source and ends, in under 5 s.
+    pub async fn stop(mut self) {
+        self.stop_receiving.raise();
+        self.stop_serving.cancel();
+        let receivers = std::mem::take(&mut self.receivers);
+        let joined =
+            tokio::task::spawn_blocking(move || receivers.into_iter().for_each(|thread| drop(thread.join())));
+        let drained =
+            tokio::time::timeout(DRAIN, async { while self.serving.join_next().await.is_some() {} });
+        let (_, drained) = tokio::join!(joined, drained);
+        if drained.is_err() {
+            tracing::warn!(after_s = DRAIN.as_secs(), "requests still under way were cut off");
+            self.serving.abort_all();
+        }
+        self.stop_tasks.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        let log = self.app.log.clone();
+        let closed = tokio::task::spawn_blocking(move || log.close()).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "the log did not close cleanly; what was acknowledged is safe");
+        }
+        self.keeper.finish().await;
+        self.app.registry.store().close().await;
+    }
+}
+
+/// Puts the last positions known to SQL on the map, and follows the log from where they end.
+async fn follow_log(registry: &Registry, engine: &Engine, log: &Log) -> Result<Follower, StartError> {
+    engine.apply(&registry.store().last_positions().await?);
+    let covered = registry.store().covered_offsets(log.epoch()).await?.unwrap_or_default();
+    // A partition that was never covered is read from its start; the log knows where that is.
+    let mut from = vec![Offset(0); usize::from(log.partitions())];
+    for (partition, offset) in covered {
+        if let Some(at) = from.get_mut(usize::from(partition.0)) {
+            *at = offset;
+        }
+    }
+    Follower::start(log.clone(), engine.clone(), &from).map_err(|error| StartError::System {
+        what: "starting the thread that follows the log".to_owned(),
+        error,
+    })
+}
+
+async fn serve_http(listener: TcpListener, app: App, stop: CancellationToken) {
+    let service = tower::make::Shared::new(router::http(app));
+    let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the HTTP server ended");
+    }
+}

@@ -1,0 +1,265 @@
+//! The registry's rows: one SQL text over two databases.
+//!
+//! Embedded, `SQLite`: one connection writes, several read. At scale, `PostgreSQL`. `$1` means the same to both, so
+//! each statement stands once, in the file of its family of tables; the macros [`read!`] and [`write!`] run it on
+//! whichever pool is there. An error is as small as what a caller can do about it: [`StoreError`].
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ingest::clock::Clock;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use thiserror::Error;
+
+pub mod ads;
+pub mod changes;
+pub mod drivers;
+mod migrate;
+pub mod places;
+pub mod positions;
+pub mod projected;
+pub mod taxis;
+pub mod users;
+pub mod vehicles;
+
+/// How long a write waits for another process's write, and a request for a connection.
+const WAIT: Duration = Duration::from_secs(5);
+const READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// The database, opened and migrated. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: Pool,
+    clock: Clock,
+}
+
+#[derive(Clone, Debug)]
+enum Pool {
+    Sqlite {
+        /// The one connection that writes, so that `PRAGMA data_version` asked on it tells of other processes.
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// Where the database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// `sqlite:<path>`, made when absent.
+    Sqlite(PathBuf),
+    /// `postgres://user@host:port/name`.
+    Postgres(String),
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
+            Ok(Self::Sqlite(PathBuf::from(path.trim_start_matches("//"))).absolute_slashes(path))
+        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            PgConnectOptions::from_str(text).map_err(|error| error.to_string())?;
+            Ok(Self::Postgres(text.to_owned()))
+        } else {
+            Err("sqlite:<path> or postgres://user:password@host:port/name".to_owned())
+        }
+    }
+}
+
+impl DatabaseUrl {
+    /// `sqlite:///var/x` and `sqlite:/var/x` are the same absolute path.
+    fn absolute_slashes(self, path: &str) -> Self {
+        if path.starts_with('/') {
+            Self::Sqlite(PathBuf::from(format!("/{}", path.trim_start_matches('/'))))
+        } else {
+            self
+        }
+    }
+
+    /// The URL without its password, to be shown.
+    pub fn masked(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::Postgres(url) => match (url.find("://"), url.rfind('@')) {
+                (Some(scheme), Some(at)) => {
+                    let user = url[scheme + 3..at].split(':').next().unwrap_or_default();
+                    format!("{}://{user}:***{}", &url[..scheme], &url[at..])
+                }
+                _ => url.clone(),
+            },
+        }
+    }
+}
+
+/// What a caller can do about a failed statement: nothing but say so, or try again later.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A unique key or a reference forbids it.
+    #[error("the database refused the change: {0}")]
+    Conflict(String),
+    /// The database cannot be reached, is busy or is broken; the statement may or may not have happened.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database was made by a newer version of the program, or its migration failed.
+    #[error("the database cannot be migrated: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// What was stored cannot be read back as what it should be.
+    #[error("{table} {key} is damaged: {reason}")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// The key of the row.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(db)
+                if db.is_unique_violation() || db.is_foreign_key_violation() || db.is_check_violation() =>
+            {
+                Self::Conflict(db.message().to_owned())
+            }
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+/// What statements return.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Runs a reading statement on whichever pool there is: `read!(store, db => query.fetch_all(db))`.
+macro_rules! read {
+    ($store:expr, $db:ident => $query:expr) => {
+        match &$store.pool {
+            $crate::store::Pool::Sqlite { readers, .. } => {
+                let $db = readers;
+                $query.await.map_err($crate::store::StoreError::from)
+            }
+            $crate::store::Pool::Postgres(pool) => {
+                let $db = pool;
+                $query.await.map_err($crate::store::StoreError::from)
+            }
+        }
+    };
+}
+
+/// Runs statements in one transaction and commits unless one fails: `write!(store, tx => { ...; value })`.
+/// Inside, `&mut *tx` is the connection and `?` leaves and rolls back.
+macro_rules! write {
+    ($store:expr, $tx:ident => $body:block) => {
+        match &$store.pool {
+            $crate::store::Pool::Sqlite { writer, .. } => {
+                // Immediate: a read that turns into a write could not wait for another process's write.
+                let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+                let outcome = {
+                    let $tx = &mut transaction;
+                    $body
+                };
+                transaction.commit().await?;
+                Ok(outcome)
+            }
+            $crate::store::Pool::Postgres(pool) => {
+                let mut transaction = pool.begin().await?;
+                let outcome = {
+                    let $tx = &mut transaction;
+                    $body
+                };
+                transaction.commit().await?;
+                Ok(outcome)
+            }
+        }
+    };
+}
+
+pub(crate) use {read, write};
+
+impl Store {
+    /// Opens the database, making and migrating it as needed.
+    pub async fn open(url: &DatabaseUrl, clock: Clock) -> Result<Self> {
+        let pool = match url {
+            DatabaseUrl::Sqlite(path) => open_sqlite(path).await?,
+            DatabaseUrl::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url)?.application_name("maraude");
+                let pool = PgPoolOptions::new()
+                    .max_connections(POSTGRES_CONNECTIONS)
+                    .acquire_timeout(WAIT)
+                    .connect_with(options)
+                    .await?;
+                Pool::Postgres(pool)
+            }
+        };
+        let store = Self { pool, clock };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Closes every connection, waiting for statements under way.
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Milliseconds since 1970 now, for `created_at`, `updated_at` and first versions.
+    fn now_ms(&self) -> i64 {
+        self.clock.now().0
+    }
+}
+
+async fn open_sqlite(path: &std::path::Path) -> Result<Pool> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        tokio::fs::create_dir_all(folder)
+            .await
+            .map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(WAIT);
+    // The one writer is never recycled: data_version counts the commits of others since it was opened.
+    let writer = SqlitePoolOptions::new()
+        .min_connections(1)
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(WAIT)
+        .connect_with(options.clone())
+        .await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(WAIT)
+        .connect_with(options.read_only(true))
+        .await?;
+    Ok(Pool::Sqlite { writer, readers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_chooses_the_database_and_hides_its_password() {
+        assert_eq!("sqlite:data/maraude.db".parse(), Ok(DatabaseUrl::Sqlite("data/maraude.db".into())));
+        assert_eq!("sqlite:///var/maraude.db".parse(), Ok(DatabaseUrl::Sqlite("/var/maraude.db".into())));
+        let url: DatabaseUrl = "postgres://ann:secret@127.0.0.1:5432/maraude".parse().unwrap();
+        assert_eq!(url.masked(), "postgres://ann:***@127.0.0.1:5432/maraude");
+        assert!("mysql://x".parse::<DatabaseUrl>().unwrap_err().contains("postgres://"));
+    }
+}

@@ -1,0 +1,51 @@
+//! One history of migrations for both databases.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::{Pool, Result, Store};
+
+/// A step of the history: the same text for both databases, or a pair where a dialect truly differs.
+struct Step {
+    version: i64,
+    description: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const fn portable(version: i64, description: &'static str, sql: &'static str) -> Step {
+    Step { version, description, sqlite: sql, postgres: sql }
+}
+
+const HISTORY: [Step; 3] = [
+    portable(1, "registry", include_str!("../../../migrations/0001_registry.sql")),
+    Step {
+        version: 2,
+        description: "identity",
+        sqlite: include_str!("../../../migrations/0002_identity.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0002_identity.postgres.sql"),
+    },
+    portable(3, "departements", include_str!("../../../migrations/0003_departements.sql")),
+];
+
+impl Store {
+    /// Brings the schema up to date. Several processes may do so at once: the first one does the work.
+    pub(super) async fn migrate(&self) -> Result<()> {
+        match &self.pool {
+            Pool::Sqlite { writer, .. } => migrator(|step| step.sqlite).run(writer).await?,
+            Pool::Postgres(pool) => migrator(|step| step.postgres).run(pool).await?,
+        }
+        Ok(())
+    }
+}
+
+fn migrator(dialect: impl Fn(&Step) -> &'static str) -> Migrator {
+    let migrations = HISTORY
+        .iter()
+        .map(|step| {
+            let sql = dialect(step).into_sql_str();
+            Migration::new(step.version, step.description.into(), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
+}

@@ -1,0 +1,100 @@
+//! Each source's last position, written in bulk with the offsets of the log that it covers.
+
+use engine::engine::Fix;
+use ingest::clock::Millis;
+use ingest::log::{Offset, Partition};
+use ingest::position::{LatLon, OperatorKey, Order, SourceKey, TaxiKey};
+use sqlx::FromRow;
+
+use super::{Result, Store, read, write};
+
+#[derive(FromRow)]
+struct LastRow {
+    taxi_id: i32,
+    operator_id: i32,
+    lat_e7: i32,
+    lon_e7: i32,
+    received_at: i64,
+    device_at: Option<i64>,
+}
+
+impl Store {
+    /// Every source's last position.
+    pub async fn last_positions(&self) -> Result<Vec<Fix>> {
+        let rows: Vec<LastRow> = read!(self, db => {
+            sqlx::query_as("SELECT taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at FROM last_positions").fetch_all(db)
+        })?;
+        // A row out of range was not written by us; it is left out rather than shown somewhere.
+        Ok(rows.into_iter().filter_map(fix).collect())
+    }
+
+    /// How far the log of this epoch is covered by the last positions; None: this log was never covered.
+    pub async fn covered_offsets(&self, epoch: u64) -> Result<Option<Vec<(Partition, Offset)>>> {
+        let rows: Vec<(i32, i64)> = read!(self, db => {
+            sqlx::query_as("SELECT log_partition, next_offset FROM log_offsets WHERE log_epoch = $1 ORDER BY log_partition")
+                .bind(epoch_text(epoch))
+                .fetch_all(db)
+        })?;
+        let pairs = rows.into_iter().filter_map(|(partition, offset)| {
+            Some((Partition(u16::try_from(partition).ok()?), Offset(u64::try_from(offset).ok()?)))
+        });
+        let pairs: Vec<_> = pairs.collect();
+        Ok((!pairs.is_empty()).then_some(pairs))
+    }
+
+    /// Writes last positions and, in the same transaction, the offsets that they cover. A later position of the
+    /// same source, which another process may have written, stays.
+    pub async fn save_last_positions(&self, fixes: &[Fix], epoch: u64, offsets: &[Offset]) -> Result<()> {
+        write!(self, tx => {
+            for fix in fixes {
+                let (Ok(taxi), Ok(operator)) =
+                    (i32::try_from(fix.source.taxi.0), i32::try_from(fix.source.operator.0))
+                else {
+                    continue;
+                };
+                // A taxi that was deleted meanwhile has no row to refer to, and no position to keep.
+                sqlx::query(
+                    "INSERT INTO last_positions (taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at)
+                     SELECT t.id, u.id, $3, $4, $5, $6 FROM taxis t, users u WHERE t.id = $1 AND u.id = $2
+                     ON CONFLICT (taxi_id, operator_id) DO UPDATE SET lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
+                     received_at = excluded.received_at, device_at = excluded.device_at
+                     WHERE excluded.received_at >= last_positions.received_at",
+                )
+                .bind(taxi)
+                .bind(operator)
+                .bind(fix.at.lat_e7())
+                .bind(fix.at.lon_e7())
+                .bind(fix.order.received_at.0)
+                .bind(fix.order.device_at.map(|at| at.0))
+                .execute(&mut **tx)
+                .await?;
+            }
+            for (partition, offset) in offsets.iter().enumerate() {
+                sqlx::query(
+                    "INSERT INTO log_offsets (log_epoch, log_partition, next_offset) VALUES ($1, $2, $3)
+                     ON CONFLICT (log_epoch, log_partition) DO UPDATE SET next_offset = excluded.next_offset
+                     WHERE excluded.next_offset > log_offsets.next_offset",
+                )
+                .bind(epoch_text(epoch))
+                .bind(i32::try_from(partition).unwrap_or(i32::MAX))
+                .bind(i64::try_from(offset.0).unwrap_or(i64::MAX))
+                .execute(&mut **tx)
+                .await?;
+            }
+        })
+    }
+}
+
+fn epoch_text(epoch: u64) -> String {
+    format!("{epoch:016x}")
+}
+
+fn fix(row: LastRow) -> Option<Fix> {
+    let taxi = TaxiKey(u32::try_from(row.taxi_id).ok()?);
+    let operator = OperatorKey(u32::try_from(row.operator_id).ok()?);
+    Some(Fix {
+        source: SourceKey { taxi, operator },
+        at: LatLon::from_e7(row.lat_e7, row.lon_e7).ok()?,
+        order: Order { received_at: Millis(row.received_at), device_at: row.device_at.map(Millis) },
+    })
+}

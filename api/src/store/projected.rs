@@ -1,0 +1,61 @@
+//! What memory holds of taxis: one reading of a taxi with every operator's description of its vehicle.
+
+use sqlx::{AssertSqlSafe, FromRow};
+
+use super::{Result, Store, read};
+
+/// One taxi as one operator describes its vehicle.
+#[derive(Clone, Debug, FromRow)]
+#[expect(missing_docs, reason = "the columns, named as in the tables")]
+pub struct ProjectedRow {
+    pub taxi_id: i32,
+    pub public_id: String,
+    pub taxi_version: i64,
+    pub insee: String,
+    pub licence_plate: String,
+    pub operator_id: i32,
+    pub description_version: i64,
+    pub status: String,
+    pub radius: Option<i32>,
+    pub model: String,
+    pub constructor: String,
+    pub engine: String,
+    pub nb_seats: Option<i32>,
+    pub amex_accepted: Option<bool>,
+    pub bank_check_accepted: Option<bool>,
+    pub wifi: Option<bool>,
+    pub baby_seat: Option<bool>,
+    pub bike_accepted: Option<bool>,
+    pub pet_accepted: Option<bool>,
+    pub vasp_handicap: Option<bool>,
+}
+
+/// Which taxis to read.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// One, by its number.
+    Taxi(i32),
+    /// Those of a vehicle.
+    Vehicle(i32),
+}
+
+const SELECT: &str = "SELECT t.id AS taxi_id, t.public_id, t.version AS taxi_version, a.insee, v.licence_plate, d.operator_id,
+    d.version AS description_version, d.status, d.radius, d.model, d.constructor, d.engine, d.nb_seats,
+    d.amex_accepted, d.bank_check_accepted, d.wifi, d.baby_seat, d.bike_accepted, d.pet_accepted, d.vasp_handicap
+    FROM taxis t JOIN ads a ON a.id = t.ads_id JOIN vehicles v ON v.id = t.vehicle_id
+    JOIN vehicle_descriptions d ON d.vehicle_id = t.vehicle_id";
+
+impl Store {
+    /// Taxis with their descriptions, one snapshot, ordered by taxi and operator.
+    pub async fn projected(&self, which: Which) -> Result<Vec<ProjectedRow>> {
+        let (condition, key) = match which {
+            Which::All => ("$1 = 0", 0),
+            Which::Taxi(id) => ("t.id = $1", id),
+            Which::Vehicle(id) => ("t.vehicle_id = $1", id),
+        };
+        let sql = format!("{SELECT} WHERE {condition} ORDER BY t.id, d.operator_id");
+        read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).bind(key).fetch_all(db))
+    }
+}

@@ -1,0 +1,125 @@
+//! From the log to the map: a thread that reads each record and hands its fixes to the engine.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ingest::counter::Flag;
+use ingest::log::{Log, LogError, Offset, Partition, Reader, Record};
+
+use crate::engine::{Engine, Fix};
+
+/// How long a reading waits for a record before the thread looks whether it should stop.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// A thread that follows a log. Dropping it stops the thread.
+#[derive(Debug)]
+pub struct Follower {
+    log: Log,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: Flag,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// The next record to read of each partition: those before were handed to the engine.
+    offsets: Vec<Offset>,
+    /// Why following ended, if it did.
+    failure: Option<LogError>,
+}
+
+impl Follower {
+    /// Follows `log` from these offsets, by partition.
+    pub fn start(log: Log, engine: Engine, from: &[Offset]) -> std::io::Result<Self> {
+        let reader = log.reader(from);
+        let shared = Arc::new(Shared::default());
+        shared.state().offsets = reader.offsets().to_vec();
+        let run = {
+            let shared = shared.clone();
+            move || follow(reader, &engine, &shared)
+        };
+        let thread = std::thread::Builder::new().name("follow-log".to_owned()).spawn(run)?;
+        Ok(Self { log, shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The next record to read of each partition. Whatever was before is on the map once the engine has settled.
+    pub fn offsets(&self) -> Vec<Offset> {
+        self.shared.state().offsets.clone()
+    }
+
+    /// How many records the map is behind.
+    pub fn lag(&self) -> u64 {
+        let offsets = self.offsets();
+        let behind =
+            |(partition, next): (u16, &Offset)| self.log.end(Partition(partition)).0.saturating_sub(next.0);
+        (0..).zip(&offsets).map(behind).sum()
+    }
+
+    /// Whether everything in the log was handed to the engine.
+    pub fn caught_up(&self) -> bool {
+        self.lag() == 0
+    }
+
+    /// Why following ended, if it did. The map stays as it was; a restart, once the log is in order, is the remedy.
+    pub fn failure(&self) -> Option<LogError> {
+        self.shared.state().failure.clone()
+    }
+
+    /// Ends the thread and waits for it.
+    pub fn stop(&self) {
+        self.shared.stop.raise();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A thread that panicked has ended too.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn follow(mut reader: Reader, engine: &Engine, shared: &Shared) {
+    let mut fixes = Vec::new();
+    while !shared.stop.is_raised() {
+        match reader.poll(WAIT) {
+            Ok(None) => {}
+            Ok(Some(record)) => {
+                apply(&record, engine, &mut fixes);
+                shared.state().offsets = reader.offsets().to_vec();
+            }
+            Err(LogError::Damaged { partition, offset, damage }) => {
+                // The next record may be whole: one that cannot be read costs its own positions only.
+                tracing::error!(partition = partition.0, offset = offset.0, %damage, "a record of the log is skipped");
+                reader.seek(partition, Offset(offset.0 + 1));
+                shared.state().offsets = reader.offsets().to_vec();
+            }
+            Err(failure) => {
+                tracing::error!(%failure, "the map no longer follows the log");
+                shared.state().failure = Some(failure);
+                return;
+            }
+        }
+    }
+}
+
+fn apply(record: &Record, engine: &Engine, fixes: &mut Vec<Fix>) {
+    fixes.clear();
+    fixes.extend(record.positions.iter().map(Fix::from));
+    engine.apply(fixes);
+}

@@ -1,0 +1,142 @@
+//! From the network to the log, over loopback.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod datagram;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use datagram::{Datagram, KEY, directory};
+use ingest::clock::{Clock, Millis};
+use ingest::counter::Flag;
+use ingest::gate::{Gate, Refusal, Refusals};
+use ingest::limits::MAX_DATAGRAM;
+use ingest::log::{Log, LogUrl, Settings};
+use ingest::position::{OperatorKey, Position, Transport};
+use ingest::udp;
+
+const NOON: Millis = Millis(1_764_158_400_000);
+
+/// A log, and threads that fill it from an address of the loopback.
+struct Service {
+    _directory: tempfile::TempDir,
+    log: Log,
+    gate: Arc<Gate>,
+    stop: Arc<Flag>,
+    threads: Vec<JoinHandle<()>>,
+    address: SocketAddr,
+}
+
+impl Service {
+    fn start(address: &str, sockets: usize) -> Self {
+        let directory_of_log = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(NOON);
+        let settings = Settings { commit_interval_ms: 1, ..Settings::default() };
+        let log =
+            Log::open(&LogUrl::File(directory_of_log.path().to_owned()), &settings, clock.clone()).unwrap();
+        let gate = Arc::new(Gate::new(Arc::new(directory()), Arc::new(Refusals::default())));
+        let stop = Arc::new(Flag::default());
+        let sockets = udp::listen(address.parse().unwrap(), sockets).unwrap();
+        let address = sockets[0].local_addr().unwrap();
+        let serve =
+            |socket| udp::serve(socket, gate.clone(), log.clone(), clock.clone(), stop.clone()).unwrap();
+        let threads = sockets.into_iter().map(serve).collect();
+        Self { _directory: directory_of_log, log, gate, stop, threads, address }
+    }
+
+    /// Asks the threads to stop and waits for them.
+    fn stop(&mut self) {
+        self.stop.raise();
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+    }
+
+    /// Everything in the log, once it is closed.
+    fn logged(&self) -> Vec<Position> {
+        self.log.close();
+        let mut reader = self.log.reader(&[]);
+        let records = std::iter::from_fn(|| reader.poll(Duration::ZERO).unwrap());
+        records.flat_map(|record| record.positions).collect()
+    }
+
+    /// A sender on a port of its own.
+    fn sender(&self) -> UdpSocket {
+        let any = SocketAddr::new(self.address.ip(), 0);
+        let sender = UdpSocket::bind(any).unwrap();
+        sender.connect(self.address).unwrap();
+        sender
+    }
+}
+
+#[test]
+fn what_is_valid_is_logged_and_the_rest_is_counted() {
+    for (address, sockets) in [("127.0.0.1:0", 1), ("127.0.0.1:0", 3), ("[::1]:0", 2)] {
+        let mut service = Service::start(address, sockets);
+        let unsigned = Datagram::default().signed("another key");
+        for _ in 0..10 {
+            let sender = service.sender();
+            for _ in 0..20 {
+                sender.send(&Datagram::default().signed(KEY)).unwrap();
+            }
+            sender.send(&unsigned).unwrap();
+            sender.send(&unsigned).unwrap();
+            sender.send(b"{oops").unwrap();
+            sender.send(b"").unwrap();
+            sender.send(&[b' '; MAX_DATAGRAM]).unwrap();
+            sender.send(&[b' '; MAX_DATAGRAM + 1]).unwrap();
+            sender.send(&[b' '; 3 * MAX_DATAGRAM]).unwrap();
+        }
+        service.stop();
+        let expected = [
+            (None, Refusal::TooLong, 20),
+            (None, Refusal::NotJson, 30),
+            (Some(OperatorKey(1)), Refusal::BadHash, 20),
+        ];
+        assert_eq!(service.gate.refusals().snapshot(), expected);
+        assert_eq!(service.gate.refusals().accepted(), 200);
+        let logged = service.logged();
+        assert_eq!(logged.len(), 200);
+        assert!(logged.iter().all(|p| p.received_at == NOON && p.transport == Transport::Udp));
+    }
+}
+
+#[test]
+fn a_stop_is_seen_soon_and_takes_what_has_come() {
+    let mut service = Service::start("127.0.0.1:0", 1);
+    let sender = service.sender();
+    for _ in 0..500 {
+        sender.send(&Datagram::default().signed(KEY)).unwrap();
+    }
+    let asked = Instant::now();
+    service.stop();
+    assert!(asked.elapsed() < Duration::from_secs(5), "the threads wait for datagrams that never come");
+    assert_eq!(service.logged().len(), 500);
+}
+
+#[test]
+fn what_the_log_has_no_room_for_is_counted() {
+    let mut service = Service::start("127.0.0.1:0", 1);
+    service.log.close();
+    let sender = service.sender();
+    sender.send(&Datagram::default().signed(KEY)).unwrap();
+    sender.send(&Datagram::default().signed(KEY)).unwrap();
+    service.stop();
+    assert_eq!(service.gate.refusals().snapshot(), [(Some(OperatorKey(1)), Refusal::Overloaded, 2)]);
+    assert_eq!(service.logged(), []);
+}
+
+#[test]
+fn positions_reach_a_waiting_reader_while_others_still_come() {
+    let service = Service::start("127.0.0.1:0", 1);
+    let mut reader = service.log.reader(&[]);
+    let (sender, seen) = mpsc::channel();
+    let follow = std::thread::spawn(move || sender.send(reader.poll(Duration::from_secs(30))).unwrap());
+    service.sender().send(&Datagram::default().signed(KEY)).unwrap();
+    let record = seen.recv_timeout(Duration::from_secs(20)).unwrap().unwrap().unwrap();
+    assert_eq!(record.positions.len(), 1);
+    follow.join().unwrap();
+}
