@@ -11,7 +11,7 @@ use std::time::Duration;
 use contract::{batch, drain, position};
 use ingest::clock::{Clock, Millis};
 use ingest::limits::{LOG_QUEUE, MAX_GROUP, MAX_QUEUED_POSITIONS, MAX_RECORD_ROWS};
-use ingest::log::{Full, Log, LogUrl, Offset, OpenError, Partition, Settings};
+use ingest::log::{Full, Log, LogError, LogUrl, Offset, OpenError, Partition, Settings};
 
 const NOON: Millis = Millis(1_764_158_400_000);
 const DAY_MS: i64 = 86_400_000;
@@ -22,6 +22,11 @@ fn open(path: &Path, clock: &Clock) -> Log {
 
 fn open_with(path: &Path, clock: &Clock, settings: &Settings) -> Log {
     Log::open(&LogUrl::File(path.to_owned()), settings, clock.clone()).unwrap()
+}
+
+/// How many positions are in a log.
+fn rows(log: &Log) -> usize {
+    drain(log, &[]).iter().map(|record| record.positions.len()).sum()
 }
 
 /// Runs one case of the contract over a fresh log of each kind.
@@ -101,6 +106,61 @@ fn a_log_opened_again_is_the_same() {
     assert_ne!(open(elsewhere.path(), &clock).epoch(), epoch);
 }
 
+/// What a killed process leaves is what its files hold at that moment; that they outlive the machine too is fjall's
+/// promise.
+#[test]
+fn what_is_acknowledged_is_in_the_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let log = open(directory.path(), &clock);
+    contract::append(&log, batch(0..100));
+    let copy = tempfile::tempdir().unwrap();
+    copy_files(directory.path(), copy.path());
+    assert_eq!(drain(&open(copy.path(), &clock), &[]), drain(&log, &[]));
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_files(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_write_that_fails_ends_the_taking() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let log = open(directory.path(), &clock);
+    contract::append(&log, batch(0..4));
+    // The next day's records need new files, where there is no directory any more.
+    std::fs::rename(directory.path().join("keyspaces"), directory.path().join("moved")).unwrap();
+    std::fs::write(directory.path().join("keyspaces"), "").unwrap();
+    clock.advance(DAY_MS);
+    let (sender, done) = mpsc::channel();
+    log.append_acknowledged(batch(0..4), Box::new(move |outcome| sender.send(outcome).unwrap())).unwrap();
+    let outcome = done.recv().unwrap();
+    assert!(matches!(outcome, Err(LogError::Poisoned { .. })), "{outcome:?}");
+    assert_eq!(log.append(batch(0..4)), Err(Full::Poisoned));
+    assert_eq!(rows(&log), 4);
+}
+
+#[test]
+fn a_panic_on_the_logs_thread_ends_the_taking() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path(), &Clock::manual(NOON));
+    log.append_acknowledged(batch(0..4), Box::new(|_| panic!("an acknowledgement that breaks the rules")))
+        .unwrap();
+    log.close();
+    assert_eq!(log.append(batch(0..4)), Err(Full::Poisoned));
+    assert_eq!(rows(&log), 4);
+}
+
 #[test]
 fn a_directory_is_open_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -173,8 +233,7 @@ fn a_full_queue_refuses_and_recovers() {
     assert_eq!(log.append(vec![position(0)]), Err(Full::Queue));
     release.send(()).unwrap();
     log.close();
-    let rows: usize = drain(&log, &[]).iter().map(|record| record.positions.len()).sum();
-    assert_eq!(rows, LOG_QUEUE + 1);
+    assert_eq!(rows(&log), LOG_QUEUE + 1);
 }
 
 #[test]

@@ -93,7 +93,8 @@ fn commit(shared: &Shared, group: Group) {
     }
 }
 
-fn poison(shared: &Shared, cause: &Arc<str>) {
+/// Refuses appends from now on.
+pub(super) fn poison(shared: &Shared, cause: &Arc<str>) {
     shared.poisoned.raise();
     shared.change(|state| state.failed = Some(Arc::clone(cause)));
 }

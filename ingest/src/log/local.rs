@@ -362,3 +362,103 @@ pub(super) fn cause(error: &fjall::Error) -> Arc<str> {
         _ => error.to_string().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::{Damage, Record};
+    use super::*;
+    use crate::position::{LatLon, OperatorKey, ReportedStatus, SourceKey, TaxiKey, Transport};
+
+    const NOON: Millis = Millis(1_764_158_400_000);
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn open(path: &Path) -> LocalLog {
+        let settings = Settings { partitions: 1, commit_interval_ms: 0, ..Settings::default() };
+        LocalLog::open(path, &settings, Clock::manual(NOON)).unwrap()
+    }
+
+    fn position() -> Position {
+        Position {
+            source: SourceKey { taxi: TaxiKey(1), operator: OperatorKey(1) },
+            at: LatLon::new(48.8, 2.3).unwrap(),
+            received_at: NOON,
+            device_at: None,
+            status: ReportedStatus::Free,
+            transport: Transport::Http,
+        }
+    }
+
+    /// Appends and gives the acknowledgement to come.
+    fn append(log: &LocalLog) -> mpsc::Receiver<Result<(), LogError>> {
+        let (sender, done) = mpsc::channel();
+        log.append(vec![position()], Some(Box::new(move |outcome| sender.send(outcome).unwrap()))).unwrap();
+        done
+    }
+
+    fn poll(reader: &mut LocalReader) -> Result<Option<Record>, LogError> {
+        reader.poll(Duration::ZERO)
+    }
+
+    #[test]
+    fn a_failed_log_tells_those_who_wait_and_refuses_those_who_come() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = open(directory.path());
+        assert_eq!(append(&log).recv_timeout(LONG), Ok(Ok(())));
+        let (blocked, is_blocked) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let block = move |_| {
+            blocked.send(()).unwrap();
+            released.recv().unwrap();
+        };
+        log.append(vec![position()], Some(Box::new(block))).unwrap();
+        is_blocked.recv().unwrap();
+        let waiting = append(&log);
+        commit::poison(&log.0.shared, &"the disk is on fire".into());
+        release.send(()).unwrap();
+
+        let error = waiting.recv_timeout(LONG).unwrap().unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("the disk is on fire") && text.contains("restart"), "{text}");
+        assert_eq!(log.append(vec![position()], None), Err(Full::Poisoned));
+        let mut reader = log.reader(&[]);
+        assert!(poll(&mut reader).unwrap().is_some() && poll(&mut reader).unwrap().is_some());
+        assert_eq!(poll(&mut reader), Ok(None), "what was synced can still be read, and no more");
+    }
+
+    #[test]
+    fn a_record_that_is_not_what_was_written_is_named_and_can_be_passed() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = open(directory.path());
+        for _ in 0..4 {
+            assert_eq!(append(&log).recv_timeout(LONG), Ok(Ok(())));
+        }
+        let partition = Partition(0);
+        let keyspace = log.0.shared.keyspace(partition, Day::of(NOON)).unwrap();
+        keyspace.insert(1_u64.to_be_bytes(), b"mrd\0\x63\0 a later version").unwrap();
+        keyspace.remove(2_u64.to_be_bytes()).unwrap();
+        let damaged = |offset, damage| Err(LogError::Damaged { partition, offset: Offset(offset), damage });
+
+        let mut reader = log.reader(&[]);
+        assert_eq!(poll(&mut reader).unwrap().unwrap().offset, Offset(0));
+        assert_eq!(poll(&mut reader), damaged(1, Damage::Header), "too short for a header");
+        assert_eq!(poll(&mut reader), damaged(1, Damage::Header), "it is not passed over by itself");
+        reader.seek(partition, Offset(2));
+        let error = poll(&mut reader).unwrap_err();
+        assert_eq!(Err(error.clone()), damaged(2, Damage::Missing));
+        assert_eq!(error.to_string(), "record 2 of partition 0 of the log cannot be read: it is missing");
+        reader.seek(partition, Offset(3));
+        assert_eq!(poll(&mut reader).unwrap().unwrap().offset, Offset(3));
+    }
+
+    #[test]
+    fn a_description_of_another_format_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = open(directory.path());
+        log.0.shared.meta.insert(IDENTITY, b"\0\x02 of another format").unwrap();
+        drop(log);
+        let again = LocalLog::open(directory.path(), &Settings::default(), Clock::manual(NOON));
+        assert!(matches!(again, Err(OpenError::Foreign { .. })), "{again:?}");
+    }
+}

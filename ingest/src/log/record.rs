@@ -263,6 +263,13 @@ mod tests {
         }
     }
 
+    /// Written by version 0.1.0 of the program, and never to be written again: it is what logs in service hold.
+    #[test]
+    fn a_record_of_schema_version_1_is_read_for_ever() {
+        let bytes = include_bytes!("../../tests/fixtures/record-v1.bin");
+        assert_eq!(decode(bytes), Ok((Millis(1_764_158_400_000), positions(5))));
+    }
+
     #[test]
     fn a_record_of_a_later_version_says_so() {
         let mut later = encode(&positions(1), Millis(0)).unwrap();
