@@ -19,7 +19,7 @@ mod user;
 
 /// France's registry of available taxis.
 ///
-/// Every setting can be given as a flag, as a variable (MARAUDE_HTTP, ...) or in maraude.toml; `maraude config` shows
+/// Every setting can be given as a flag, as a variable (`MARAUDE_HTTP`, ...) or in maraude.toml; `maraude config` shows
 /// what counts.
 #[derive(Debug, Parser)]
 #[command(name = "maraude", version, max_term_width = 110)]

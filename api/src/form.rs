@@ -33,12 +33,8 @@ pub(crate) fn messages(message: &str) -> Value {
 impl<'a> Form<'a> {
     /// Begins to read `value`, which is an object or an error.
     pub fn begin(value: &'a Value) -> Field<Self> {
-        match value {
-            Value::Object(fields) => {
-                Ok(Self { fields, asked: BTreeSet::new(), errors: Map::new(), partial: false })
-            }
-            _ => Err(json!({"_schema": ["Invalid input type."]})),
-        }
+        let fields = value.as_object().ok_or_else(|| json!({"_schema": ["Invalid input type."]}))?;
+        Ok(Self { fields, asked: BTreeSet::new(), errors: Map::new(), partial: false })
     }
 
     /// Whoever is asked for may be absent from here on.
@@ -58,13 +54,11 @@ impl<'a> Form<'a> {
 
     /// A field that may be absent but not null.
     pub fn optional<T>(&mut self, name: &'static str, kind: impl FnOnce(&'a Value) -> Field<T>) -> Option<T> {
-        match self.nullable(name, kind)? {
-            Some(value) => Some(value),
-            None => {
-                self.error(name, messages("Field may not be null."));
-                None
-            }
+        let value = self.nullable(name, kind)?;
+        if value.is_none() {
+            self.error(name, messages("Field may not be null."));
         }
+        value
     }
 
     /// A field that may be absent (None) or null (Some(None)).

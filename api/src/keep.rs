@@ -15,9 +15,9 @@ use crate::store::Result;
 /// How often the map forgets who went silent.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How often last positions are saved: what a restart has to replay of the log is at most this much.
-const SAVE: Duration = Duration::from_secs(60);
+const SAVE: Duration = Duration::from_mins(1);
 /// How often old days of the log are looked for.
-const RETAIN: Duration = Duration::from_secs(3600);
+const RETAIN: Duration = Duration::from_hours(1);
 /// How often the map is asked, at the start and at the end, whether it has caught up.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long the map may take to catch up with what the log took last before the server ends without.

@@ -177,6 +177,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn key() -> SecretKey {
@@ -200,7 +202,6 @@ mod tests {
         let path = folder.path().join("secret.key");
         let first = SecretKey::from_file(&path).unwrap();
         assert_eq!(SecretKey::from_file(&path).unwrap().0, first.0);
-        use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
         std::fs::write(&path, "short").unwrap();

@@ -88,7 +88,7 @@ pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Re
     fleet.begin().await?;
     println!("{}", screen(&server, &keys, &first));
     let stop = CancellationToken::new();
-    let app = keys.iter().find(|key| key.role == Role::Moteur).map(|key| (key.key.clone(), args.searches));
+    let app = keys.iter().find(|key| key.role == Role::Moteur).map(|key| (key.secret.clone(), args.searches));
     let driving = tokio::spawn(fleet.drive(args.hz, app, stop.clone()));
     live(&server, args.seconds).await?;
     stop.cancel();
@@ -101,12 +101,12 @@ pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Re
 struct Key {
     email: &'static str,
     role: Role,
-    key: String,
+    secret: String,
 }
 
 impl Key {
     fn operator(&self) -> Operator {
-        Operator { name: self.email.to_owned(), key: self.key.clone() }
+        Operator { name: self.email.to_owned(), key: self.secret.clone() }
     }
 }
 
@@ -125,14 +125,14 @@ fn begin_afresh(data_dir: &Path) -> anyhow::Result<()> {
 
 /// Migrations, towns with their zones, accounts.
 async fn seed(config: &Config, clock: Clock) -> anyhow::Result<Vec<Key>> {
-    let (store, secret) = open_store(config, clock).await?;
+    let (store, sealer) = open_store(config, clock).await?;
     import_towns(&store, outlines().towns).await?;
     import_zupc(&store, outlines().zupc).await?;
     import_exclusions(&store, outlines().exclusions).await?;
     let mut keys = Vec::new();
     for (email, role) in ACCOUNTS {
-        let (_, key) = add_user(&store, &secret, (email, email), "", &[role]).await?;
-        keys.push(Key { email, role, key });
+        let (_, secret) = add_user(&store, &sealer, (email, email), "", &[role]).await?;
+        keys.push(Key { email, role, secret });
     }
     store.close().await;
     Ok(keys)
@@ -141,8 +141,9 @@ async fn seed(config: &Config, clock: Clock) -> anyhow::Result<Vec<Key>> {
 /// URLs, keys and three lines to paste, on one screen.
 fn screen(server: &Server, keys: &[Key], taxi: &str) -> String {
     let table: Vec<_> =
-        keys.iter().map(|key| format!("  {:<12} {:<12} {}", key.email, key.role, key.key)).collect();
-    let key = |role| keys.iter().find(|key| key.role == role).map(|key| key.key.as_str()).unwrap_or_default();
+        keys.iter().map(|key| format!("  {:<12} {:<12} {}", key.email, key.role, key.secret)).collect();
+    let key =
+        |role| keys.iter().find(|key| key.role == role).map(|key| key.secret.as_str()).unwrap_or_default();
     let (app, operator, http) = (key(Role::Moteur), key(Role::Operateur), server.http);
     format!(
         "  http  http://{http}    udp  {udp}\n\

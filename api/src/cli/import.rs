@@ -257,7 +257,7 @@ fn read_zones(text: &str, towns: &[String]) -> anyhow::Result<(Vec<ZupcRow>, Vec
     let (mut rows, mut refused, mut ids) = (Vec::new(), Vec::new(), HashSet::new());
     for (i, zone) in zones.iter().enumerate() {
         let mut refuse = |field: &str, reason: String| {
-            refused.push(Refused { row: i + 1, field: field.to_owned(), reason })
+            refused.push(Refused { row: i + 1, field: field.to_owned(), reason });
         };
         let (id, name) = match (text_of(&zone["id"], "id"), text_of(&zone["name"], "name")) {
             (Ok(id), Ok(name)) => (id, name),
@@ -327,7 +327,8 @@ mod tests {
 
     #[test]
     fn a_zone_goes_without_towns_that_are_not_there() {
-        let text = r#"{"zones":[{"id":"a","name":"A","allowed":[{"insee":"2"},{"insee":"9"},{"insee":"1"},{"insee":"1"}]},
+        let text = r#"{"zones":[{"id":"a","name":"A","allowed":[{"insee":"2"},{"insee":"9"},
+                       {"insee":"1"},{"insee":"1"}]},
                        {"name":"no id"},{"id":"a","name":"again"},{"id":"b","name":"B"}]}"#;
         let (rows, refused) = read_zones(text, &["1".to_owned(), "2".to_owned()]).unwrap();
         assert_eq!(rows.len(), 2);

@@ -221,7 +221,8 @@ fn described(accounts: &Accounts, account: &Account) -> Value {
     json!({
         "id": account.id, "email": account.email, "name": account.name, "roles": roles, "manager": manager,
         "email_customer": account.email_customer, "email_technical": account.email_technical,
-        "phone_number_customer": account.phone_number_customer, "phone_number_technical": account.phone_number_technical,
+        "phone_number_customer": account.phone_number_customer,
+        "phone_number_technical": account.phone_number_technical,
         "hail_endpoint_production": account.hail_endpoint_production,
     })
 }

@@ -91,48 +91,49 @@ impl Account {
 /// Every account, found by number, email and key.
 #[derive(Debug, Default)]
 pub struct Accounts {
-    by_id: HashMap<i32, Arc<Account>>,
-    by_email: HashMap<String, Arc<Account>>,
-    by_key: HashMap<String, Arc<Account>>,
+    numbered: HashMap<i32, Arc<Account>>,
+    named: HashMap<String, Arc<Account>>,
+    /// By the digest of the API key.
+    keyed: HashMap<String, Arc<Account>>,
 }
 
 impl Accounts {
     pub(super) fn new(accounts: Vec<Account>) -> Self {
         let mut all = Self::default();
         for account in accounts.into_iter().map(Arc::new) {
-            all.by_id.insert(account.id, account.clone());
-            all.by_email.insert(account.email.clone(), account.clone());
-            all.by_key.insert(account.apikey_sha256.clone(), account);
+            all.numbered.insert(account.id, account.clone());
+            all.named.insert(account.email.clone(), account.clone());
+            all.keyed.insert(account.apikey_sha256.clone(), account);
         }
         all
     }
 
     /// By number.
     pub fn id(&self, id: i32) -> Option<&Arc<Account>> {
-        self.by_id.get(&id)
+        self.numbered.get(&id)
     }
 
     /// By email, exactly.
     pub fn email(&self, email: &str) -> Option<&Arc<Account>> {
-        self.by_email.get(email)
+        self.named.get(email)
     }
 
     /// By API key. The key is hashed first, so that the time of the comparison tells nothing of stored keys.
     pub fn api_key(&self, key: &str) -> Option<&Arc<Account>> {
-        self.by_key.get(&crate::secrets::api_key_digest(key))
+        self.keyed.get(&crate::secrets::api_key_digest(key))
     }
 
     /// Those managed by `manager`, by number.
     pub fn managed_by(&self, manager: i32) -> Vec<&Arc<Account>> {
         let mut managed: Vec<_> =
-            self.by_id.values().filter(|account| account.manager_id == Some(manager)).collect();
+            self.numbered.values().filter(|account| account.manager_id == Some(manager)).collect();
         managed.sort_by_key(|account| account.id);
         managed
     }
 
     /// All of them, by number.
     pub fn all(&self) -> Vec<&Arc<Account>> {
-        let mut all: Vec<_> = self.by_id.values().collect();
+        let mut all: Vec<_> = self.numbered.values().collect();
         all.sort_by_key(|account| account.id);
         all
     }

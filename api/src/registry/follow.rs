@@ -13,7 +13,7 @@ use crate::store::changes::{Changes, Heard, Polled};
 /// How often `SQLite` is asked whether another process wrote; well under the 2 s within which it must show.
 const POLL: Duration = Duration::from_millis(500);
 /// How often everything is read again whatever was heard.
-const FULL_READING: Duration = Duration::from_secs(60);
+const FULL_READING: Duration = Duration::from_mins(1);
 /// The pause before trying again after the database failed.
 const RETRY: Duration = Duration::from_secs(1);
 

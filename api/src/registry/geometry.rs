@@ -1,7 +1,7 @@
 //! GeoJSON geometries and the territory made of them.
 
 use engine::territory::{Exclusion, Territory, Town, Zupc};
-use geo::{Area as _, MultiPolygon};
+use geo::{Area as _, CoordsIter as _, MultiPolygon};
 use geojson::GeometryValue;
 
 use crate::store::places::Places;
@@ -51,7 +51,6 @@ pub fn shape(geometry: &geojson::Geometry) -> std::result::Result<MultiPolygon<f
         }
         other => return Err(format!("a Polygon or MultiPolygon is needed, not a {}", other.type_name())),
     };
-    use geo::CoordsIter as _;
     let outside = |c: geo::Coord| !(-180.0..=180.0).contains(&c.x) || !(-90.0..=90.0).contains(&c.y);
     if let Some(c) = shape.coords_iter().find(|c| outside(*c)) {
         return Err(format!("{}, {} is not a longitude and a latitude", c.x, c.y));

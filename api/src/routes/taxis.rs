@@ -179,7 +179,8 @@ fn render(row: &TaxiRow, seen: Option<Seen>) -> Value {
         "last_update": seen.map(|seen| seen.received_at.seconds()),
         "position": {"lon": seen.map(|seen| seen.at.lon()), "lat": seen.map(|seen| seen.at.lat())},
         "vehicle": {
-            "licence_plate": row.licence_plate, "model": non_empty(&row.model), "constructor": non_empty(&row.constructor),
+            "licence_plate": row.licence_plate, "model": non_empty(&row.model),
+            "constructor": non_empty(&row.constructor),
             "color": row.color, "engine": row.engine, "nb_seats": row.nb_seats, "characteristics": offers,
             "type": row.body_type, "cpam_conventionne": row.cpam_conventionne,
         },

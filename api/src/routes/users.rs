@@ -194,7 +194,8 @@ fn render(accounts: &Accounts, account: &Account) -> Value {
     json!({
         "id": account.id, "email": account.email, "name": account.name, "apikey": account.api_key(), "roles": roles,
         "email_customer": account.email_customer, "email_technical": account.email_technical,
-        "phone_number_customer": account.phone_number_customer, "phone_number_technical": account.phone_number_technical,
+        "phone_number_customer": account.phone_number_customer,
+        "phone_number_technical": account.phone_number_technical,
         "hail_endpoint_production": account.hail_endpoint_production,
         "operator_header_name": account.operator_header_name, "operator_api_key": account.operator_api_key(),
         "manager": account.manager_id.and_then(|id| accounts.id(id)).map(named), "managed": managed,

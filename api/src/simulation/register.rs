@@ -62,7 +62,8 @@ fn requests(plan: &Plan) -> [(&'static str, Value); 4] {
             "/vehicles",
             json!({
                 "licence_plate": vehicle.licence_plate, "constructor": vehicle.constructor, "model": vehicle.model,
-                "engine": vehicle.engine, "color": vehicle.color, "type_": vehicle.body_type, "nb_seats": vehicle.nb_seats,
+                "engine": vehicle.engine, "color": vehicle.color, "type_": vehicle.body_type,
+                "nb_seats": vehicle.nb_seats,
                 "amex_accepted": offers.amex_accepted, "bank_check_accepted": offers.bank_check_accepted,
                 "wifi": offers.wifi, "baby_seat": offers.baby_seat, "bike_accepted": offers.bike_accepted,
                 "pet_accepted": offers.pet_accepted, "vasp_handicap": offers.vasp_handicap,

@@ -62,11 +62,17 @@ impl Imported {
 impl Store {
     /// Every town, ZUPC and exclusion zone.
     pub async fn places(&self) -> Result<Places> {
-        let towns = read!(self, db => sqlx::query_as("SELECT insee AS key, name, shape FROM towns ORDER BY insee").fetch_all(db))?;
-        let exclusions = read!(self, db => sqlx::query_as("SELECT id AS key, name, shape FROM exclusion_zones ORDER BY id").fetch_all(db))?;
+        let towns = read!(self, db => {
+            sqlx::query_as("SELECT insee AS key, name, shape FROM towns ORDER BY insee").fetch_all(db)
+        })?;
+        let exclusions = read!(self, db => {
+            sqlx::query_as("SELECT id AS key, name, shape FROM exclusion_zones ORDER BY id").fetch_all(db)
+        })?;
         let names: Vec<(String, String)> =
             read!(self, db => sqlx::query_as("SELECT id, name FROM zupc ORDER BY id").fetch_all(db))?;
-        let members: Vec<(String, String)> = read!(self, db => sqlx::query_as("SELECT zupc_id, insee FROM zupc_towns ORDER BY zupc_id, insee").fetch_all(db))?;
+        let members: Vec<(String, String)> = read!(self, db => {
+            sqlx::query_as("SELECT zupc_id, insee FROM zupc_towns ORDER BY zupc_id, insee").fetch_all(db)
+        })?;
         let mut zupc: Vec<_> =
             names.into_iter().map(|(id, name)| ZupcRow { id, name, insee: Vec::new() }).collect();
         for (id, insee) in members {
@@ -98,7 +104,9 @@ impl Store {
 
     /// A town's name.
     pub async fn town_name(&self, insee: &str) -> Result<Option<String>> {
-        let row: Option<(String,)> = read!(self, db => sqlx::query_as("SELECT name FROM towns WHERE insee = $1").bind(insee).fetch_optional(db))?;
+        let row: Option<(String,)> = read!(self, db => {
+            sqlx::query_as("SELECT name FROM towns WHERE insee = $1").bind(insee).fetch_optional(db)
+        })?;
         Ok(row.map(|(name,)| name))
     }
 
@@ -149,8 +157,12 @@ impl Store {
             let mut imported = Imported::default();
             for (done, row) in rows.iter().enumerate() {
                 let name: Option<(String,)> =
-                    sqlx::query_as("SELECT name FROM zupc WHERE id = $1").bind(&row.id).fetch_optional(&mut **tx).await?;
-                let towns: Vec<(String,)> = sqlx::query_as("SELECT insee FROM zupc_towns WHERE zupc_id = $1 ORDER BY insee")
+                    sqlx::query_as("SELECT name FROM zupc WHERE id = $1")
+                        .bind(&row.id)
+                        .fetch_optional(&mut **tx)
+                        .await?;
+                let towns: Vec<(String,)> =
+                    sqlx::query_as("SELECT insee FROM zupc_towns WHERE zupc_id = $1 ORDER BY insee")
                     .bind(&row.id)
                     .fetch_all(&mut **tx)
                     .await?;
@@ -193,11 +205,14 @@ struct ShapeTable {
 const TOWNS: ShapeTable = ShapeTable {
     select: "SELECT name, shape FROM towns WHERE insee = $1",
     upsert: "INSERT INTO towns (insee, name, shape, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
-             ON CONFLICT (insee) DO UPDATE SET name = excluded.name, shape = excluded.shape, updated_at = excluded.updated_at",
+             ON CONFLICT (insee) DO UPDATE SET name = excluded.name, shape = excluded.shape,
+             updated_at = excluded.updated_at",
 };
 
 const EXCLUSIONS: ShapeTable = ShapeTable {
     select: "SELECT name, shape FROM exclusion_zones WHERE id = $1",
-    upsert: "INSERT INTO exclusion_zones (id, name, shape, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
-             ON CONFLICT (id) DO UPDATE SET name = excluded.name, shape = excluded.shape, updated_at = excluded.updated_at",
+    upsert:
+        "INSERT INTO exclusion_zones (id, name, shape, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, shape = excluded.shape,
+             updated_at = excluded.updated_at",
 };

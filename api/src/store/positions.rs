@@ -22,16 +22,20 @@ impl Store {
     /// Every source's last position.
     pub async fn last_positions(&self) -> Result<Vec<Fix>> {
         let rows: Vec<LastRow> = read!(self, db => {
-            sqlx::query_as("SELECT taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at FROM last_positions").fetch_all(db)
+            sqlx::query_as("SELECT taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at
+                 FROM last_positions",
+            ).fetch_all(db)
         })?;
         // A row out of range was not written by us; it is left out rather than shown somewhere.
-        Ok(rows.into_iter().filter_map(fix).collect())
+        Ok(rows.into_iter().filter_map(|row| fix(&row)).collect())
     }
 
     /// How far the log of this epoch is covered by the last positions; None: this log was never covered.
     pub async fn covered_offsets(&self, epoch: u64) -> Result<Option<Vec<(Partition, Offset)>>> {
         let rows: Vec<(i32, i64)> = read!(self, db => {
-            sqlx::query_as("SELECT log_partition, next_offset FROM log_offsets WHERE log_epoch = $1 ORDER BY log_partition")
+            sqlx::query_as("SELECT log_partition, next_offset FROM log_offsets
+                 WHERE log_epoch = $1 ORDER BY log_partition",
+            )
                 .bind(epoch_text(epoch))
                 .fetch_all(db)
         })?;
@@ -56,7 +60,8 @@ impl Store {
                 sqlx::query(
                     "INSERT INTO last_positions (taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at)
                      SELECT t.id, u.id, $3, $4, $5, $6 FROM taxis t, users u WHERE t.id = $1 AND u.id = $2
-                     ON CONFLICT (taxi_id, operator_id) DO UPDATE SET lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
+                     ON CONFLICT (taxi_id, operator_id)
+                     DO UPDATE SET lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
                      received_at = excluded.received_at, device_at = excluded.device_at
                      WHERE excluded.received_at >= last_positions.received_at",
                 )
@@ -89,7 +94,7 @@ fn epoch_text(epoch: u64) -> String {
     format!("{epoch:016x}")
 }
 
-fn fix(row: LastRow) -> Option<Fix> {
+fn fix(row: &LastRow) -> Option<Fix> {
     let taxi = TaxiKey(u32::try_from(row.taxi_id).ok()?);
     let operator = OperatorKey(u32::try_from(row.operator_id).ok()?);
     Some(Fix {

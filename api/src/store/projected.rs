@@ -41,8 +41,9 @@ pub enum Which {
     Vehicle(i32),
 }
 
-const SELECT: &str = "SELECT t.id AS taxi_id, t.public_id, t.version AS taxi_version, a.insee, v.licence_plate, d.operator_id,
-    d.version AS description_version, d.status, d.radius, d.model, d.constructor, d.engine, d.nb_seats,
+const SELECT: &str = "SELECT t.id AS taxi_id, t.public_id, t.version AS taxi_version, a.insee,
+    v.licence_plate, d.operator_id, d.version AS description_version, d.status, d.radius, d.model, d.constructor,
+    d.engine, d.nb_seats,
     d.amex_accepted, d.bank_check_accepted, d.wifi, d.baby_seat, d.bike_accepted, d.pet_accepted, d.vasp_handicap
     FROM taxis t JOIN ads a ON a.id = t.ads_id JOIN vehicles v ON v.id = t.vehicle_id
     JOIN vehicle_descriptions d ON d.vehicle_id = t.vehicle_id";

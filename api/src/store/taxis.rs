@@ -120,10 +120,14 @@ impl Store {
             .fetch_optional(db)
         })?;
         let departement: Option<(String,)> = read!(self, db => {
-            sqlx::query_as("SELECT numero FROM departements WHERE numero = $1").bind(&parts.driver_departement).fetch_optional(db)
+            sqlx::query_as("SELECT numero FROM departements WHERE numero = $1")
+                .bind(&parts.driver_departement)
+                .fetch_optional(db)
         })?;
         let driver: Option<(i32,)> = read!(self, db => {
-            sqlx::query_as("SELECT id FROM drivers WHERE operator_id = $1 AND departement = $2 AND professional_licence = $3")
+            sqlx::query_as("SELECT id FROM drivers
+                 WHERE operator_id = $1 AND departement = $2 AND professional_licence = $3",
+            )
                 .bind(operator)
                 .bind(&parts.driver_departement)
                 .bind(&parts.driver_licence)
@@ -149,8 +153,10 @@ impl Store {
         let now = self.now_ms();
         write!(self, tx => {
             let new = sqlx::query(
-                "INSERT INTO taxis (public_id, vehicle_id, ads_id, driver_id, operator_id, created_at, updated_at, version)
-                 VALUES ($1, $2, $3, $4, $5, $6, $6, $6) ON CONFLICT (vehicle_id, ads_id, driver_id, operator_id) DO NOTHING",
+                "INSERT INTO taxis (public_id, vehicle_id, ads_id, driver_id, operator_id, created_at, updated_at,
+                                    version)
+                 VALUES ($1, $2, $3, $4, $5, $6, $6, $6)
+                 ON CONFLICT (vehicle_id, ads_id, driver_id, operator_id) DO NOTHING",
             )
             .bind(public_id)
             .bind(vehicle)
@@ -162,7 +168,8 @@ impl Store {
             .await?
             .rows_affected() == 1;
             let (id, public_id): (i32, String) = sqlx::query_as(
-                "SELECT id, public_id FROM taxis WHERE vehicle_id = $1 AND ads_id = $2 AND driver_id = $3 AND operator_id = $4",
+                "SELECT id, public_id FROM taxis
+                 WHERE vehicle_id = $1 AND ads_id = $2 AND driver_id = $3 AND operator_id = $4",
             )
             .bind(vehicle)
             .bind(ads)
@@ -200,11 +207,12 @@ impl Store {
         };
         condition += &alternatives("t.public_id", &filter.ids);
         condition += &alternatives("v.licence_plate", &filter.plates);
-        let lower: Vec<_> = filter.ids.iter().chain(&filter.plates).map(|text| text.to_lowercase()).collect();
+        let lower = filter.ids.iter().chain(&filter.plates).map(String::as_str).map(str::to_lowercase);
+        let lower: Vec<_> = lower.collect();
         let count = format!("SELECT count(*){FROM}{condition}");
         let (total,): (i64,) = read!(self, db => {
             let query = sqlx::query_as(AssertSqlSafe(count)).bind(operator);
-            lower.iter().fold(query, |query, text| query.bind(text)).fetch_one(db)
+            lower.iter().fold(query, sqlx::query::QueryAs::bind).fetch_one(db)
         })?;
         let page = format!(
             "{SELECT}{FROM}{condition} ORDER BY t.created_at DESC, t.id DESC LIMIT ${next} OFFSET ${}",
@@ -212,7 +220,7 @@ impl Store {
         );
         let rows = read!(self, db => {
             let query = sqlx::query_as(AssertSqlSafe(page)).bind(operator);
-            lower.iter().fold(query, |query, text| query.bind(text)).bind(limit).bind(offset).fetch_all(db)
+            lower.iter().fold(query, sqlx::query::QueryAs::bind).bind(limit).bind(offset).fetch_all(db)
         })?;
         Ok((rows, total))
     }
@@ -244,11 +252,7 @@ impl Store {
             .fetch_optional(&mut **tx)
             .await?;
             if let Some((vehicle,)) = changed {
-                let detail = format!(
-                    "{}{}",
-                    status.map(|status| format!("status={status} ")).unwrap_or_default(),
-                    radius.map(|radius| radius.map_or("radius=null".to_owned(), |m| format!("radius={m}"))).unwrap_or_default()
-                );
+                let detail = availability_detail(status, radius);
                 sqlx::query(
                     "INSERT INTO activity_log (at, user_id, resource, resource_id, action, detail)
                      VALUES ($1, $2, 'taxi', $3, 'availability', $4)",
@@ -256,7 +260,7 @@ impl Store {
                 .bind(now)
                 .bind(operator)
                 .bind(public_id)
-                .bind(detail.trim_end())
+                .bind(detail)
                 .execute(&mut **tx)
                 .await?;
                 tx.announce(Change::Vehicle(vehicle)).await?;
@@ -264,4 +268,12 @@ impl Store {
             changed.map(|(vehicle,)| vehicle)
         })
     }
+}
+
+/// What changed, for the activity log.
+fn availability_detail(status: Option<&str>, radius: Option<Option<i32>>) -> String {
+    let status = status.map(|status| format!("status={status}"));
+    let radius =
+        radius.map(|radius| radius.map_or("radius=null".to_owned(), |metres| format!("radius={metres}")));
+    status.into_iter().chain(radius).collect::<Vec<_>>().join(" ")
 }

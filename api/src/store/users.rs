@@ -100,7 +100,9 @@ impl Store {
     /// Every account with its roles, by number.
     pub async fn users(&self) -> Result<Vec<(UserRow, Vec<Role>)>> {
         let users: Vec<UserRow> = read!(self, db => sqlx::query_as(SELECT).fetch_all(db))?;
-        let roles: Vec<RoleRow> = read!(self, db => sqlx::query_as("SELECT user_id, role FROM user_roles ORDER BY user_id").fetch_all(db))?;
+        let roles: Vec<RoleRow> = read!(self, db => {
+            sqlx::query_as("SELECT user_id, role FROM user_roles ORDER BY user_id").fetch_all(db)
+        })?;
         Ok(users
             .into_iter()
             .map(|user| {
@@ -117,7 +119,8 @@ impl Store {
         let now = self.now_ms();
         write!(self, tx => {
             let (id,): (i32,) = sqlx::query_as(
-                "INSERT INTO users (email, name, password_hash, apikey_sha256, apikey_sealed, created_at, updated_at, version)
+                "INSERT INTO users (email, name, password_hash, apikey_sha256, apikey_sealed, created_at, updated_at,
+                                    version)
                  VALUES ($1, $2, $3, $4, $5, $6, $6, $6) RETURNING id",
             )
             .bind(user.email)

@@ -117,13 +117,19 @@ impl Store {
     ) -> Result<(DescriptionRow, bool)> {
         let now = self.now_ms();
         write!(self, tx => {
-            sqlx::query("INSERT INTO vehicles (licence_plate, created_at) VALUES ($1, $2) ON CONFLICT (licence_plate) DO NOTHING")
+            sqlx::query(
+                "INSERT INTO vehicles (licence_plate, created_at) VALUES ($1, $2)
+                 ON CONFLICT (licence_plate) DO NOTHING",
+            )
                 .bind(plate)
                 .bind(now)
                 .execute(&mut **tx)
                 .await?;
             let (vehicle,): (i32,) =
-                sqlx::query_as("SELECT id FROM vehicles WHERE licence_plate = $1").bind(plate).fetch_one(&mut **tx).await?;
+                sqlx::query_as("SELECT id FROM vehicles WHERE licence_plate = $1")
+                    .bind(plate)
+                    .fetch_one(&mut **tx)
+                    .await?;
             let new = sqlx::query(
                 "INSERT INTO vehicle_descriptions (vehicle_id, operator_id, created_at, updated_at, version)
                  VALUES ($1, $2, $3, $3, $3) ON CONFLICT (vehicle_id, operator_id) DO NOTHING",
