@@ -1,7 +1,7 @@
 //! Datagrams from the network to the log: one thread a socket, many datagrams a system call, nothing awaited.
 //!
-//! What the log has no room for is dropped and counted; what the kernel's buffer has no room for, the kernel drops.
-//! A sender is never answered.
+//! What the log has no room for is dropped and counted; what the kernel's buffer has no room for, the kernel drops
+//! and counts ([`dropped_by_kernel`]). A sender is never answered.
 
 use std::io;
 use std::io::IoSliceMut;
@@ -27,9 +27,11 @@ use crate::position::Position;
 /// Sockets that share an address, among which the kernel spreads the senders; 1 to 64. On port 0 all share the
 /// one that the first is given. An IPv6 address takes IPv4 senders too where the system lets it.
 pub fn listen(address: SocketAddr, sockets: usize) -> io::Result<Vec<UdpSocket>> {
-    let first = bind(address)?;
+    // Alone, a socket shares its address with nobody: a second process is told that it is taken.
+    let is_shared = sockets > 1;
+    let first = bind(address, is_shared)?;
     let address = first.local_addr()?;
-    let others = (1..sockets.min(MAX_SOCKETS)).map(|_| bind(address));
+    let others = (1..sockets.min(MAX_SOCKETS)).map(|_| bind(address, is_shared));
     std::iter::once(Ok(first)).chain(others).collect()
 }
 
@@ -51,9 +53,30 @@ pub fn serve(
     std::thread::Builder::new().name(name).spawn(run)
 }
 
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+/// Datagrams that the kernel has dropped so far for want of room in the sockets that are now bound to a port, of
+/// whatever process. Reads what the kernel tells of all its sockets: not for every request.
+pub fn dropped_by_kernel(port: u16) -> io::Result<u64> {
+    let ipv4 = dropped_of(&std::fs::read_to_string("/proc/net/udp")?, port);
+    match std::fs::read_to_string("/proc/net/udp6") {
+        Ok(sockets) => Ok(ipv4 + dropped_of(&sockets, port)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ipv4),
+        Err(error) => Err(error),
+    }
+}
+
+/// Of the kernel's table of sockets: the second column is `address:port` in hexadecimal, the last one the drops.
+fn dropped_of(table: &str, port: u16) -> u64 {
+    let of_line = |line: &str| {
+        let (_, bound_to) = line.split_whitespace().nth(1)?.rsplit_once(':')?;
+        let is_ours = u16::from_str_radix(bound_to, 16) == Ok(port);
+        line.split_whitespace().next_back().filter(|_| is_ours)?.parse::<u64>().ok()
+    };
+    table.lines().filter_map(of_line).sum()
+}
+
+fn bind(address: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(is_shared)?;
     socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
@@ -84,12 +107,14 @@ impl Receiver {
         while !stop.is_raised() {
             match self.receive(MsgFlags::MSG_WAITFORONE) {
                 Ok(_) => failing = false,
-                // A failure that lasts is said once, not once a call.
-                Err(error) if !failing => {
-                    tracing::warn!(%error, "datagrams cannot be received; trying again");
+                Err(error) => {
+                    // A failure that lasts is said once, and does not keep a processor busy.
+                    if !failing {
+                        tracing::warn!(%error, "datagrams cannot be received; trying again");
+                    }
                     failing = true;
+                    std::thread::park_timeout(Duration::from_millis(STOP_LATENCY_MS));
                 }
-                Err(_) => {}
             }
         }
         for _ in 0..DRAIN_CALLS {

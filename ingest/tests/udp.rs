@@ -140,3 +140,27 @@ fn positions_reach_a_waiting_reader_while_others_still_come() {
     assert_eq!(record.positions.len(), 1);
     follow.join().unwrap();
 }
+
+#[test]
+fn what_the_kernel_drops_is_known() {
+    let sockets = udp::listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+    let address = sockets[0].local_addr().unwrap();
+    assert_eq!(udp::dropped_by_kernel(address.port()).unwrap(), 0);
+    let room = socket2::SockRef::from(&sockets[0]);
+    room.set_recv_buffer_size(4_096).unwrap();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..100 {
+        sender.send_to(&[b' '; MAX_DATAGRAM], address).unwrap();
+    }
+    let dropped = udp::dropped_by_kernel(address.port()).unwrap();
+    assert!((80..100).contains(&dropped), "{dropped}");
+}
+
+#[test]
+fn an_address_is_shared_by_our_own_sockets_only() {
+    let alone = udp::listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+    assert!(udp::listen(alone[0].local_addr().unwrap(), 1).is_err());
+    let shared = udp::listen("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+    let addresses: Vec<_> = shared.iter().map(|socket| socket.local_addr().unwrap()).collect();
+    assert_eq!(addresses, [addresses[0]; 3]);
+}

@@ -38,12 +38,17 @@ impl Datagram {
         let Self { timestamp, operator, taxi, lat, lon, status, version } = self;
         let signed = [timestamp, operator, taxi, lat, lon, "phone", status, version, key];
         let text: String = signed.iter().map(|part| part.trim_matches('"')).collect();
-        let hash: String = Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash: String =
+            Sha1::digest(text).iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(hex_digit).collect();
         format!(
             r#"{{"timestamp": {timestamp}, "operator": "{operator}", "taxi": "{taxi}", "lat": {lat}, "lon": {lon}, "device": "phone", "status": "{status}", "version": {version}, "hash": "{hash}"}}"#
         )
         .into_bytes()
     }
+}
+
+fn hex_digit(number: u8) -> Option<char> {
+    char::from_digit(number.into(), 16)
 }
 
 /// Operator 1 may report `taxi-1`, operator 2 `taxi-2`.
