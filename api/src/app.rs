@@ -87,9 +87,11 @@ impl Searches {
     }
 }
 
-/// Whether each part has started. The map is ready once it has caught up with the log.
+/// Whether the map is up to date.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    /// The map has caught up.
-    pub map: Flag,
+    /// It has caught up with the log.
+    pub caught_up: Flag,
+    /// It no longer follows the log.
+    pub lost: Flag,
 }

@@ -58,7 +58,7 @@ pub const SETTINGS: [Setting; 17] = [
     setting("fake_taxi_id", "true", "search apps see a fresh pseudonym of a taxi at each search"),
     setting("neutral_operator", "true", "search apps see one neutral operator"),
     setting("private_endpoints", "false", "hail endpoints may be on private addresses (development only)"),
-    setting("logging", "info", "what is logged, as a tracing filter"),
+    setting("logging", "info,fjall=warn,lsm_tree=warn", "what is logged, as a tracing filter"),
 ];
 
 /// Where a value came from.

@@ -87,11 +87,14 @@ pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
                 if keeper.follower.caught_up() {
                     let engine = keeper.app.engine.clone();
                     let _ = tokio::task::spawn_blocking(move || engine.settle()).await;
-                    keeper.app.readiness.map.raise();
+                    keeper.app.readiness.caught_up.raise();
                     ready = true;
                 }
             }
             _ = sweep.tick() => {
+                if keeper.follower.failure().is_some() {
+                    keeper.app.readiness.lost.raise();
+                }
                 let (engine, now) = (keeper.app.engine.clone(), keeper.app.clock.now());
                 let _ = tokio::task::spawn_blocking(move || engine.sweep(now)).await;
             }

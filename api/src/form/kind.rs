@@ -201,10 +201,8 @@ mod tests {
         let lat = float_within(-85.051_128_78..=85.051_128_78);
         let message = "Must be greater than or equal to -85.05112878 and less than or equal to 85.05112878.";
         assert_eq!(lat(&json!(86)), Err(json!([message])));
-        assert_eq!(
-            float_within(-180.0..=180.0)(&json!(181)).unwrap_err()[0].as_str().unwrap().find("-180 "),
-            Some(28)
-        );
+        let message = "Must be greater than or equal to -180 and less than or equal to 180.";
+        assert_eq!(float_within(-180.0..=180.0)(&json!(181)), Err(json!([message])));
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub async fn live() -> Json<Value> {
 
 /// 200 once every part is ready; else 503, and which part is not.
 pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let (map, log) = (app.readiness.map.is_raised(), app.log.is_writable());
+    let readiness = &app.readiness;
+    let map = readiness.caught_up.is_raised() && !readiness.lost.is_raised() && app.engine.is_alive();
+    let log = app.log.is_writable();
     let status = if map && log { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = |ready| if ready { "ready" } else { "not ready" };
     (status, Json(json!({"status": word(map && log), "map": word(map), "log": word(log)})))

@@ -1,0 +1,6 @@
+//! What every test of the program needs: a client, a place on the map, the real binary, and the one way to wait.
+
+pub(crate) mod client;
+pub(crate) mod places;
+pub(crate) mod program;
+pub(crate) mod wait;

@@ -1,0 +1,13 @@
+//! The program from end to end: a server in this process or the real binary beside it, over `SQLite` and `PostgreSQL`.
+//!
+//! `PostgreSQL`'s half runs where `MARAUDE_TEST_POSTGRES` names a server on which databases may be made, which
+//! `scripts/test` sees to; without it, it is skipped aloud, and fails with `CI=true`.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+#[macro_use]
+mod world;
+
+mod database;
+mod registry;
+mod schema;

@@ -1,0 +1,222 @@
+//! A registry of three towns and five accounts, served in this process.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::config::{Config, Values};
+use api::registry::add_user;
+use api::role::Role;
+use api::serve::{Server, open_store};
+use api::store::places::{ShapeRow, ZupcRow};
+use ingest::clock::{Clock, Millis};
+use ingest::position::{OperatorKey, SourceKey, TaxiKey};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::database::{Backend, Database};
+use crate::harness::client::{Answer, Client};
+use crate::harness::places::{MIDDLE, WEST, rectangle, towns};
+use crate::harness::program::Program;
+use crate::harness::wait::{SOON, within};
+
+/// When every world begins.
+pub(crate) const NOW: Millis = Millis(1_790_000_000_000);
+
+/// How long a test may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const ACCOUNTS: [(&str, Role); 5] = [
+    ("admin", Role::Admin),
+    ("app", Role::Moteur),
+    ("other-app", Role::Moteur),
+    ("op-a", Role::Operateur),
+    ("op-b", Role::Operateur),
+];
+
+/// Makes of each test that is named two: one over each database.
+macro_rules! on_each_database {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                $crate::world::over($crate::database::Backend::Sqlite, super::$test).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                $crate::world::over($crate::database::Backend::Postgres, super::$test).await;
+            })+
+        }
+    };
+}
+
+/// Runs a test in a world of its own, bounded in time.
+pub(crate) async fn over(backend: Backend, test: impl AsyncFnOnce(&mut World)) {
+    let Some(mut world) = World::begin(backend).await else {
+        return;
+    };
+    tokio::time::timeout(PATIENCE, test(&mut world)).await.expect("a test takes too long");
+    world.stop().await;
+}
+
+/// A server and all that it stands on. Its clock moves by hand.
+pub(crate) struct World {
+    server: Option<Server>,
+    pub(crate) client: Client,
+    pub(crate) clock: Clock,
+    pub(crate) database: Database,
+    /// By name: number and API key.
+    accounts: BTreeMap<&'static str, (i32, String)>,
+    folder: TempDir,
+}
+
+impl World {
+    async fn begin(backend: Backend) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::new(backend, folder.path()).await?;
+        let clock = Clock::manual(NOW);
+        let config = config(&folder, &database);
+        let accounts = seed(&config, &clock).await;
+        let server = Server::start(&config, clock.clone()).await.unwrap();
+        let client = Client::new(server.http);
+        let world = Self { server: Some(server), client, clock, database, accounts, folder };
+        world.ready().await;
+        Some(world)
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// Stops the server; what it stands on stays.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+    }
+
+    /// Starts the server again, on other ports.
+    pub(crate) async fn start(&mut self) {
+        let config = config(&self.folder, &self.database);
+        let server = Server::start(&config, self.clock.clone()).await.unwrap();
+        self.client = Client::new(server.http);
+        self.server = Some(server);
+        self.ready().await;
+    }
+
+    async fn ready(&self) {
+        let ready = async || (self.client.get("", "/health/ready").await.status == 200).then_some(());
+        within(SOON, "readiness", ready).await;
+    }
+
+    /// The real binary over the same data and database.
+    pub(crate) fn program(&self) -> Program {
+        Program::new(self.folder.path(), Some(&self.database.url))
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn key(&self, account: &str) -> &str {
+        &self.accounts[account].1
+    }
+
+    pub(crate) fn number(&self, account: &str) -> i32 {
+        self.accounts[account].0
+    }
+
+    /// The source that an operator's reports of a taxi belong to.
+    pub(crate) fn source(&self, operator: &str, taxi: &str) -> Option<SourceKey> {
+        self.server().app.registry.directory().source(taxi, self.operator(operator))
+    }
+
+    pub(crate) fn operator(&self, account: &str) -> OperatorKey {
+        OperatorKey(self.number(account).unsigned_abs())
+    }
+
+    /// The registry's number of a taxi.
+    pub(crate) fn taxi(&self, operator: &str, taxi: &str) -> TaxiKey {
+        self.source(operator, taxi).unwrap().taxi
+    }
+
+    /// Registers the `number`-th taxi of an operator, free.
+    pub(crate) async fn register(&self, operator: &str, number: u32, insee: &str) -> String {
+        self.client.register(self.key(operator), number, insee).await
+    }
+
+    /// Posts positions: taxi, latitude, longitude.
+    pub(crate) async fn report(&self, operator: &str, positions: &[(&str, f64, f64)]) -> Answer {
+        let positions: Vec<_> = positions
+            .iter()
+            .map(|(taxi, lat, lon)| json!({"taxi_id": taxi, "lat": lat, "lon": lon}))
+            .collect();
+        self.client.post(self.key(operator), "/geotaxi/", &json!({"positions": positions})).await
+    }
+
+    /// A taxi as its operator sees it.
+    pub(crate) async fn look(&self, operator: &str, taxi: &str) -> Value {
+        self.client.get(self.key(operator), &format!("/taxis/{taxi}")).await.element(200)
+    }
+
+    /// Waits until an operator sees its taxi at a place.
+    pub(crate) async fn shown(&self, operator: &str, taxi: &str, (lat, lon): (f64, f64)) {
+        let what = format!("{taxi} at {lat} {lon}");
+        let shown = async || {
+            let at = self.look(operator, taxi).await["position"].take();
+            (at == json!({"lat": lat, "lon": lon})).then_some(())
+        };
+        within(SOON, &what, shown).await;
+    }
+
+    /// Reports a position and waits until it is shown.
+    pub(crate) async fn place(&self, operator: &str, taxi: &str, (lat, lon): (f64, f64)) {
+        let answer = self.report(operator, &[(taxi, lat, lon)]).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        self.shown(operator, taxi, (lat, lon)).await;
+    }
+
+    /// What an account finds around a customer.
+    pub(crate) async fn search(&self, account: &str, (lat, lon): (f64, f64)) -> Vec<Value> {
+        let answer = self.client.get(self.key(account), &format!("/taxis?lon={lon}&lat={lat}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body["data"].as_array().unwrap().clone()
+    }
+}
+
+/// One partition: what is posted after something else is shown after it.
+fn config(folder: &TempDir, database: &Database) -> Config {
+    let flags = [
+        ("data_dir", folder.path().to_str().unwrap()),
+        ("http", "127.0.0.1:0"),
+        ("udp", "127.0.0.1:0"),
+        ("database", &database.url),
+        ("log_partitions", "1"),
+    ];
+    let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    Config::new(&Values::of_flags(&flags)).unwrap()
+}
+
+/// Towns, one ZUPC, one exclusion zone and the accounts.
+async fn seed(config: &Config, clock: &Clock) -> BTreeMap<&'static str, (i32, String)> {
+    let (store, secret) = open_store(config, clock.clone()).await.unwrap();
+    let rows: Vec<_> = towns()["features"].as_array().unwrap().iter().map(town).collect();
+    store.import_towns(&rows, |_| {}).await.unwrap();
+    let zupc = ZupcRow { id: "z".into(), name: "Z".into(), insee: vec![MIDDLE.into(), WEST.into()] };
+    store.import_zupc(&[zupc], |_| {}).await.unwrap();
+    let shape = rectangle((2.36, 2.37), (48.86, 48.87)).to_string();
+    let exclusion = ShapeRow { key: "e".into(), name: "Airport".into(), shape };
+    store.import_exclusions(&[exclusion], |_| {}).await.unwrap();
+    let mut accounts = BTreeMap::new();
+    for (name, role) in ACCOUNTS {
+        accounts.insert(name, add_user(&store, &secret, (name, name), "", &[role]).await.unwrap());
+    }
+    store.close().await;
+    accounts
+}
+
+fn town(feature: &Value) -> ShapeRow {
+    let text = |name: &str| feature["properties"][name].as_str().unwrap().to_owned();
+    ShapeRow { key: text("insee"), name: text("nom"), shape: feature["geometry"].to_string() }
+}
