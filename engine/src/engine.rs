@@ -106,6 +106,15 @@ pub struct Seen {
     pub received_at: Millis,
 }
 
+/// What the cells take of memory: an entry is 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Cells with members, each counted once a shard.
+    pub cells: usize,
+    /// Entries that their blocks have, used or not.
+    pub entries: usize,
+}
+
 struct Shared {
     profiles: Profiles,
     shards: Vec<Arc<Shard>>,
@@ -217,6 +226,18 @@ impl Engine {
     /// How many fixes were refused because their shard has no slot left for another source.
     pub fn refused(&self) -> u64 {
         self.shared.shards.iter().map(|shard| shard.refused.get()).sum()
+    }
+
+    /// How much the cells hold now. O(cells).
+    pub fn room(&self) -> Room {
+        let mut room = Room { cells: 0, entries: 0 };
+        for shard in &self.shared.shards {
+            for block in shard.cells.pin().values() {
+                room.cells += 1;
+                room.entries += block.capacity();
+            }
+        }
+        room
     }
 
     /// Whether every shard has its writer. If not, that shard's taxis stand still, and a restart is the remedy.

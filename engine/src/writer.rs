@@ -244,7 +244,8 @@ impl Writer {
             self.waiting.push_back((Arc::clone(&ended), std::mem::take(&mut self.dying)));
             guard.defer(move || ended.raise());
         }
-
+        // In idle rounds too: nobody else may come to move the epoch on.
+        guard.flush();
         drop(guard);
         while self.waiting.front().is_some_and(|(ended, _)| ended.is_raised()) {
             let deaths = self.waiting.pop_front().map(|(_, deaths)| deaths).unwrap_or_default();

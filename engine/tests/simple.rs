@@ -100,6 +100,19 @@ fn of_two_operators_the_one_heard_last_counts_even_outside() {
 }
 
 #[test]
+fn taxis_at_one_place_come_in_the_order_of_their_keys() {
+    let engine = Engine::start(3);
+    let mut fixes: Vec<Fix> = (0..100).map(|taxi| fix(taxi, 1, at(48.861, 2.35), 0)).collect();
+    fixes.rotate_left(37);
+    for taxi in 0..100 {
+        describe(&engine, taxi, &[(1, Status::Free)]);
+    }
+    engine.apply(&fixes);
+    engine.settle();
+    assert_eq!(taxis(&search(&engine, 500.0, None)), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
 fn get_knows_the_last_shown_fix_however_old() {
     let engine = Engine::start(2);
     let (here, there) = (at(48.86, 2.35), at(-21.0, 55.5));

@@ -1,0 +1,221 @@
+//! Searches while everybody moves: nobody inside the disk is missed, nobody is where nobody put them.
+
+#![cfg(not(loom))]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Barrier;
+use std::thread;
+
+use engine::cover;
+use engine::engine::Room;
+use engine::geo::{self, Destination, Geodesic};
+use engine::profile::{Description, Profile, Status};
+use engine::territory::Insee;
+use engine::{Engine, Fix, Search};
+use ingest::clock::Millis;
+use ingest::counter::Flag;
+use ingest::position::{LatLon, OperatorKey, Order, SourceKey, TaxiKey};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+const NOW: Millis = Millis(1_764_000_000_000);
+const RADIUS_M: f64 = 1_000.0;
+/// Every third of these has two operators.
+const INSIDE: u32 = 60;
+/// These jump into the disk and out of it.
+const ROAMING: u32 = 20;
+const READERS: usize = 3;
+const SEARCHES: usize = 1_500;
+
+fn paris() -> LatLon {
+    LatLon::new(48.8566, 2.3522).unwrap()
+}
+
+fn town() -> Insee {
+    "75056".parse().unwrap()
+}
+
+fn operators(taxi: u32) -> u32 {
+    if taxi.is_multiple_of(3) { 2 } else { 1 }
+}
+
+/// Where a taxi may be: its own places, which nobody else is ever put at.
+fn places(random: &mut SmallRng, within_m: f64) -> Vec<LatLon> {
+    let place = |random: &mut SmallRng| {
+        let metres = within_m * random.random_range(0.0_f64..1.0).sqrt();
+        let centre = geo::Point::new(paris().lon(), paris().lat());
+        let to = Geodesic.destination(centre, random.random_range(0.0..360.0), metres);
+        LatLon::new(to.y(), to.x()).unwrap()
+    };
+    (0..16).map(|_| place(random)).collect()
+}
+
+struct World {
+    engine: Engine,
+    places: Vec<Vec<LatLon>>,
+    stop: Flag,
+}
+
+impl World {
+    fn new(shards: usize) -> Self {
+        let mut random = SmallRng::seed_from_u64(7);
+        let within = |taxi| if taxi < INSIDE { 0.99 * RADIUS_M } else { 3.0 * RADIUS_M };
+        let places: Vec<_> = (0..INSIDE + ROAMING).map(|taxi| places(&mut random, within(taxi))).collect();
+        let all: HashSet<LatLon> = places.iter().flatten().copied().collect();
+        assert_eq!(
+            all.len(),
+            places.iter().map(Vec::len).sum::<usize>(),
+            "a place of two taxis proves nothing"
+        );
+        let world = Self { engine: Engine::start(shards), places, stop: Flag::default() };
+        for taxi in 0..INSIDE + ROAMING {
+            let described = |operator| Description { operator, status: Status::Free, radius_m: None };
+            let descriptions = (0..operators(taxi)).map(OperatorKey).map(described).collect();
+            let profile = Profile { ads_town: town(), descriptions };
+            world.engine.profiles().put(TaxiKey(taxi), 1, profile);
+        }
+        world.engine.apply(&world.moves(0, 0..INSIDE + ROAMING, &mut random));
+        world.engine.settle();
+        world
+    }
+
+    /// One move of each source of these taxis, each to any of its places.
+    fn moves(&self, round: i64, taxis: impl Iterator<Item = u32>, random: &mut SmallRng) -> Vec<Fix> {
+        let order = Order { received_at: NOW.plus(round.min(60_000)), device_at: None };
+        let sources = taxis.flat_map(|taxi| (0..operators(taxi)).map(move |operator| (taxi, operator)));
+        sources
+            .map(|(taxi, operator)| {
+                let places = &self.places[taxi as usize];
+                let source = SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(operator) };
+                Fix { source, at: places[random.random_range(0..places.len())], order }
+            })
+            .collect()
+    }
+
+    /// Moves every taxi whose key leaves `half` as the rest of a division by two, until told to stop.
+    fn write(&self, half: u32) {
+        let mut random = SmallRng::seed_from_u64(u64::from(half));
+        let mut round = 0;
+        while !self.stop.is_raised() {
+            round += 1;
+            let half = (0..INSIDE + ROAMING).filter(|taxi| taxi % 2 == half);
+            self.engine.apply(&self.moves(round, half, &mut random));
+            if round % 16 == 0 {
+                self.engine.sweep(NOW.plus(60_000));
+            }
+        }
+    }
+
+    fn read(&self) {
+        let towns = [town()];
+        let (customer, now) = (paris(), NOW.plus(60_000));
+        let search = Search { customer, radius_m: RADIUS_M, now, towns: &towns, operator: None };
+        for number in 0..SEARCHES {
+            let hits = self.engine.nearby(&search);
+            let mut times = BTreeMap::new();
+            for hit in hits {
+                let taxi = hit.source.taxi.0;
+                assert!(
+                    self.places[taxi as usize].contains(&hit.at),
+                    "search {number}: {hit:?} was never there"
+                );
+                *times.entry(taxi).or_insert(0) += 1;
+            }
+            assert!(times.values().all(|&times| times == 1), "search {number}: {times:?}");
+            for taxi in 0..INSIDE {
+                assert!(times.contains_key(&taxi), "search {number} misses taxi {taxi}");
+            }
+        }
+    }
+
+    fn run(&self) {
+        /// Raised however the readers end, or writers would outlive a failure and the test hang.
+        struct Raise<'a>(&'a Flag);
+        impl Drop for Raise<'_> {
+            fn drop(&mut self) {
+                self.0.raise();
+            }
+        }
+        let start = Barrier::new(READERS + 2);
+        thread::scope(|scope| {
+            for half in 0..2 {
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    self.write(half);
+                });
+            }
+            let read = || {
+                start.wait();
+                self.read();
+            };
+            let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(read)).collect();
+            let _raise = Raise(&self.stop);
+            for reader in readers {
+                reader.join().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn nobody_inside_is_missed_with_one_writer() {
+    World::new(1).run();
+}
+
+#[test]
+fn nobody_inside_is_missed_with_three_writers() {
+    World::new(3).run();
+}
+
+/// Waits, by rounds of the writers, until what waited to die has died.
+fn room_once(engine: &Engine, small: impl Fn(Room) -> bool) -> Room {
+    for _ in 0..20_000 {
+        engine.settle();
+        if small(engine.room()) {
+            break;
+        }
+    }
+    engine.room()
+}
+
+#[test]
+fn endless_moves_leave_no_trace() {
+    let world = World::new(2);
+    let mut random = SmallRng::seed_from_u64(9);
+    let sources = world.moves(0, 0..INSIDE + ROAMING, &mut random).len();
+    // Of each source one entry and a few that wait, and as much again that is free or dead; small blocks have more.
+    let limit = |cells: usize| 8 * sources + engine::block::MIN_CAPACITY * cells;
+    for round in 1..3_000 {
+        let moves = world.moves(round, 0..INSIDE + ROAMING, &mut random);
+        world.engine.apply(&moves);
+        if round % 100 == 0 {
+            let room = room_once(&world.engine, |room| room.entries <= limit(room.cells));
+            assert!(room.entries <= limit(room.cells), "round {round}: {room:?} for {sources} sources");
+        }
+    }
+}
+
+#[test]
+fn cells_that_everybody_left_go() {
+    let engine = Engine::start(2);
+    let fix = |taxi: u32, lat: f64, ms| {
+        let source = SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(0) };
+        let order = Order { received_at: NOW.plus(ms), device_at: None };
+        Fix { source, at: LatLon::new(lat, 2.0).unwrap(), order }
+    };
+    // Everybody drives from Perpignan to Dunkirk, and every cell on the way is made and dropped.
+    for step in 0..200 {
+        let fixes: Vec<_> =
+            (0..50).map(|taxi| fix(taxi, 42.7 + f64::from(step) / 25.0, i64::from(step))).collect();
+        engine.apply(&fixes);
+    }
+    engine.settle();
+    assert_ne!(cover::cell_at(fix(0, 42.7, 0).at), cover::cell_at(fix(0, 42.74, 0).at));
+    let room = room_once(&engine, |room| room.cells <= 2);
+    assert_eq!(room.cells, 2, "one cell in each shard: {room:?}");
+    engine.sweep(NOW.plus(300_000));
+    assert_eq!(room_once(&engine, |room| room.cells == 0), Room { cells: 0, entries: 0 });
+    assert!(engine.get(fix(0, 0.0, 0).source).is_some());
+}
