@@ -105,7 +105,7 @@ impl Receiver {
     fn run(&mut self, stop: &Flag) {
         let mut failing = false;
         while !stop.is_raised() {
-            match self.receive(MsgFlags::MSG_WAITFORONE) {
+            match self.receive() {
                 Ok(_) => failing = false,
                 Err(error) => {
                     // A failure that lasts is said once, and does not keep a processor busy.
@@ -118,16 +118,23 @@ impl Receiver {
             }
         }
         for _ in 0..DRAIN_CALLS {
-            if !matches!(self.receive(MsgFlags::MSG_DONTWAIT), Ok(1..)) {
+            if !matches!(self.receive(), Ok(1..)) {
                 break;
             }
         }
     }
 
-    /// Takes what has come, at most one call's worth, and gives how many datagrams that were.
-    fn receive(&mut self, flags: MsgFlags) -> io::Result<usize> {
+    /// Takes what has come, at most one call's worth, and gives how many datagrams that were: none if none came for
+    /// a while.
+    fn receive(&mut self) -> io::Result<usize> {
         let mut slices: Vec<_> = self.buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
-        let received = match recvmmsg(self.socket.as_raw_fd(), &mut self.headers, &mut slices, flags, None) {
+        let received = match recvmmsg(
+            self.socket.as_raw_fd(),
+            &mut self.headers,
+            &mut slices,
+            MsgFlags::MSG_WAITFORONE,
+            None,
+        ) {
             Ok(received) => received,
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(0),
             Err(error) => return Err(error.into()),

@@ -144,13 +144,15 @@ proptest! {
 #[test]
 fn numbers_and_strings_are_as_sent() {
     let mut scratch = Scratch::default();
-    let fields =
-        read(&mut scratch, r#"{"lat": 48.8600, "lon": "2,3500", "version": 2e0, "taxi": "\u0041\n"}"#)
-            .unwrap();
+    let fields = read(
+        &mut scratch,
+        r#"{"lat": 48.8600, "lon": "2,3500", "version": 2e0, "taxi": "\u0041\n\ud83d\uDE95"}"#,
+    )
+    .unwrap();
     assert_eq!(fields.lat, Some(Value::Number("48.8600")));
     assert_eq!(fields.lon, Some(Value::String("2,3500")));
     assert_eq!(fields.version, Some(Value::Number("2e0")));
-    assert_eq!(fields.taxi, Some(Value::String("A\n")));
+    assert_eq!(fields.taxi, Some(Value::String("A\n🚕")));
     assert_eq!(fields.hash, None);
 }
 

@@ -125,9 +125,6 @@ fn write(shared: &Shared, by_partition: &[Vec<Position>]) -> Result<(), Arc<str>
         batch.insert(&shared.meta, next_key(partition), end.to_be_bytes());
         begun.push((partition, keyspace, first));
     }
-    if begun.is_empty() {
-        return Ok(());
-    }
     batch.commit().map_err(|error| cause(&error))?;
     shared.database.persist(PersistMode::SyncData).map_err(|error| cause(&error))?;
     shared.change(|state| {

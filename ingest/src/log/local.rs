@@ -456,7 +456,7 @@ mod tests {
     fn a_description_of_another_format_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let log = open(directory.path());
-        log.0.shared.meta.insert(IDENTITY, b"\0\x02 of another format").unwrap();
+        log.0.shared.meta.insert(IDENTITY, [0, 2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1]).unwrap();
         drop(log);
         let again = LocalLog::open(directory.path(), &Settings::default(), Clock::manual(NOON));
         assert!(matches!(again, Err(OpenError::Foreign { .. })), "{again:?}");
