@@ -4,7 +4,8 @@
 //! each statement stands once, in the file of its family of tables; the macros [`read!`] and [`write!`] run it on
 //! whichever pool is there. An error is as small as what a caller can do about it: [`StoreError`].
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -186,6 +187,11 @@ pub(crate) use {read, write};
 impl Store {
     /// Opens the database, making and migrating it as needed.
     pub async fn open(url: &DatabaseUrl, clock: Clock) -> Result<Self> {
+        let _alone = match url {
+            DatabaseUrl::Sqlite(path) => Some(hold_folder(path).await?),
+            // Its migrations hold a lock of their own.
+            DatabaseUrl::Postgres(_) => None,
+        };
         let pool = match url {
             DatabaseUrl::Sqlite(path) => open_sqlite(path).await?,
             DatabaseUrl::Postgres(url) => {
@@ -220,12 +226,23 @@ impl Store {
     }
 }
 
-async fn open_sqlite(path: &std::path::Path) -> Result<Pool> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        tokio::fs::create_dir_all(folder)
-            .await
-            .map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))?;
-    }
+/// Makes the folder of an `SQLite` database, and keeps other processes from opening it as long as the file is held:
+/// neither making a database nor migrating it does so by itself.
+async fn hold_folder(path: &Path) -> Result<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    let held = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&folder)?;
+        let file = File::open(&folder)?;
+        file.lock()?;
+        Ok(file)
+    });
+    held.await
+        .unwrap_or_else(|error| Err(error.into()))
+        .map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))
+}
+
+async fn open_sqlite(path: &Path) -> Result<Pool> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
