@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
@@ -25,6 +26,8 @@ use crate::routes::{ads, drivers, geotaxi, health, search, taxis, users, vehicle
 
 /// The largest body of a request, in bytes.
 pub const BODY_MAX_BYTES: usize = 1 << 20;
+/// How much of a larger one is taken and dropped before it is answered; then the connection is closed.
+const BODY_DROPPED_MAX_BYTES: usize = 16 * BODY_MAX_BYTES;
 /// How long a request may take in all.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -91,6 +94,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 
 /// JSON in, or a refusal: what holds for every path, known or not, and before the key is looked at.
 async fn read_body(mut request: Request, next: Next) -> Response {
+    // Nothing is registered under a text with a NUL, which `PostgreSQL` refuses even to look for.
+    if request.uri().to_string().contains("%00") {
+        return Problem::unknown_path().into_response();
+    }
     if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
         if !is_json(request.headers()) {
             let message = format!(
@@ -100,8 +107,9 @@ async fn read_body(mut request: Request, next: Next) -> Response {
             return Problem::whole(StatusCode::BAD_REQUEST, &message).into_response();
         }
         let body = std::mem::take(request.body_mut());
-        match axum::body::to_bytes(body, BODY_MAX_BYTES).await {
-            Err(_) => {
+        match collect(body).await {
+            Err(BadBody::Broken) => return not_json().into_response(),
+            Err(BadBody::TooLarge) => {
                 let message = format!("The body of a request may not exceed {BODY_MAX_BYTES} bytes.");
                 return Problem::whole(StatusCode::PAYLOAD_TOO_LARGE, &message).into_response();
             }
@@ -112,6 +120,27 @@ async fn read_body(mut request: Request, next: Next) -> Response {
         };
     }
     next.run(request).await
+}
+
+enum BadBody {
+    TooLarge,
+    Broken,
+}
+
+/// A body of at most [`BODY_MAX_BYTES`]. What comes beyond is taken and dropped, up to a limit: a client that still
+/// sends would not hear the answer.
+async fn collect(mut body: Body) -> Result<Vec<u8>, BadBody> {
+    let (mut bytes, mut size) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BadBody::Broken)?.into_data() else { continue };
+        size += data.len();
+        if size <= BODY_MAX_BYTES {
+            bytes.extend_from_slice(&data);
+        } else if size > BODY_DROPPED_MAX_BYTES {
+            break;
+        }
+    }
+    if size > BODY_MAX_BYTES { Err(BadBody::TooLarge) } else { Ok(bytes) }
 }
 
 /// A missing Content-Type counts as JSON: the first version of the registry asked for none.

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::{Field, messages};
 
-/// A text.
+/// A text; not one with a NUL, which PostgreSQL keeps nowhere.
 pub fn string(value: &Value) -> Field<String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| messages("Not a valid string."))
+    let text = value.as_str().filter(|text| !text.contains('\0'));
+    text.map(str::to_owned).ok_or_else(|| messages("Not a valid string."))
 }
 
 /// A text of this many characters.
