@@ -243,7 +243,7 @@ fn exclusion(feature: &Feature<'_>) -> Result<(String, String), Wrong> {
 
 fn text_of(value: &Value, field: &'static str) -> Result<String, Wrong> {
     match value {
-        Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
+        Value::String(text) if !text.trim().is_empty() && !text.contains('\0') => Ok(text.clone()),
         Value::Null => Err((field, "is missing".to_owned())),
         other => Err((field, format!("{other} is no text"))),
     }

@@ -11,9 +11,9 @@ use crate::form::kind;
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Of already decoded pairs.
+    /// Of already decoded pairs. A NUL, which no database row has, is replaced.
     pub fn new(pairs: Vec<(String, String)>) -> Self {
-        Self(pairs)
+        Self(pairs.into_iter().map(|(name, value)| (name, value.replace('\0', "\u{fffd}"))).collect())
     }
 
     /// The first value of a name.

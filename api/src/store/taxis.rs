@@ -184,6 +184,10 @@ impl Store {
 
     /// A taxi by its public id, as `operator` describes its vehicle.
     pub async fn taxi(&self, operator: i32, public_id: &str) -> Result<Option<TaxiRow>> {
+        // PostgreSQL would refuse the question.
+        if public_id.contains('\0') {
+            return Ok(None);
+        }
         let sql = format!("{SELECT}{FROM} WHERE t.public_id = $1 AND d.operator_id = $2");
         read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).bind(public_id).bind(operator).fetch_optional(db))
     }
