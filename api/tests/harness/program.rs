@@ -47,7 +47,8 @@ impl Program {
         let http = running.line("  http  ").await;
         let http = http.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next());
         let udp = running.line("  udp  ").await;
-        let udp = udp.split_whitespace().nth(1).and_then(|address| address.trim_end_matches(',').parse().ok());
+        let udp =
+            udp.split_whitespace().nth(1).and_then(|address| address.trim_end_matches(',').parse().ok());
         (running, http.and_then(|address| address.parse().ok()).unwrap(), udp.unwrap())
     }
 

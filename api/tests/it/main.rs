@@ -9,5 +9,10 @@ mod harness;
 mod world;
 
 mod database;
+mod edge;
+mod other_process;
+mod positions;
 mod registry;
+mod restart;
 mod schema;
+mod search;

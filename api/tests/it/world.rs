@@ -170,10 +170,13 @@ impl World {
         within(SOON, &what, shown).await;
     }
 
-    /// Reports a position and waits until it is shown.
+    /// Reports a position and waits until it is shown: another one than before, or in another second.
     pub(crate) async fn place(&self, operator: &str, taxi: &str, (lat, lon): (f64, f64)) {
         let answer = self.report(operator, &[(taxi, lat, lon)]).await;
         assert_eq!(answer.status, 200, "{answer:?}");
+        let now_s = self.clock.now().seconds();
+        let updated = async || (self.look(operator, taxi).await["last_update"] == now_s).then_some(());
+        within(SOON, "a position received now", updated).await;
         self.shown(operator, taxi, (lat, lon)).await;
     }
 
