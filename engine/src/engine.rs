@@ -183,9 +183,8 @@ impl Engine {
             shard.scan(&cells, near, |source, sighted| found.push((source, sighted)));
         }
         drop(searching);
-        // Of a source found twice on its way from cell to cell, what was received later comes first and stays.
+        // A source may be found twice, on its way from cell to cell: what was received later comes first, and counts.
         found.sort_unstable_by_key(|(source, sighted)| (*source, Reverse(sighted.received_at)));
-        found.dedup_by_key(|(source, _)| *source);
         let of_one_taxi = found.chunk_by(|(a, _), (b, _)| a.taxi == b.taxi);
         let mut hits: Vec<Hit> = of_one_taxi
             .filter_map(|found| self.offer(search, customer, found))

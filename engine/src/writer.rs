@@ -268,3 +268,80 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ingest::position::{OperatorKey, TaxiKey};
+
+    use super::*;
+
+    fn fix(lat: f64, received_at: i64) -> Fix {
+        let source = SourceKey { taxi: TaxiKey(1), operator: OperatorKey(1) };
+        let order = Order { received_at: Millis(received_at), device_at: None };
+        Fix { source, at: LatLon::new(lat, 2.0).unwrap(), order }
+    }
+
+    /// The cells that the source is in, in order, and the move that it dies of there.
+    fn entries(writer: &Writer) -> Vec<(u64, Option<u64>)> {
+        let mut entries: Vec<_> = writer.sources[0].entries.iter().map(|e| (e.cell, e.dies_of)).collect();
+        entries.sort_by_key(|entry| entry.1);
+        entries
+    }
+
+    #[test]
+    fn a_death_is_void_once_a_later_move_superseded_it() {
+        let mut writer = Writer::new(Arc::default());
+        let [here, there] = [48.0, 48.1].map(|lat| u64::from(cover::cell_at(fix(lat, 0).at)));
+        for (time, lat) in [48.0, 48.1, 48.0, 48.1].into_iter().enumerate() {
+            writer.show(&fix(lat, i64::try_from(time).unwrap()));
+        }
+        assert_eq!(entries(&writer), [(there, None), (here, Some(3))], "there and back revives, twice");
+        let deaths = std::mem::take(&mut writer.dying);
+        assert_eq!(
+            deaths.iter().map(|death| (death.cell, death.of)).collect::<Vec<_>>(),
+            [(here, 1), (there, 2), (here, 3)]
+        );
+        writer.bury(&deaths[0]);
+        writer.bury(&deaths[1]);
+        assert_eq!(entries(&writer), [(there, None), (here, Some(3))]);
+        writer.bury(&deaths[2]);
+        assert_eq!(entries(&writer), [(there, None)]);
+        assert_eq!(writer.cells.keys().copied().collect::<Vec<_>>(), [there]);
+    }
+
+    #[test]
+    fn a_waiting_entry_gets_each_fix_and_survives_a_replacement() {
+        let mut writer = Writer::new(Arc::default());
+        writer.show(&fix(48.0, 0));
+        writer.show(&fix(48.1, 1));
+        let here = u64::from(cover::cell_at(fix(48.0, 0).at));
+        for taxi in 2..20 {
+            let source = SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(1) };
+            writer.show(&Fix { source, ..fix(48.0, 2) });
+        }
+        writer.show(&fix(48.1, 3));
+        let waiting = writer.cells[&here].block().sightings().find(|sighting| sighting.slot.index() == 0);
+        assert_eq!(
+            waiting.map(|w| (w.at, w.received_at)),
+            Some((fix(48.1, 3).at, Millis(1_577_836_800_000)))
+        );
+    }
+
+    #[test]
+    fn no_entry_dies_while_a_search_is_under_way() {
+        let mut writer = Writer::new(Arc::default());
+        let searching = epoch::pin();
+        writer.handle(Message::Fixes(vec![fix(48.0, 0), fix(48.1, 1)]));
+        for _ in 0..1_000 {
+            writer.end_round();
+        }
+        assert_eq!(writer.sources[0].entries.len(), 2);
+        drop(searching);
+        // Tests beside this one may be pinned for a moment, so it may take a few rounds.
+        while writer.sources[0].entries.len() > 1 {
+            writer.end_round();
+            std::thread::yield_now();
+        }
+        assert!(writer.waiting.is_empty());
+    }
+}

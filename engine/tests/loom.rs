@@ -5,6 +5,7 @@
 //! check is ours: what an entry publishes, and the order append, wait, die.
 
 #![cfg(loom)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use engine::block::{Block, Entry, Members, Sighting, Signal, Slot};
 use ingest::clock::Millis;
@@ -88,9 +89,9 @@ fn nobody_is_seen_at_the_place_of_another() {
     });
 }
 
-#[test]
-fn whoever_moves_between_two_cells_is_in_every_search() {
-    loom::model(|| {
+/// Two searches, in the worst order, while somebody moves from one cell to another, and dies there if `may_die`.
+fn moves_between_two_cells(may_die: fn(&Searches) -> bool) {
+    loom::model(move || {
         let (mut old, mut new) = (Members::with_capacity(1), Members::with_capacity(1));
         let index = old.append(sighting(0, 1, 1)).unwrap();
         let cells = (old.block().clone(), new.block().clone());
@@ -99,13 +100,13 @@ fn whoever_moves_between_two_cells_is_in_every_search() {
             let searches = searches.clone();
             thread::spawn(move || {
                 new.append(sighting(0, 2, 2)).unwrap();
-                if searches.have_ended() {
+                if may_die(&searches) {
                     old.kill(index);
                 }
             })
         };
         for _ in 0..2 {
-            // The worst order: it looks into the new cell first.
+            // It looks into the new cell first.
             searches.under(|| {
                 let found = times(&cells.1, 0) + times(&cells.0, 0);
                 assert!((1..=2).contains(&found), "found {found} times");
@@ -113,6 +114,18 @@ fn whoever_moves_between_two_cells_is_in_every_search() {
         }
         writer.join().unwrap();
     });
+}
+
+#[test]
+fn whoever_moves_between_two_cells_is_in_every_search() {
+    moves_between_two_cells(Searches::have_ended);
+}
+
+#[test]
+#[should_panic(expected = "found 0 times")]
+fn whoever_dies_without_waiting_is_missed() {
+    // The model must be able to find what the wait is for.
+    moves_between_two_cells(|_| true);
 }
 
 #[test]
@@ -181,6 +194,39 @@ fn a_block_is_replaced_without_losing_anybody() {
         let block = cell.lock().unwrap().clone();
         assert_eq!(times(&block, 0), 1);
         assert_eq!(times(&block, 3), 1);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_moves_into_a_block_just_replaced_is_in_every_search() {
+    loom::model(|| {
+        let (mut old, mut full) = (Members::with_capacity(1), Members::with_capacity(4));
+        let index = old.append(sighting(9, 1, 1)).unwrap();
+        for source in 0..4 {
+            full.append(sighting(source, 1, 1)).unwrap();
+        }
+        for dead in [0, 1, 2] {
+            full.kill(dead);
+        }
+        let (cell, left) = (Arc::new(Mutex::new(full.block().clone())), old.block().clone());
+        let searches = Arc::new(Searches::default());
+        let writer = {
+            let (cell, searches) = (cell.clone(), searches.clone());
+            thread::spawn(move || {
+                let mut larger = full.replacement();
+                *cell.lock().unwrap() = larger.block().clone();
+                larger.append(sighting(9, 2, 2)).unwrap();
+                if searches.have_ended() {
+                    old.kill(index);
+                }
+            })
+        };
+        searches.under(|| {
+            let block = cell.lock().unwrap().clone();
+            assert_eq!(times(&block, 3), 1);
+            assert!(times(&block, 9) + times(&left, 9) >= 1, "missed");
+        });
         writer.join().unwrap();
     });
 }
