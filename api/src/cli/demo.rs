@@ -114,12 +114,26 @@ impl Key {
 fn begin_afresh(data_dir: &Path) -> anyhow::Result<()> {
     let mark = data_dir.join(MARK);
     if mark.exists() {
-        std::fs::remove_dir_all(data_dir).with_context(|| format!("emptying {}", data_dir.display()))?;
+        empty(data_dir).with_context(|| format!("emptying {}", data_dir.display()))?;
     } else if data_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not a demonstration's; give another with --data-dir", data_dir.display());
     }
     std::fs::create_dir_all(data_dir)?;
     std::fs::write(mark, "The next demonstration empties this directory.\n")?;
+    Ok(())
+}
+
+/// Removes what is in a directory but the mark, which goes on telling whose it is if this fails half-way. The
+/// directory stays: it may be a mount point, or where we are.
+fn empty(directory: &Path) -> std::io::Result<()> {
+    for entry in directory.read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else if entry.file_name() != MARK {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 
