@@ -86,6 +86,7 @@ impl Answer {
     /// The one element of an answer of this status.
     pub(crate) fn element(mut self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/json", "{self:?}");
         self.body["data"][0].take()
     }
 }

@@ -162,7 +162,7 @@ async fn no_text_breaks_the_database(world: &mut World) {
                           "professional_licence": text, "departement": "75"});
         let taxi = json!({"ads": part, "vehicle": part, "driver": part});
         let taxi = world.client.post(key, "/taxis", &taxi).await;
-        let encoded: String = text.bytes().take(100).map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = text.bytes().take(100).fold(String::new(), |all, byte| format!("{all}%{byte:02x}"));
         let one = world.client.get(key, &format!("/taxis/{encoded}")).await;
         let list = world.client.get(key, &format!("/taxis/all?id={encoded}&licence_plate={encoded}")).await;
         let position = json!({"positions": [{"taxi_id": text, "lon": 2.3, "lat": 48.8}]});

@@ -3,13 +3,17 @@
 //! `PostgreSQL`'s half runs where `MARAUDE_TEST_POSTGRES` names a server on which databases may be made, which
 //! `scripts/test` sees to; without it, it is skipped aloud, and fails with `CI=true`.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what fails here fails a test")]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 #[macro_use]
 mod world;
 
+mod command_line;
 mod database;
 mod edge;
+mod living;
 mod other_process;
 mod positions;
 mod registry;

@@ -27,14 +27,15 @@ const POSTGRES_COLUMNS: &str =
 /// An INTEGER PRIMARY KEY has no index; it is named by its column.
 const SQLITE_KEYS: &str = "SELECT m.name, 'unique',
         (SELECT group_concat(name, ' ') FROM (SELECT name FROM pragma_index_info(i.name) ORDER BY seqno))
-    FROM sqlite_schema m, pragma_index_list(m.name) i WHERE m.type = 'table' AND i.\"unique\" AND m.name NOT LIKE '\\_sqlx%' ESCAPE '\\'
+    FROM sqlite_schema m, pragma_index_list(m.name) i
+    WHERE m.type = 'table' AND i.\"unique\" AND m.name NOT LIKE '\\_sqlx%' ESCAPE '\\'
     UNION ALL SELECT m.name, 'unique', c.name FROM sqlite_schema m, pragma_table_info(m.name) c
     WHERE m.type = 'table' AND c.pk = 1 AND c.type = 'INTEGER' AND c.name = 'id'
     UNION ALL SELECT m.name, f.\"table\" || ' ' || lower(f.on_delete), f.\"from\"
     FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table'";
 const POSTGRES_KEYS: &str = "SELECT c.conrelid::regclass::text,
-        CASE c.contype WHEN 'f' THEN c.confrelid::regclass::text || CASE c.confdeltype WHEN 'c' THEN ' cascade' ELSE ' no action' END
-        ELSE 'unique' END,
+        CASE c.contype WHEN 'f' THEN c.confrelid::regclass::text
+            || CASE c.confdeltype WHEN 'c' THEN ' cascade' ELSE ' no action' END ELSE 'unique' END,
         (SELECT string_agg(a.attname, ' ' ORDER BY k.n) FROM unnest(c.conkey) WITH ORDINALITY k(attnum, n)
          JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum)
     FROM pg_constraint c WHERE c.contype IN ('p', 'u', 'f') AND c.connamespace = 'public'::regnamespace

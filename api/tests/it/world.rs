@@ -23,7 +23,7 @@ use crate::harness::wait::{SOON, within};
 pub(crate) const NOW: Millis = Millis(1_790_000_000_000);
 
 /// How long a test may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 const ACCOUNTS: [(&str, Role); 5] = [
     ("admin", Role::Admin),

@@ -1,0 +1,214 @@
+//! The real binary while it lives: the end of a server, the demonstration, the simulation.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use ingest::clock::Clock;
+use ingest::log::{Log, LogUrl, Settings};
+use ingest::position::LatLon;
+use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::harness::client::{Answer, Client};
+use crate::harness::places::{MIDDLE, towns};
+use crate::harness::program::{Program, Running};
+use crate::harness::wait::{SOON, within};
+
+/// What is promised of SIGTERM.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_a_busy_server_in_time_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path(), None);
+    let file = folder.path().join("towns.json");
+    std::fs::write(&file, towns().to_string()).unwrap();
+    program.done(&["import", "towns", file.to_str().unwrap()]).await;
+    let key = add_user(&program, "op", "operateur").await;
+    let (mut server, http, _) = program.serve().await;
+    let client = Client::new(http);
+    ready(&client).await;
+    let taxi = client.register(&key, 1, MIDDLE).await;
+
+    let (counted, mut count) = tokio::sync::watch::channel(0);
+    let mut busy = JoinSet::new();
+    for task in 0..4_u32 {
+        let (client, key, taxi, counted) = (client.clone(), key.clone(), taxi.clone(), counted.clone());
+        busy.spawn(async move {
+            let mut acknowledged = Vec::new();
+            for n in 0..1_000_000_u32 {
+                let at = LatLon::new(48.81 + f64::from(task) / 1e3, 2.31 + f64::from(n) / 1e6).unwrap();
+                let position = json!({"taxi_id": taxi, "lat": at.lat(), "lon": at.lon()});
+                let element = json!({"positions": [position]});
+                match client.ask(Method::POST, "/geotaxi/", &key, Some(&element)).await {
+                    Ok(answer) if answer.status == 200 => acknowledged.push(at),
+                    // Once it stops, what it cannot take any more it refuses or does not answer.
+                    Ok(answer) => assert_eq!(answer.status, 503, "{answer:?}"),
+                    Err(_) => break,
+                }
+                counted.send_modify(|count| *count += 1);
+            }
+            acknowledged
+        });
+    }
+    // Two that never finish: one keeps silent, the other one's body stays away.
+    let silent = TcpStream::connect(http).unwrap();
+    let mut slow = TcpStream::connect(http).unwrap();
+    write!(slow, "POST /ads HTTP/1.1\r\nHost: x\r\nX-Api-Key: {key}\r\nContent-Length: 100\r\n\r\n{{")
+        .unwrap();
+    tokio::time::timeout(SOON, count.wait_for(|count| *count > 100)).await.unwrap().unwrap();
+
+    let began = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let status = server.end().await;
+    let took = began.elapsed();
+    assert!(status.success(), "{status}");
+    assert!(took < STOP_WITHIN, "it took {took:?}");
+    assert!(TcpStream::connect(http).is_err(), "nobody listens any more");
+    drop((silent, slow));
+    let acknowledged: Vec<_> = busy.join_all().await.into_iter().flatten().collect();
+    let log =
+        Log::open(&LogUrl::File(folder.path().join("log")), &Settings::default(), Clock::System).unwrap();
+    let (mut reader, mut logged) = (log.reader(&[]), HashSet::new());
+    while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
+        logged.extend(record.positions.iter().map(|position| position.at));
+    }
+    log.close();
+    assert!(acknowledged.len() > 100);
+    assert!(acknowledged.iter().all(|at| logged.contains(at)), "what was acknowledged is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_address_is_told_and_a_data_directory_belongs_to_one() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (server, http, _) = Program::new(first.path(), None).serve().await;
+    let http = http.to_string();
+    let arguments = ["serve", "--http", &http, "--udp", "127.0.0.1:0"];
+    let (status, _, complaints) = Program::new(second.path(), None).run(&arguments).await;
+    assert!(!status.success() && complaints.contains(&http), "{complaints}");
+    let arguments = ["serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
+    let (status, _, complaints) = Program::new(first.path(), None).run(&arguments).await;
+    assert!(!status.success() && complaints.contains("log"), "{complaints}");
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pasted_lines_of_the_demonstration_find_taxis() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path(), None);
+    let arguments =
+        ["demo", "--seconds", "5", "--taxis", "60", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
+    let mut demo = Running::start(&mut program.command(&arguments));
+    let http = demo.line("  http  ").await;
+    let http = http.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let client = Client::new(http.parse::<SocketAddr>().unwrap());
+    let mut curls = Vec::new();
+    for _ in 0..3 {
+        curls.push(demo.line("curl ").await);
+    }
+
+    let search = async || Answer::of(paste(&client, &curls[0])).await.unwrap();
+    let found = async || search().await.body["data"].as_array().filter(|found| !found.is_empty()).cloned();
+    let found = within(SOON, "a taxi around the customer", found).await;
+    assert_eq!(found[0]["operator"], "chauffeur professionnel");
+    let own = Answer::of(paste(&client, &curls[1])).await.unwrap();
+    assert_eq!((own.status, &own.body["meta"]["total"]), (200, &json!(20)));
+    assert_eq!(Answer::of(paste(&client, &curls[2])).await.unwrap().status, 200);
+    let live = demo.line("positions/s").await;
+    assert!(live.contains("taxis online") && live.contains("searches/s") && live.contains("p99"), "{live}");
+
+    let status = demo.end().await;
+    assert!(status.success(), "{status}");
+    // A second one begins afresh; a directory that holds something else is left alone.
+    let (status, _, complaints) = program
+        .run(&["demo", "--seconds", "0", "--taxis", "3", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"])
+        .await;
+    assert!(status.success(), "{complaints}");
+    let other = tempfile::tempdir().unwrap();
+    std::fs::write(other.path().join("precious"), "").unwrap();
+    let (status, _, complaints) = Program::new(other.path(), None).run(&["demo", "--seconds", "0"]).await;
+    assert!(!status.success() && complaints.contains("--data-dir"), "{complaints}");
+    assert!(other.path().join("precious").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_simulation_drives_a_fleet_against_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path(), None);
+    let outlines = concat!(env!("CARGO_MANIFEST_DIR"), "/outlines/demo_towns.geojson");
+    program.done(&["import", "towns", outlines]).await;
+    let (operator, app) =
+        (add_user(&program, "op", "operateur").await, add_user(&program, "app", "moteur").await);
+    let (server, http, udp) = program.serve().await;
+    let client = Client::new(http);
+    ready(&client).await;
+    let (address, positions) = (format!("http://{http}"), udp.to_string());
+    let fleet = format!("op:{operator}");
+    let arguments = [
+        "simulate",
+        "--seconds",
+        "2",
+        "--taxis",
+        "20",
+        "--hz",
+        "5",
+        "--towns",
+        "75056",
+        "--operator",
+        &fleet,
+        "--app",
+        &app,
+        "--searches",
+        "20",
+        "--server",
+        &address,
+        "--positions",
+        &positions,
+    ];
+    let out = program.done(&arguments).await;
+    assert!(out.contains("20 taxis of 1 operators are registered"), "{out}");
+    let summary = out.lines().last().unwrap();
+    let numbers: Vec<u64> = summary.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [sent, _, searches, _, failures] = numbers[..] else { panic!("{summary}") };
+    assert!(sent >= 100 && searches >= 10 && failures == 0, "{summary}");
+    let all = client.get(&operator, "/taxis/all").await.body;
+    let ids: Vec<_> =
+        all["data"].as_array().unwrap().iter().map(|taxi| taxi["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 20);
+    for id in ids {
+        let seen = client.get(&operator, &format!("/taxis/{id}")).await.element(200);
+        assert!(seen["last_update"].is_i64(), "{seen}");
+    }
+    drop(server);
+}
+
+async fn ready(client: &Client) {
+    let ready = async || (client.get("", "/health/ready").await.status == 200).then_some(());
+    within(SOON, "readiness", ready).await;
+}
+
+async fn add_user(program: &Program, email: &str, role: &str) -> String {
+    let added = program.done(&["user", "add", email, "--role", role, "--json"]).await;
+    serde_json::from_str::<Value>(&added).unwrap()["apikey"].as_str().unwrap().to_owned()
+}
+
+/// What a line of curl would ask, by the texts that it quotes: headers, a body, an address.
+fn paste(client: &Client, line: &str) -> reqwest::RequestBuilder {
+    let quoted: Vec<_> = line.split('\'').skip(1).step_by(2).collect();
+    let (url, options) = quoted.split_last().unwrap();
+    assert!(url.starts_with("http://"), "{line}");
+    let body = options.iter().find(|text| text.starts_with('{'));
+    let request = match body {
+        Some(body) => client.http.post(*url).body((*body).to_owned()),
+        None => client.http.get(*url),
+    };
+    let headers = options.iter().filter(|text| !text.starts_with('{'));
+    headers.fold(request, |request, header| {
+        let (name, value) = header.split_once(": ").unwrap();
+        request.header(name, value)
+    })
+}
