@@ -1,0 +1,151 @@
+//! Datagrams checked, and datagrams checked and logged.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use benches::cpu;
+use benches::datagrams::{Datagrams, datagrams};
+use criterion::{Criterion, Throughput};
+use ingest::clock::{Clock, Millis};
+use ingest::gate::{Gate, Refusals, Scratch};
+use ingest::log::{Log, LogError, LogUrl, Settings};
+
+const SEED: u64 = 1;
+const TAXIS: u32 = 10_000;
+/// Datagrams that one system call brings at most, and one append takes.
+const BATCH: usize = 64;
+/// Appends between two that are acknowledged, and how many of these may be under way: less than the log's queue.
+const APPENDS_PER_ACKNOWLEDGED: usize = 256;
+const ACKNOWLEDGED_AT_ONCE: usize = 16;
+/// Datagrams of one measurement of gate and log: enough for dozens of syncs.
+const LOGGED: usize = 40 * BATCH * APPENDS_PER_ACKNOWLEDGED;
+const NOW: Millis = Millis(1_800_000_000_000);
+
+fn main() -> anyhow::Result<()> {
+    let data = datagrams(SEED, TAXIS, NOW);
+    check_alike(&data)?;
+    let mut criterion = Criterion::default().configure_from_args();
+    check(&mut criterion, &data);
+    check_and_log(&mut criterion, &data)?;
+    criterion.final_summary();
+    Ok(())
+}
+
+fn gate(data: &Datagrams) -> Gate {
+    Gate::new(data.directory.clone(), Arc::new(Refusals::default()))
+}
+
+/// Ours and the rival must make the same position of each datagram.
+fn check_alike(data: &Datagrams) -> anyhow::Result<()> {
+    let (gate, mut scratch) = (gate(data), Scratch::default());
+    let mut bytes = 0;
+    for datagram in &data.datagrams {
+        let ours = gate.check(&mut scratch, datagram, NOW).ok().context("a datagram was refused")?;
+        ensure!(data.rival.check(datagram, NOW) == Some(ours), "the rival disagrees");
+        bytes += datagram.len();
+    }
+    println!("{} datagrams of {} bytes on average", data.datagrams.len(), bytes / data.datagrams.len());
+    Ok(())
+}
+
+fn check(criterion: &mut Criterion, data: &Datagrams) {
+    let mut group = criterion.benchmark_group("datagrams_checked");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    let (gate, mut scratch) = (gate(data), Scratch::default());
+    let mut batches = data.datagrams.chunks_exact(BATCH).cycle();
+    group.bench_function("maraude", |bencher| {
+        bencher.iter(|| {
+            for datagram in batches.next().into_iter().flatten() {
+                black_box(gate.check(&mut scratch, datagram, NOW).is_ok());
+            }
+        });
+    });
+    group.bench_function("serde_json", |bencher| {
+        bencher.iter(|| {
+            for datagram in batches.next().into_iter().flatten() {
+                black_box(data.rival.check(datagram, NOW).is_some());
+            }
+        });
+    });
+    group.finish();
+}
+
+/// From the first datagram to the sync of the last, on the log's own disk: this thread checks, the log's thread encodes
+/// and syncs.
+fn check_and_log(criterion: &mut Criterion, data: &Datagrams) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let log = Log::open(&LogUrl::File(folder.path().join("log")), &Settings::default(), Clock::System)?;
+    let (gate, mut failed, mut runs) = (gate(data), None, 0_u32);
+    let (mut took, mut cpu_time) = (Duration::ZERO, Duration::ZERO);
+    let mut group = criterion.benchmark_group("datagrams_checked_and_logged");
+    group.sample_size(10).throughput(Throughput::Elements(LOGGED as u64));
+    group.measurement_time(Duration::from_secs(15));
+    group.bench_function("maraude", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let cpu_before = cpu::used().unwrap_or_default();
+            let began = Instant::now();
+            for _ in 0..iterations {
+                runs += 1;
+                if let Err(error) = log_all(&gate, &log, data) {
+                    failed = Some(error);
+                }
+            }
+            let elapsed = began.elapsed();
+            took += elapsed;
+            cpu_time += cpu::used().unwrap_or_default().saturating_sub(cpu_before);
+            elapsed
+        });
+    });
+    group.finish();
+    log.close();
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if runs > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "a few million, to be divided and rounded")]
+        let logged = f64::from(runs) * LOGGED as f64;
+        println!(
+            "{logged} datagrams logged, warm-up included: {:.0}/s, {:.0} per second of CPU",
+            logged / took.as_secs_f64(),
+            logged / cpu_time.as_secs_f64()
+        );
+    }
+    Ok(())
+}
+
+/// Checks and appends [`LOGGED`] datagrams and waits until all are synced. Like the receiving thread, but that it
+/// waits where that one would drop.
+fn log_all(gate: &Gate, log: &Log, data: &Datagrams) -> anyhow::Result<()> {
+    let (done, synced): (Sender<Result<(), LogError>>, Receiver<_>) = channel();
+    let (mut scratch, mut under_way) = (Scratch::default(), 0);
+    let appends = data.datagrams.chunks_exact(BATCH).cycle().take(LOGGED / BATCH);
+    for (batch, number) in appends.zip(1..) {
+        let checked = batch.iter().map(|datagram| gate.check(&mut scratch, datagram, NOW));
+        let positions: Vec<_> = checked.filter_map(Result::ok).collect();
+        ensure!(positions.len() == BATCH, "a datagram was refused");
+        if number % APPENDS_PER_ACKNOWLEDGED == 0 {
+            let done = done.clone();
+            log.append_acknowledged(positions, Box::new(move |outcome| drop(done.send(outcome))))?;
+            under_way += 1;
+        } else {
+            log.append(positions)?;
+        }
+        if under_way == ACKNOWLEDGED_AT_ONCE {
+            synced.recv()??;
+            under_way -= 1;
+        }
+    }
+    for _ in 0..under_way {
+        synced.recv()??;
+    }
+    Ok(())
+}
+
+const _: () = assert!(APPENDS_PER_ACKNOWLEDGED * ACKNOWLEDGED_AT_ONCE < ingest::limits::LOG_QUEUE);
+const _: () = assert!(
+    ((BATCH * APPENDS_PER_ACKNOWLEDGED * (ACKNOWLEDGED_AT_ONCE + 1)) as u64)
+        < ingest::limits::MAX_QUEUED_POSITIONS
+);

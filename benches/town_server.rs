@@ -1,0 +1,137 @@
+//! The program's server, in this process, with taxis in the demonstration's towns.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use api::config::{Config, Values};
+use api::fleet::outlines;
+use api::fleet::plan::{Operator, plan};
+use api::registry::add_user;
+use api::role::Role;
+use api::serve::{Server, open_store};
+use api::simulation::register::register;
+use api::simulation::{Target, towns};
+use api::store::places::{ShapeRow, ZupcRow};
+use ingest::clock::Clock;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tempfile::TempDir;
+
+use crate::open_loop::Connection;
+
+/// Positions of one request, as many as the interface takes.
+const BATCH: usize = 50;
+
+/// A server that answers searches.
+pub struct TownServer {
+    /// What runs.
+    pub server: Server,
+    /// A search app's key.
+    pub app_key: String,
+    /// Where each taxi stands: latitude and longitude.
+    pub places: Vec<(f64, f64)>,
+    operator: Operator,
+    ids: Vec<String>,
+    _folder: TempDir,
+}
+
+#[derive(Deserialize)]
+struct Collection<'a> {
+    #[serde(borrow)]
+    features: Vec<Feature<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Feature<'a> {
+    properties: Named,
+    #[serde(borrow)]
+    geometry: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    insee: String,
+    nom: String,
+}
+
+#[derive(Deserialize)]
+struct Zones {
+    zones: Vec<Zone>,
+}
+
+#[derive(Deserialize)]
+struct Zone {
+    id: String,
+    name: String,
+    allowed: Vec<Named>,
+}
+
+impl TownServer {
+    /// Starts one on free ports in a directory of its own, and registers `taxis` free taxis through its interface.
+    pub async fn start(seed: u64, taxis: usize) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let flags = BTreeMap::from([
+            ("data_dir", folder.path().display().to_string()),
+            ("http", "127.0.0.1:0".to_owned()),
+            ("udp", "127.0.0.1:0".to_owned()),
+        ]);
+        let config = Config::new(&Values::of_flags(&flags))?;
+        let (operator_key, app_key) = seed_rows(&config).await?;
+        let server = Server::start(&config, Clock::System).await?;
+        let target = Target::new(format!("http://{}", server.http).parse()?, server.udp)?;
+        let operator = Operator { name: "operator".to_owned(), key: operator_key };
+        let plans = plan(seed, taxis, std::slice::from_ref(&operator), &towns(&[])?);
+        let progress = |done: usize| {
+            if done.is_multiple_of(1_000) {
+                eprintln!("{done} taxis registered");
+            }
+        };
+        let ids = register(&target, std::slice::from_ref(&operator), &plans, progress).await?;
+        let accounts = server.app.registry.accounts();
+        let number = accounts.email(&operator.name).context("the operator's account")?.id;
+        for id in &ids {
+            server.app.registry.set_availability(number, id.clone(), Some("free"), None).await?;
+        }
+        let places = plans.iter().map(|plan| (plan.start.lat, plan.start.lon)).collect();
+        Ok(Self { server, app_key, places, operator, ids, _folder: folder })
+    }
+
+    /// Reports every taxi where it stands. Blocks; to be called again before two minutes have passed.
+    pub fn report_positions(&self) -> anyhow::Result<()> {
+        let mut connection = Connection::open(self.server.http, &self.operator.key)?;
+        let taxis: Vec<_> = self.ids.iter().zip(&self.places).collect();
+        for batch in taxis.chunks(BATCH) {
+            let position = |(id, (lat, lon)): &(&String, &(f64, f64))| serde_json::json!({"taxi_id": id, "lat": lat, "lon": lon});
+            let positions: Vec<_> = batch.iter().map(position).collect();
+            let body = serde_json::json!({"data": [{"positions": positions}]}).to_string();
+            let status = connection.post("/geotaxi/", &body)?;
+            anyhow::ensure!(status == 200, "positions were answered {status}");
+        }
+        Ok(())
+    }
+}
+
+/// Towns, their zones, an operator and an app; gives the keys of these two.
+async fn seed_rows(config: &Config) -> anyhow::Result<(String, String)> {
+    let (store, secret) = open_store(config, Clock::System).await?;
+    let collection: Collection<'_> = serde_json::from_str(outlines().towns)?;
+    let town = |feature: Feature<'_>| ShapeRow {
+        key: feature.properties.insee,
+        name: feature.properties.nom,
+        shape: feature.geometry.get().to_owned(),
+    };
+    let rows: Vec<_> = collection.features.into_iter().map(town).collect();
+    store.import_towns(&rows, |_| {}).await?;
+    let zones: Zones = serde_json::from_str(outlines().zupc)?;
+    let zupc = |zone: Zone| {
+        let mut insee: Vec<_> = zone.allowed.into_iter().map(|town| town.insee).collect();
+        insee.sort_unstable();
+        ZupcRow { id: zone.id, name: zone.name, insee }
+    };
+    let rows: Vec<_> = zones.zones.into_iter().map(zupc).collect();
+    store.import_zupc(&rows, |_| {}).await?;
+    let (_, operator) = add_user(&store, &secret, ("operator", "operator"), "", &[Role::Operateur]).await?;
+    let (_, app) = add_user(&store, &secret, ("app", "app"), "", &[Role::Moteur]).await?;
+    store.close().await;
+    Ok((operator, app))
+}
