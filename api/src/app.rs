@@ -7,6 +7,7 @@ use engine::engine::Engine;
 use hdrhistogram::Histogram;
 use ingest::clock::Clock;
 use ingest::counter::{Counter, Flag};
+use ingest::gate::Refusals;
 use ingest::log::Log;
 
 use crate::pseudonym::Pseudonyms;
@@ -27,6 +28,8 @@ pub struct App {
     pub pseudonyms: Pseudonyms,
     /// How answers are to look.
     pub behaviour: Arc<Behaviour>,
+    /// What was refused of datagrams, and why.
+    pub refusals: Arc<Refusals>,
     /// Searches so far.
     pub searches: Arc<Searches>,
     /// Whether each part is ready.
@@ -73,7 +76,7 @@ impl Searches {
         self.latency_us.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros.max(1));
     }
 
-    /// How many so far.
+    /// How many so far, of those asked from a town.
     pub fn count(&self) -> u64 {
         self.count.get()
     }

@@ -15,14 +15,20 @@ use crate::role::Role;
 const KEY: &str = "X-Api-Key";
 const LOG_AS: &str = "X-Logas";
 
-/// The account a request acts for.
+/// The account a request acts for, and whether it is lent: the integration account, used by somebody who neither
+/// manages it nor administers the registry.
 #[derive(Clone, Debug)]
-pub struct Caller(pub Arc<Account>);
+pub struct Caller(pub Arc<Account>, bool);
 
 impl Caller {
     /// Refuses accounts with none of these roles.
     pub fn require(&self, roles: &[Role]) -> Answer<()> {
         if roles.iter().any(|role| self.0.has(*role)) { Ok(()) } else { Err(Problem::forbidden()) }
+    }
+
+    /// Refuses whoever only borrows the account: its keys and passwords are not shown to everybody.
+    pub fn require_own_account(&self) -> Answer<()> {
+        if self.1 { Err(Problem::forbidden()) } else { Ok(()) }
     }
 
     /// The account as an operator of taxis.
@@ -50,10 +56,10 @@ impl FromRequestParts<App> for Caller {
         let accounts = app.registry.accounts();
         let account = accounts.api_key(key).ok_or_else(refused)?;
         match log_as.filter(|email| !email.is_empty()) {
-            None => Ok(Self(account.clone())),
+            None => Ok(Self(account.clone(), false)),
             Some(email) => {
                 let integration = app.behaviour.integration_account.as_deref();
-                logged_as(&accounts, account, email, integration).map(Self).ok_or_else(refused)
+                logged_as(&accounts, account, email, integration).ok_or_else(refused)
             }
         }
     }
@@ -66,11 +72,11 @@ fn logged_as(
     account: &Arc<Account>,
     email: &str,
     integration: Option<&str>,
-) -> Option<Arc<Account>> {
+) -> Option<Caller> {
     if email == account.email {
-        return Some(account.clone());
+        return Some(Caller(account.clone(), false));
     }
     let other = accounts.email(email)?;
-    let may = account.has(Role::Admin) || integration == Some(email) || other.manager_id == Some(account.id);
-    may.then(|| other.clone())
+    let governs = account.has(Role::Admin) || other.manager_id == Some(account.id);
+    (governs || integration == Some(email)).then(|| Caller(other.clone(), !governs))
 }

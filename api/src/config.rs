@@ -45,8 +45,12 @@ pub const SETTINGS: [Setting; 17] = [
     setting("log", "file:<data>/log", "the log of positions"),
     setting("log_partitions", "4", "partitions of a new log"),
     setting("log_commit_ms", "10", "the longest a position waits for others before the log is synced"),
-    setting("log_retain_hours", "48", "how long the log is kept"),
-    setting("log_retain_mb", "4096", "how large the log may grow"),
+    setting(
+        "log_retain_hours",
+        "48",
+        "how long the log is kept; whole days (UTC) go once they ended so long ago",
+    ),
+    setting("log_retain_mb", "4096", "beyond which the oldest days of the log go, but never the current one"),
     setting("shards", "1", "writer threads of the live map"),
     Setting {
         key: "secret_key",

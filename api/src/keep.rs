@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use engine::follow::Follower;
 use ingest::clock::Millis;
+use ingest::gate::Refusal;
+use ingest::position::OperatorKey;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::store::Result;
+use crate::store::{Result, StoreError};
 
 /// How often the map forgets who went silent.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -47,7 +49,9 @@ impl Keeper {
         // The offsets first: what the map holds a moment later covers them.
         let offsets = self.follower.offsets();
         let (engine, since) = (self.app.engine.clone(), *unsaved_since);
-        let fixes = tokio::task::spawn_blocking(move || engine.dump(since)).await.unwrap_or_default();
+        let dumped = tokio::task::spawn_blocking(move || engine.dump(since)).await;
+        // What a dead writer held is not in the dump: its positions are still to be replayed from the log.
+        let fixes = dumped.ok().filter(|_| self.app.engine.is_alive()).ok_or_else(map_is_dead)?;
         self.app.registry.store().save_last_positions(&fixes, self.app.log.epoch(), &offsets).await?;
         // Whoever was behind may yet hear of older positions; who was not hears of those received from about now on.
         if caught_up {
@@ -69,6 +73,35 @@ impl Keeper {
     }
 }
 
+/// One line for each operator and reason whose count has moved since the last time.
+fn tell_refusals(app: &App, told: &mut Vec<(Option<OperatorKey>, Refusal, u64)>) {
+    let counts = app.refusals.snapshot();
+    let accounts = app.registry.accounts();
+    for (operator, reason, count) in &counts {
+        let before =
+            told.iter().find(|(o, r, _)| (o, r) == (operator, reason)).map_or(0, |(_, _, count)| *count);
+        if *count > before {
+            let account = operator.and_then(|key| accounts.id(i32::try_from(key.0).ok()?));
+            let operator = account.map_or("unknown", |account| account.email.as_str());
+            tracing::warn!(
+                operator,
+                reason = reason.name(),
+                refused = count - before,
+                "datagrams were refused"
+            );
+        }
+    }
+    *told = counts;
+}
+
+fn map_is_dead() -> StoreError {
+    StoreError::Damaged {
+        table: "last_positions",
+        key: String::new(),
+        reason: "a writer of the map has ended".to_owned(),
+    }
+}
+
 /// Does what is to be done again and again, until `stop`.
 pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
     let ticker = |period| {
@@ -79,7 +112,7 @@ pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
     let (mut sweep, mut save, mut retain, mut look) =
         (ticker(SWEEP), ticker(SAVE), ticker(RETAIN), ticker(LOOK));
     save.tick().await;
-    let mut ready = false;
+    let (mut ready, mut told) = (false, Vec::new());
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -92,13 +125,14 @@ pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
                 }
             }
             _ = sweep.tick() => {
-                if keeper.follower.failure().is_some() {
+                if !keeper.follower.is_alive() {
                     keeper.app.readiness.lost.raise();
                 }
                 let (engine, now) = (keeper.app.engine.clone(), keeper.app.clock.now());
                 let _ = tokio::task::spawn_blocking(move || engine.sweep(now)).await;
             }
             _ = save.tick() => {
+                tell_refusals(&keeper.app, &mut told);
                 if let Err(error) = keeper.save().await {
                     tracing::warn!(%error, "last positions were not saved; trying again in a minute");
                 }

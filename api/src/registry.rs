@@ -15,7 +15,7 @@ use ingest::position::{OperatorKey, TaxiKey};
 use ingest::projection::Projection;
 use tokio::sync::{Mutex, Notify};
 
-use crate::secrets::{SecretError, SecretKey};
+use crate::secrets::SecretKey;
 use crate::store::changes::Change;
 use crate::store::projected::{ProjectedRow, Which};
 use crate::store::users::UserRow;
@@ -173,16 +173,13 @@ impl Registry {
 }
 
 async fn open_accounts(store: &Store, secret: &SecretKey) -> Result<Vec<Account>> {
-    let rows = store.users().await?;
     let open = |(row, roles): (UserRow, _)| {
         let email = row.email.clone();
-        Account::open(row, roles, secret).map_err(|error| damaged_user(&email, &error))
+        let opened = Account::open(row, roles, secret);
+        // One account that another key sealed is shut out alone.
+        opened.inspect_err(|error| tracing::error!(email, %error, "an account is left out")).ok()
     };
-    rows.into_iter().map(open).collect()
-}
-
-fn damaged_user(email: &str, error: &SecretError) -> StoreError {
-    StoreError::Damaged { table: "users", key: email.to_owned(), reason: error.to_string() }
+    Ok(store.users().await?.into_iter().filter_map(open).collect())
 }
 
 /// An account that may send datagrams, as the directory wants it.

@@ -153,11 +153,20 @@ fn not_json() -> Problem {
     Problem::whole(StatusCode::BAD_REQUEST, "No data provided, or data is not valid JSON.")
 }
 
-/// A wrong method is answered with those that are right.
+fn is_plain(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/plain"))
+}
+
+/// What the framework answers by itself, in the contract's shape; a wrong method with those that are right.
 async fn name_methods(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
-        return response;
+    match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => {}
+        StatusCode::GATEWAY_TIMEOUT => return Problem::unavailable("server").into_response(),
+        // A path that is no UTF-8 is nobody's.
+        StatusCode::BAD_REQUEST if is_plain(&response) => return Problem::unknown_path().into_response(),
+        _ => return response,
     }
     let allow = response.headers().get(header::ALLOW).cloned();
     let given = allow.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();

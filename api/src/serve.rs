@@ -26,7 +26,10 @@ use crate::store::{Store, StoreError};
 use crate::{keep, router};
 
 /// How long requests under way may take once the server is to stop; the whole stop stays under 5 s.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How long each of the last steps may take.
+const END: Duration = Duration::from_millis(700);
 
 /// Why a server did not start.
 #[derive(Debug, Error)]
@@ -74,15 +77,18 @@ pub async fn open_store(config: &Config, clock: Clock) -> Result<(Store, SecretK
         Some(secret) => secret.clone(),
         None => SecretKey::from_file(&config.data_dir.join("secret.key"))?,
     };
-    Ok((Store::open(&config.database, clock).await?, secret))
+    let store = Store::open(&config.database, clock).await?;
+    // A key made just now in a wrong directory would seal accounts that no server could open.
+    if let Some((first, _)) = store.users().await?.first() {
+        secret.open(&first.email, &first.apikey_sealed)?;
+    }
+    Ok((store, secret))
 }
 
 /// Every role in one process.
 pub struct Server {
     /// What handlers touch.
     pub app: App,
-    /// What was refused of datagrams, and why.
-    pub refusals: Arc<Refusals>,
     /// Where HTTP is listened for.
     pub http: SocketAddr,
     /// Where datagrams are listened for.
@@ -107,6 +113,7 @@ impl Server {
         let registry = Registry::load(store, secret.clone(), engine.clone()).await?;
         let log = Log::open(&config.log, &config.log_settings, clock.clone())?;
         let follower = follow_log(&registry, &engine, &log).await?;
+        let refusals = Arc::new(Refusals::default());
         let app = App {
             registry: registry.clone(),
             engine,
@@ -114,10 +121,10 @@ impl Server {
             clock: clock.clone(),
             pseudonyms: Pseudonyms::new(&secret),
             behaviour: Arc::new(config.behaviour.clone()),
+            refusals: refusals.clone(),
             searches: Arc::new(Searches::new()?),
             readiness: Arc::new(Readiness::default()),
         };
-        let refusals = Arc::new(Refusals::default());
         let stop_receiving = Arc::new(Flag::default());
         let gate = Arc::new(Gate::new(registry.directory().clone(), refusals.clone()));
         let sockets =
@@ -143,7 +150,6 @@ impl Server {
         serving.spawn(serve_http(listener, app.clone(), stop_serving.clone()));
         Ok(Self {
             app,
-            refusals,
             http,
             udp,
             keeper,
@@ -171,13 +177,20 @@ impl Server {
             self.serving.abort_all();
         }
         self.stop_tasks.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        let ended =
+            tokio::time::timeout(END, async { while self.tasks.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            self.tasks.abort_all();
+        }
         let log = self.app.log.clone();
         let closed = tokio::task::spawn_blocking(move || log.close()).await;
         if let Err(error) = closed {
             tracing::error!(%error, "the log did not close cleanly; what was acknowledged is safe");
         }
-        self.keeper.finish().await;
+        // A courtesy to the next start, which replays more of the log without it.
+        if tokio::time::timeout(END, self.keeper.finish()).await.is_err() {
+            tracing::warn!("last positions were not saved in time; the next start replays more of the log");
+        }
         self.app.registry.store().close().await;
     }
 }
@@ -190,7 +203,8 @@ async fn follow_log(registry: &Registry, engine: &Engine, log: &Log) -> Result<F
     let mut from = vec![Offset(0); usize::from(log.partitions())];
     for (partition, offset) in covered {
         if let Some(at) = from.get_mut(usize::from(partition.0)) {
-            *at = offset;
+            // A log that was put back from a copy ends before what SQL has seen of it.
+            *at = offset.min(log.end(partition));
         }
     }
     Follower::start(log.clone(), engine.clone(), &from).map_err(|error| StartError::System {

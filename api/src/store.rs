@@ -87,13 +87,16 @@ impl DatabaseUrl {
     pub fn masked(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite:{}", path.display()),
-            Self::Postgres(url) => match (url.find("://"), url.rfind('@')) {
-                (Some(scheme), Some(at)) => {
-                    let user = url[scheme + 3..at].split(':').next().unwrap_or_default();
-                    format!("{}://{user}:***{}", &url[..scheme], &url[at..])
-                }
-                _ => url.clone(),
-            },
+            // Built of what was understood: a password may stand in several places of the text.
+            Self::Postgres(url) => PgConnectOptions::from_str(url).map_or("***".to_owned(), |options| {
+                let database = options.get_database().unwrap_or_default();
+                format!(
+                    "postgres://{}:***@{}:{}/{database}",
+                    options.get_username(),
+                    options.get_host(),
+                    options.get_port()
+                )
+            }),
         }
     }
 }
@@ -277,6 +280,8 @@ mod tests {
         assert_eq!("sqlite:///var/maraude.db".parse(), Ok(DatabaseUrl::Sqlite("/var/maraude.db".into())));
         let url: DatabaseUrl = "postgres://ann:secret@127.0.0.1:5432/maraude".parse().unwrap();
         assert_eq!(url.masked(), "postgres://ann:***@127.0.0.1:5432/maraude");
+        let url: DatabaseUrl = "postgres://127.0.0.1/m?user=ann&password=secret".parse().unwrap();
+        assert_eq!(url.masked(), "postgres://ann:***@127.0.0.1:5432/m");
         assert!("mysql://x".parse::<DatabaseUrl>().unwrap_err().contains("postgres://"));
     }
 }

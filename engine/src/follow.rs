@@ -71,6 +71,12 @@ impl Follower {
         self.shared.state().failure.clone()
     }
 
+    /// Whether the thread still follows.
+    pub fn is_alive(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Ends the thread and waits for it.
     pub fn stop(&self) {
         self.shared.stop.raise();

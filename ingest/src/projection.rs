@@ -105,7 +105,12 @@ impl<K: Eq + Hash + Clone, V: Clone> Projection<K, V> {
             Some((_, old)) if old.version > version => Operation::Abort(()),
             // A tombstone of the same version is the later word: rows are deleted, never undeleted.
             Some((_, old)) if old.version == version && old.value.is_none() => Operation::Abort(()),
-            _ => Operation::Insert(Slot { version, generation, value: value.cloned() }),
+            // A writer that was overtaken by a whole reading must not make the row look older than that.
+            Some((_, old)) => {
+                let generation = generation.max(old.generation);
+                Operation::Insert(Slot { version, generation, value: value.cloned() })
+            }
+            None => Operation::Insert(Slot { version, generation, value: value.cloned() }),
         });
         !matches!(outcome, Compute::Aborted(()))
     }

@@ -71,6 +71,12 @@ pub(super) fn settings(mut flags: BTreeMap<&'static str, String>) -> Values {
 pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Result<()> {
     let config = Config::new(&values)?;
     super::log_to_stderr(&config)?;
+    // Before anything is emptied: a demonstration that still runs holds these addresses.
+    drop(
+        std::net::TcpListener::bind(config.http)
+            .with_context(|| format!("listening on http {}", config.http))?,
+    );
+    drop(std::net::UdpSocket::bind(config.udp).with_context(|| format!("listening on udp {}", config.udp))?);
     begin_afresh(&config.data_dir)?;
     println!("maraude {}: a demonstration in {}", env!("CARGO_PKG_VERSION"), config.data_dir.display());
     let keys = seed(&config, clock.clone()).await.context("seeding the registry")?;
@@ -186,7 +192,7 @@ async fn live(server: &Server, seconds: Option<u64>) -> anyhow::Result<()> {
     tokio::pin!(end);
     let mut every = interval(Duration::from_secs(1));
     every.tick().await;
-    let (mut positions, mut searches) = (server.refusals.accepted(), server.app.searches.count());
+    let (mut positions, mut searches) = (server.app.refusals.accepted(), server.app.searches.count());
     let mut out = std::io::stdout();
     loop {
         tokio::select! {
@@ -195,13 +201,13 @@ async fn live(server: &Server, seconds: Option<u64>) -> anyhow::Result<()> {
                 return Ok(());
             }
             _ = every.tick() => {
-                let (accepted, searched) = (server.refusals.accepted(), server.app.searches.count());
+                let (accepted, searched) = (server.app.refusals.accepted(), server.app.searches.count());
                 let (engine, now) = (server.app.engine.clone(), server.app.clock.now());
                 tokio::task::spawn_blocking(move || engine.sweep(now)).await?;
                 let line = format!(
                     "positions/s {:>5}   refused {}   taxis online {:>5}   searches/s {:>4}   p99 {}",
                     accepted - positions,
-                    refused(&server.refusals),
+                    refused(&server.app.refusals),
                     server.app.engine.online(),
                     searched - searches,
                     server.app.searches.take_p99_us().map_or("-".to_owned(), |us| format!("{us} us")),

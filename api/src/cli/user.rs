@@ -65,7 +65,7 @@ pub(super) enum Command {
         #[arg(long)]
         password: Option<String>,
     },
-    /// Give an account a fresh API key; the old one is dead at once.
+    /// Give an account a fresh API key; a running server refuses the old one within 2 s.
     RotateKey {
         /// Which one.
         email: String,

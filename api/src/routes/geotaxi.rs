@@ -116,7 +116,9 @@ async fn append(app: &App, positions: Vec<Position>) -> Answer<()> {
     });
     if let Err(error) = app.log.append_acknowledged(positions, acknowledge) {
         tracing::warn!(%error, "positions over HTTP were refused");
-        return Err(Problem::unavailable("log of positions"));
+        let message =
+            "The log of positions takes nothing now; nothing of this request was taken. Please repeat it.";
+        return Err(Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message));
     }
     match tokio::time::timeout(SYNC_WITHIN, synced).await {
         Ok(Ok(Ok(()))) => Ok(()),

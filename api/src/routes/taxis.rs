@@ -67,9 +67,13 @@ pub async fn change(
 pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Value>> {
     caller.require(&[Role::Operateur])?;
     let page = page(&query, &["id", "licence_plate"])?;
-    let mut filter = TaxiFilter { ids: query.all("id"), plates: query.all("licence_plate") };
-    filter.ids.truncate(FILTERS_MAX);
-    filter.plates.truncate(FILTERS_MAX);
+    let filter = TaxiFilter { ids: query.all("id"), plates: query.all("licence_plate") };
+    for (name, values) in [("id", &filter.ids), ("licence_plate", &filter.plates)] {
+        if values.len() > FILTERS_MAX {
+            let message = format!("Up to {FILTERS_MAX} values are accepted");
+            return Err(Problem::invalid(json!({name: [message]})));
+        }
+    }
     let (rows, total) = app.registry.store().taxis(caller.0.id, &filter, page.limit_offset()).await?;
     let data: Vec<_> = rows.iter().map(|row| render(row, None)).collect();
     Ok(Json(json!({"data": data, "meta": page.meta(total)})))

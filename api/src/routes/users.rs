@@ -24,6 +24,7 @@ pub const PASSWORD_MIN: usize = 8;
 
 /// An account.
 pub async fn read(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
+    caller.require_own_account()?;
     let accounts = app.registry.accounts();
     let account = find(&accounts, &caller, &id)?;
     Ok(Json(envelope::answer(&render(&accounts, account))))
@@ -36,6 +37,7 @@ pub async fn change(
     Path(id): Path<String>,
     Payload(body): Payload,
 ) -> Answer<Json<Value>> {
+    caller.require_own_account()?;
     let accounts = app.registry.accounts();
     let account = find(&accounts, &caller, &id)?;
     let wishes = envelope::one_if_any(&body, read_changes)?.unwrap_or_default();

@@ -46,8 +46,8 @@ impl Store {
         Ok((!pairs.is_empty()).then_some(pairs))
     }
 
-    /// Writes last positions and, in the same transaction, the offsets that they cover. A later position of the
-    /// same source, which another process may have written, stays.
+    /// Writes last positions and, in the same transaction, the offsets that they cover. The map
+    /// has decided which position of a source is the last.
     pub async fn save_last_positions(&self, fixes: &[Fix], epoch: u64, offsets: &[Offset]) -> Result<()> {
         write!(self, tx => {
             for fix in fixes {
@@ -62,8 +62,7 @@ impl Store {
                      SELECT t.id, u.id, $3, $4, $5, $6 FROM taxis t, users u WHERE t.id = $1 AND u.id = $2
                      ON CONFLICT (taxi_id, operator_id)
                      DO UPDATE SET lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
-                     received_at = excluded.received_at, device_at = excluded.device_at
-                     WHERE excluded.received_at >= last_positions.received_at",
+                     received_at = excluded.received_at, device_at = excluded.device_at",
                 )
                 .bind(taxi)
                 .bind(operator)

@@ -204,19 +204,18 @@ impl Store {
         let mut alternatives = |column: &str, values: &[String]| {
             let each = values.iter().map(|_| {
                 next += 1;
-                format!("substr(lower({column}), 1, length(${n})) = ${n}", n = next - 1)
+                format!("substr(lower({column}), 1, length(${n})) = lower(${n})", n = next - 1)
             });
             let each: Vec<_> = each.collect();
             if each.is_empty() { String::new() } else { format!(" AND ({})", each.join(" OR ")) }
         };
         condition += &alternatives("t.public_id", &filter.ids);
         condition += &alternatives("v.licence_plate", &filter.plates);
-        let lower = filter.ids.iter().chain(&filter.plates).map(String::as_str).map(str::to_lowercase);
-        let lower: Vec<_> = lower.collect();
+        let texts: Vec<_> = filter.ids.iter().chain(&filter.plates).map(String::as_str).collect();
         let count = format!("SELECT count(*){FROM}{condition}");
         let (total,): (i64,) = read!(self, db => {
             let query = sqlx::query_as(AssertSqlSafe(count)).bind(operator);
-            lower.iter().fold(query, sqlx::query::QueryAs::bind).fetch_one(db)
+            texts.iter().fold(query, sqlx::query::QueryAs::bind).fetch_one(db)
         })?;
         let page = format!(
             "{SELECT}{FROM}{condition} ORDER BY t.created_at DESC, t.id DESC LIMIT ${next} OFFSET ${}",
@@ -224,7 +223,7 @@ impl Store {
         );
         let rows = read!(self, db => {
             let query = sqlx::query_as(AssertSqlSafe(page)).bind(operator);
-            lower.iter().fold(query, sqlx::query::QueryAs::bind).bind(limit).bind(offset).fetch_all(db)
+            texts.iter().fold(query, sqlx::query::QueryAs::bind).bind(limit).bind(offset).fetch_all(db)
         })?;
         Ok((rows, total))
     }

@@ -100,7 +100,7 @@ async fn datagrams_are_shown_in_the_order_of_their_devices(world: &mut World) {
     assert_eq!(datagrams.len(), story.len(), "what is not shown is logged all the same");
     assert_eq!(datagrams[1].device_at, Some(Millis((now_s - 1) * 1000)));
     assert_eq!(datagrams[1].received_at, NOW.plus(400));
-    let refusals = &world.server().refusals;
+    let refusals = &world.server().app.refusals;
     assert_eq!((refusals.accepted(), refusals.clocks_off()), (9, 2));
 }
 
@@ -130,7 +130,7 @@ async fn refused_datagrams_are_counted_by_operator_and_reason(world: &mut World)
         (operator, Refusal::NotTheirTaxi, 1),
     ];
     wanted.sort_unstable();
-    let refusals = &world.server().refusals;
+    let refusals = &world.server().app.refusals;
     let counted = async || (refusals.snapshot().len() >= wanted.len()).then_some(());
     within(SOON, "every refusal", counted).await;
     assert_eq!(refusals.snapshot(), wanted);
@@ -153,7 +153,7 @@ async fn a_closed_log_refuses_and_everything_else_goes_on(world: &mut World) {
     assert!(message.contains("log") && message.contains("repeat"), "{message}");
     let device = Device::new(world, "op-a");
     device.send(NOW.seconds(), &taxi, THERE.0);
-    let refusals = &world.server().refusals;
+    let refusals = &world.server().app.refusals;
     let counted = async || (refusals.total(Refusal::Overloaded) == 1).then_some(());
     within(SOON, "a datagram without room", counted).await;
 
