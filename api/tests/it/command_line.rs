@@ -24,7 +24,7 @@ async fn config_tells_each_value_and_its_source_and_no_secret() {
     let (folder, program) = program();
     std::fs::write(folder.path().join("maraude.toml"), "shards = 3\nlog_commit_ms = 20\n").unwrap();
     let mut command = program.command(&["config", "--json", "--log-commit-ms", "30"]);
-    command.env("MARAUDE_SECRET_KEY", SECRET).env("MARAUDE_DATABASE", "postgres://ann:hush@127.0.0.1/m");
+    command.env("MARAUDE_SECRET_KEY", SECRET).env("MARAUDE_DATABASE", "postgres://ann:hush@127.0.0.1:5432/m");
     let out = command.output().unwrap();
     assert!(out.status.success(), "{out:?}");
     let text = String::from_utf8(out.stdout).unwrap();
@@ -37,7 +37,7 @@ async fn config_tells_each_value_and_its_source_and_no_secret() {
     assert_eq!(told("shards"), ("3", "maraude.toml"));
     assert_eq!(told("log_commit_ms"), ("30", "--log-commit-ms"), "a flag before the file");
     assert_eq!(told("secret_key"), ("***", "MARAUDE_SECRET_KEY"));
-    assert_eq!(told("database"), ("postgres://ann:***@127.0.0.1/m", "MARAUDE_DATABASE"));
+    assert_eq!(told("database"), ("postgres://ann:***@127.0.0.1:5432/m", "MARAUDE_DATABASE"));
     assert_eq!(told("http"), ("127.0.0.1:8080", "default"));
     let log = format!("file:{}/log", folder.path().display());
     assert_eq!(told("log"), (log.as_str(), "default"), "in the data directory");

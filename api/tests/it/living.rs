@@ -100,8 +100,8 @@ async fn a_taken_address_is_told_and_a_data_directory_belongs_to_one() {
 async fn the_pasted_lines_of_the_demonstration_find_taxis() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::new(folder.path(), None);
-    let arguments =
-        ["demo", "--seconds", "5", "--taxis", "60", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
+    let ports = ["--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
+    let arguments = [&["demo", "--taxis", "60"][..], &ports].concat();
     let mut demo = Running::start(&mut program.command(&arguments));
     let http = demo.line("  http  ").await;
     let http = http.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
@@ -121,13 +121,17 @@ async fn the_pasted_lines_of_the_demonstration_find_taxis() {
     let live = demo.line("positions/s").await;
     assert!(live.contains("taxis online") && live.contains("searches/s") && live.contains("p99"), "{live}");
 
+    demo.signal(Signal::SIGINT);
     let status = demo.end().await;
     assert!(status.success(), "{status}");
     // A second one begins afresh; a directory that holds something else is left alone.
-    let (status, _, complaints) = program
-        .run(&["demo", "--seconds", "0", "--taxis", "3", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"])
-        .await;
-    assert!(status.success(), "{complaints}");
+    let again = [&["demo", "--taxis", "3", "--seconds", "2"][..], &ports].concat();
+    let out = program.done(&again).await;
+    let live = out.lines().filter(|line| line.starts_with("positions/s")).count();
+    assert!((1..=2).contains(&live), "a line a second: {out}");
+    let list: Vec<Value> = serde_json::from_str(&program.done(&["user", "list", "--json"]).await).unwrap();
+    let roles: HashSet<_> = list.iter().map(|user| user["roles"][0].as_str().unwrap()).collect();
+    assert_eq!((list.len(), roles.len()), (11, 9), "one account of each role at least");
     let other = tempfile::tempdir().unwrap();
     std::fs::write(other.path().join("precious"), "").unwrap();
     let (status, _, complaints) = Program::new(other.path(), None).run(&["demo", "--seconds", "0"]).await;
@@ -147,28 +151,11 @@ async fn a_simulation_drives_a_fleet_against_a_server() {
     let client = Client::new(http);
     ready(&client).await;
     let (address, positions) = (format!("http://{http}"), udp.to_string());
-    let fleet = format!("op:{operator}");
-    let arguments = [
-        "simulate",
-        "--seconds",
-        "2",
-        "--taxis",
-        "20",
-        "--hz",
-        "5",
-        "--towns",
-        "75056",
-        "--operator",
-        &fleet,
-        "--app",
-        &app,
-        "--searches",
-        "20",
-        "--server",
-        &address,
-        "--positions",
-        &positions,
-    ];
+    let arguments = format!(
+        "simulate --seconds 2 --taxis 20 --hz 5 --towns 75056 --operator op:{operator} --app {app} --searches 20 \
+         --server {address} --positions {positions}"
+    );
+    let arguments: Vec<_> = arguments.split(' ').collect();
     let out = program.done(&arguments).await;
     assert!(out.contains("20 taxis of 1 operators are registered"), "{out}");
     let summary = out.lines().last().unwrap();
