@@ -101,8 +101,10 @@ impl TownServer {
         let mut connection = Connection::open(self.server.http, &self.operator.key)?;
         let taxis: Vec<_> = self.ids.iter().zip(&self.places).collect();
         for batch in taxis.chunks(BATCH) {
-            let position = |(id, (lat, lon)): &(&String, &(f64, f64))| serde_json::json!({"taxi_id": id, "lat": lat, "lon": lon});
-            let positions: Vec<_> = batch.iter().map(position).collect();
+            let mut positions = Vec::with_capacity(batch.len());
+            for (id, (lat, lon)) in batch {
+                positions.push(serde_json::json!({"taxi_id": id, "lat": lat, "lon": lon}));
+            }
             let body = serde_json::json!({"data": [{"positions": positions}]}).to_string();
             let status = connection.post("/geotaxi/", &body)?;
             anyhow::ensure!(status == 200, "positions were answered {status}");

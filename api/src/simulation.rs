@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
 use ingest::counter::Counter;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use crate::fleet::outlines;
 use crate::fleet::plan::Operator;
@@ -17,6 +17,52 @@ use crate::registry::geometry::shape;
 
 pub mod drive;
 pub mod register;
+
+/// Why a fleet does not drive.
+#[derive(Debug, Error)]
+pub enum SimulationError {
+    /// The server was not reached, or what it answered is no answer.
+    #[error("asking {path}: {error}")]
+    Request {
+        /// What was asked.
+        path: String,
+        /// Why it failed.
+        error: reqwest::Error,
+    },
+    /// The server refused.
+    #[error("{path} answered {status}: {body}")]
+    Refused {
+        /// What was asked.
+        path: String,
+        /// The status of the answer.
+        status: u16,
+        /// What it said.
+        body: String,
+    },
+    /// The server's address is none, or no client can be made.
+    #[error("the server cannot be asked: {0}")]
+    Client(String),
+    /// A town that has no outline here.
+    #[error("no outline of {insee} ships with the program; there are {known}")]
+    UnknownTown {
+        /// Which one.
+        insee: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The outlines that ship with the program cannot be read.
+    #[error("the outlines are damaged: {0}")]
+    Outlines(String),
+    /// The socket of the datagrams.
+    #[error("datagrams cannot be sent: {0}")]
+    Socket(#[from] std::io::Error),
+    /// A task was cut off.
+    #[error("a part of the simulation ended early: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// What the parts of a simulation return.
+pub type Result<T> = std::result::Result<T, SimulationError>;
 
 /// The server that is driven.
 #[derive(Clone, Debug)]
@@ -45,44 +91,44 @@ pub struct Done {
 
 impl Target {
     /// A server at these addresses.
-    pub fn new(http: Url, udp: SocketAddr) -> anyhow::Result<Self> {
+    pub fn new(http: Url, udp: SocketAddr) -> Result<Self> {
         // Somebody else in the process may have installed one; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { http, udp, client: reqwest::Client::builder().build()? })
+        let client = reqwest::Client::builder().build();
+        let client = client.map_err(|error| SimulationError::Client(error.to_string()))?;
+        Ok(Self { http, udp, client })
     }
 
     /// Sends one element and gives the one that is answered.
-    async fn send(
-        &self,
-        method: reqwest::Method,
-        path: &str,
-        key: &str,
-        element: &Value,
-    ) -> anyhow::Result<Value> {
-        let url = self.http.join(path)?;
-        let request =
-            self.client.request(method, url).header("X-Api-Key", key).json(&json!({"data": [element]}));
-        let response = request.send().await.with_context(|| format!("asking {path}"))?;
+    async fn send(&self, method: reqwest::Method, path: &str, key: &str, element: &Value) -> Result<Value> {
+        let failed = |error| SimulationError::Request { path: path.to_owned(), error };
+        let request = self.client.request(method, self.url(path)?).header("X-Api-Key", key);
+        let response = request.json(&json!({"data": [element]})).send().await.map_err(failed)?;
         let status = response.status();
-        let mut body: Value =
-            response.json().await.with_context(|| format!("reading the answer of {path}"))?;
+        let mut body: Value = response.json().await.map_err(failed)?;
         if !status.is_success() {
-            bail!("{path} answered {status}: {body}");
+            let (status, body) = (status.as_u16(), body.to_string());
+            return Err(SimulationError::Refused { path: path.to_owned(), status, body });
         }
         Ok(body["data"][0].take())
     }
 
     /// How many taxis an app finds around a point.
-    async fn search(&self, key: &str, lon: f64, lat: f64) -> anyhow::Result<usize> {
-        let mut url = self.http.join("/taxis")?;
+    async fn search(&self, key: &str, lon: f64, lat: f64) -> Result<usize> {
+        let failed = |error| SimulationError::Request { path: "/taxis".to_owned(), error };
+        let mut url = self.url("/taxis")?;
         url.query_pairs_mut().append_pair("lon", &lon.to_string()).append_pair("lat", &lat.to_string());
-        let response = self.client.get(url).header("X-Api-Key", key).send().await?;
+        let response = self.client.get(url).header("X-Api-Key", key).send().await.map_err(failed)?;
         // An exclusion zone is an answer too.
         if response.status() == reqwest::StatusCode::NOT_FOUND {
             return Ok(0);
         }
-        let body: Value = response.error_for_status()?.json().await?;
+        let body: Value = response.error_for_status().map_err(failed)?.json().await.map_err(failed)?;
         Ok(body["data"].as_array().map_or(0, Vec::len))
+    }
+
+    fn url(&self, path: &str) -> Result<Url> {
+        self.http.join(path).map_err(|error| SimulationError::Client(error.to_string()))
     }
 }
 
@@ -92,32 +138,30 @@ struct Collection {
 }
 
 /// The towns of the demonstration, or of them those with these INSEE codes.
-pub fn towns(wanted: &[String]) -> anyhow::Result<Vec<Arc<Town>>> {
-    let collection: Collection = serde_json::from_str(outlines().towns)?;
-    let mut towns = Vec::new();
-    for feature in collection.features {
-        let text = |name: &str| {
-            feature.property(name).and_then(Value::as_str).map(str::to_owned).context("a property")
-        };
-        let (insee, nom) = (text("insee")?, text("nom")?);
-        if wanted.is_empty() || wanted.contains(&insee) {
-            let geometry = feature.geometry.as_ref().context("a geometry")?;
-            let shape = shape(geometry).map_err(|reason| anyhow::anyhow!("{nom}: {reason}"))?;
-            towns.push(Arc::new(Town::new(insee, nom, shape).context("a town to drive in")?));
-        }
+pub fn towns(wanted: &[String]) -> Result<Vec<Arc<Town>>> {
+    let damaged = |error: serde_json::Error| SimulationError::Outlines(error.to_string());
+    let collection: Collection = serde_json::from_str(outlines().towns).map_err(damaged)?;
+    let all = collection.features.iter().map(town).collect::<Result<Vec<_>>>()?;
+    if let Some(insee) = wanted.iter().find(|insee| !all.iter().any(|town| town.insee() == insee.as_str())) {
+        let known: Vec<_> = all.iter().map(|town| format!("{} {}", town.insee(), town.name())).collect();
+        return Err(SimulationError::UnknownTown { insee: insee.clone(), known: known.join(", ") });
     }
-    let known = |insee: &String| towns.iter().any(|town| town.insee() == insee);
-    if let Some(unknown) = wanted.iter().find(|insee| !known(insee)) {
-        let known: Vec<_> =
-            self::towns(&[])?.iter().map(|town| format!("{} {}", town.insee(), town.name())).collect();
-        bail!("no outline of {unknown} ships with the program; there are {}", known.join(", "));
-    }
-    ensure!(!towns.is_empty(), "a fleet needs a town");
-    Ok(towns)
+    let chosen = |town: &Arc<Town>| wanted.is_empty() || wanted.iter().any(|insee| insee == town.insee());
+    Ok(all.into_iter().filter(chosen).collect())
+}
+
+fn town(feature: &geojson::Feature) -> Result<Arc<Town>> {
+    let damaged = |what: &str| SimulationError::Outlines(what.to_owned());
+    let text = |name: &str| feature.property(name).and_then(Value::as_str).ok_or_else(|| damaged(name));
+    let geometry = feature.geometry.as_ref().ok_or_else(|| damaged("geometry"))?;
+    let shape = shape(geometry).map_err(SimulationError::Outlines)?;
+    Town::new(text("insee")?, text("nom")?, shape)
+        .map(Arc::new)
+        .ok_or_else(|| damaged("a town without an inside"))
 }
 
 /// `email:key`, as an operator is given on the command line.
-pub fn parse_operator(text: &str) -> Result<Operator, String> {
+pub fn parse_operator(text: &str) -> std::result::Result<Operator, String> {
     match text.rsplit_once(':') {
         Some((name, key)) if !name.is_empty() && !key.is_empty() => {
             Ok(Operator { name: name.to_owned(), key: key.to_owned() })

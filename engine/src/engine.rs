@@ -1,9 +1,9 @@
 //! The index of where everyone is, and the search in it.
 //!
 //! **Consistency.** What is applied becomes visible soon, in the order of its source ([`Order::supersedes`]), and
-//! certainly by the return of [`Engine::settle`]. A search takes no snapshot: each taxi is seen as of some instant during
-//! it, a place possibly with the receipt time of the fix before ([`crate::block`]). A taxi that stays inside the disk
-//! and may be offered throughout is in every answer, once, however it moves.
+//! certainly by the return of [`Engine::settle`]. A search takes no snapshot: each taxi is seen as of some instant
+//! during it, a place possibly with the receipt time of the fix before ([`crate::block`]). A taxi that stays inside
+//! the disk and may be offered throughout is in every answer, once, however it moves.
 //!
 //! **Cost.** A fix takes a microsecond or so of its shard's writer, most of it to find the cell. A search is
 //! O(cells covered x shards + entries in them), takes no lock and waits for nobody. Each source holds about 250

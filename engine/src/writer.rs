@@ -5,8 +5,8 @@
 //! ended. So a search that looked at the new cell too early finds it in the old one, whatever order it goes in.
 //!
 //! **Why no search misses it.** A search is pinned (`crossbeam::epoch`) from before its first look to after its last.
-//! At the end of a round the writer defers a function that raises a [`Signal`], and flushes. Crossbeam runs it only when
-//! every thread that was pinned by then has unpinned; a search that pins later sees all that was appended before (both
+//! At the end of a round the writer defers a function that raises a [`Signal`], and flushes. Crossbeam runs it only
+//! when every thread that was pinned by then has unpinned; a search that pins later sees all that was appended before (both
 //! sides pass a sequentially consistent fence). Only then do the entries of that round die. `tests/loom.rs` checks the
 //! argument on the real entries.
 //!

@@ -53,7 +53,9 @@ fn the_hash_signs_what_was_sent_letter_for_letter() {
     assert!(check(text.replace("phone", r"\u0070hone").as_bytes()).is_ok());
     assert_eq!(check(text.replace("48.86", "48.860").as_bytes()), Err(Refusal::BadHash));
     // A hash that was computed elsewhere (Python's hashlib), in another order of fields.
-    let fixed = br#"{"timestamp":"1430076493","operator":"neotaxi","version":"1","lat":"50","lon":"2","device":"mobile","taxi":"9cf0ebfa-dd37-42c4-8a80-60db584535d8","status":"free","hash":"634fac474026776fffaf0958d36b6d7ed17a22e1"}"#;
+    let fixed = br#"{"timestamp":"1430076493","operator":"neotaxi","version":"1","lat":"50","lon":"2",
+        "device":"mobile","taxi":"9cf0ebfa-dd37-42c4-8a80-60db584535d8","status":"free",
+        "hash":"634fac474026776fffaf0958d36b6d7ed17a22e1"}"#;
     assert!(check(fixed).is_ok());
 }
 

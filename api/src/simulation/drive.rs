@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Target};
+use super::{Done, Result, Target};
 use crate::fleet::customers::somewhere;
 use crate::fleet::datagram::{Report, Writer};
 use crate::fleet::plan::{Operator, Plan};
@@ -74,7 +74,7 @@ impl Fleet {
     }
 
     /// Tells the server every taxi's status, and sends each one's first position.
-    pub async fn begin(&mut self) -> anyhow::Result<()> {
+    pub async fn begin(&mut self) -> Result<()> {
         for car in &self.cars {
             let body = json!({"status": car.taxi.status().as_str()});
             self.target.send(Method::PUT, &format!("/taxis/{}", car.id), &car.operator.key, &body).await?;
@@ -89,12 +89,7 @@ impl Fleet {
 
     /// Drives until `stop`: each taxi sends `hz` datagrams a second. With `app`, customers make `searches` a second
     /// with that key.
-    pub async fn drive(
-        mut self,
-        hz: f64,
-        app: Option<(String, f64)>,
-        stop: CancellationToken,
-    ) -> anyhow::Result<()> {
+    pub async fn drive(mut self, hz: f64, app: Option<(String, f64)>, stop: CancellationToken) -> Result<()> {
         let socket = connect(&self.target).await?;
         let (changes, waiting) = mpsc::channel(STATUSES_WAITING);
         let tell = tokio::spawn(tell_statuses(self.target.clone(), waiting, self.done.clone()));
@@ -153,7 +148,7 @@ impl Car {
     }
 }
 
-async fn connect(target: &Target) -> anyhow::Result<UdpSocket> {
+async fn connect(target: &Target) -> Result<UdpSocket> {
     let any: std::net::SocketAddr =
         if target.udp.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).await?;
@@ -198,7 +193,7 @@ async fn search(
     done: Arc<Done>,
     stop: CancellationToken,
 ) {
-    if per_second <= 0.0 {
+    if !per_second.is_finite() || per_second <= 0.0 {
         return;
     }
     let mut ticker = interval(Duration::from_secs_f64((1.0 / per_second).clamp(0.000_1, 3600.0)));

@@ -41,7 +41,8 @@ impl Datagram {
         let hash: String =
             Sha1::digest(text).iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(hex_digit).collect();
         format!(
-            r#"{{"timestamp": {timestamp}, "operator": "{operator}", "taxi": "{taxi}", "lat": {lat}, "lon": {lon}, "device": "phone", "status": "{status}", "version": {version}, "hash": "{hash}"}}"#
+            r#"{{"timestamp": {timestamp}, "operator": "{operator}", "taxi": "{taxi}", "lat": {lat}, "lon": {lon},
+                "device": "phone", "status": "{status}", "version": {version}, "hash": "{hash}"}}"#
         )
         .into_bytes()
     }

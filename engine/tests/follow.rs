@@ -1,0 +1,113 @@
+//! From the log to the map, across a restart.
+
+#![cfg(not(loom))]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use engine::follow::Follower;
+use engine::{Engine, Fix};
+use ingest::clock::{Clock, Millis};
+use ingest::log::{Log, LogUrl, Offset, Partition, Settings};
+use ingest::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
+
+const NOW: Millis = Millis(1_764_000_000_000);
+const TAXIS: u32 = 200;
+
+fn open(path: &Path) -> Log {
+    let settings = Settings { commit_interval_ms: 0, ..Settings::default() };
+    Log::open(&LogUrl::File(path.to_owned()), &settings, Clock::manual(NOW)).unwrap()
+}
+
+fn positions(round: u32) -> Vec<Position> {
+    let position = |taxi| Position {
+        source: SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(1) },
+        at: LatLon::new(48.0 + f64::from(round) / 100.0, f64::from(taxi) / 100.0).unwrap(),
+        received_at: NOW.plus(i64::from(round)),
+        device_at: None,
+        status: ReportedStatus::Unsaid,
+        transport: Transport::Http,
+    };
+    (0..TAXIS).map(position).collect()
+}
+
+/// Appends positions and waits until they are synced.
+fn append(log: &Log, positions: Vec<Position>) {
+    let (done, synced) = mpsc::channel();
+    log.append_acknowledged(positions, Box::new(move |outcome| done.send(outcome).unwrap())).unwrap();
+    synced.recv().unwrap().unwrap();
+}
+
+fn wait_until(holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "nothing happens");
+        thread::yield_now();
+    }
+}
+
+fn shown(engine: &Engine) -> Vec<Fix> {
+    let mut fixes = engine.dump(Millis(0));
+    fixes.sort_by_key(|fix| fix.source);
+    fixes
+}
+
+fn fixes(round: u32) -> Vec<Fix> {
+    positions(round).iter().map(Fix::from).collect()
+}
+
+#[test]
+fn the_map_shows_what_the_log_has_and_goes_on_where_it_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    (0..3).for_each(|round| append(&log, positions(round)));
+    let engine = Engine::start(2);
+    let follower = Follower::start(log.clone(), engine.clone(), &[]).unwrap();
+    wait_until(|| follower.caught_up());
+    assert_eq!(shown(&engine), fixes(2));
+    append(&log, positions(3));
+    wait_until(|| follower.caught_up());
+    assert_eq!(shown(&engine), fixes(3));
+
+    follower.stop();
+    let stopped_at = follower.offsets();
+    append(&log, positions(4).split_off(150));
+    assert!(follower.lag() >= 1 && !follower.caught_up(), "it is stopped, and says how far behind it is");
+    assert_eq!(follower.offsets(), stopped_at);
+    assert_eq!(shown(&engine), fixes(3));
+
+    // Another process: nothing but where the last one stopped.
+    let engine = Engine::start(3);
+    let follower = Follower::start(log.clone(), engine.clone(), &stopped_at).unwrap();
+    wait_until(|| follower.caught_up());
+    assert_eq!(shown(&engine), fixes(4)[150..], "only what came since");
+    let ends: Vec<Offset> = (0..log.partitions()).map(|partition| log.end(Partition(partition))).collect();
+    assert_eq!((follower.offsets(), follower.lag()), (ends, 0));
+    assert_eq!(follower.failure(), None);
+    assert_eq!(engine.get(fixes(4)[150].source).map(|seen| seen.at), Some(fixes(4)[150].at));
+}
+
+#[test]
+fn what_the_offsets_leave_behind_is_on_the_map() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    (0..100).for_each(|round| append(&log, positions(round)));
+    // Stopped wherever it is, again and again: the map and the offsets are saved as a keeper of both would, offsets
+    // first.
+    let (mut saved, mut from) = (Vec::<Fix>::new(), Vec::new());
+    for _ in 0..50 {
+        let engine = Engine::start(2);
+        engine.apply(&saved);
+        let follower = Follower::start(log.clone(), engine.clone(), &from).unwrap();
+        from = follower.offsets();
+        saved = engine.dump(Millis(0));
+    }
+    let engine = Engine::start(2);
+    engine.apply(&saved);
+    let follower = Follower::start(log, engine.clone(), &from).unwrap();
+    wait_until(|| follower.caught_up());
+    assert_eq!(shown(&engine), fixes(99));
+}
