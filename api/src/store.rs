@@ -1,7 +1,7 @@
 //! The registry's rows: one SQL text over two databases.
 //!
 //! Embedded, `SQLite`: one connection writes, several read. At scale, `PostgreSQL`. `$1` means the same to both, so
-//! each statement stands once, in the file of its family of tables; the macros [`read!`] and [`write!`] run it on
+//! each statement stands once, in the file of its family of tables; the macros `read!` and `write!` run it on
 //! whichever pool is there. An error is as small as what a caller can do about it: [`StoreError`].
 
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! The embedded log: a fjall database in a directory, written by one thread that commits appends in groups.
 //!
 //! One keyspace for each partition and day, so that a day is forgotten by dropping its keyspaces; keys are offsets in
-//! big endian, values are [records](super::record). A keyspace `meta` has the epoch, the number of partitions, and
+//! big endian, values are records. A keyspace `meta` has the epoch, the number of partitions, and
 //! each partition's next offset, written in the same atomic batch as its records: it outlives them.
 //!
 //! Memory: the queue, a memtable of up to 16 MiB a partition, and fjall's cache.
