@@ -2,11 +2,14 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Once;
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 /// The server on which tests make databases.
 const SERVER: &str = "MARAUDE_TEST_POSTGRES";
+
+static SKIP_SAID: Once = Once::new();
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +36,11 @@ impl Database {
         let Ok(server) = std::env::var(SERVER) else {
             let demanded = std::env::var("CI").is_ok_and(|ci| ci == "true");
             assert!(!demanded, "{SERVER} names no PostgreSQL, and CI=true demands one");
-            // Not by a macro: the test's output is shown only where it fails.
-            let _ = writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: {SERVER} names no server");
+            // Not by a macro: what those print is shown only where a test fails.
+            SKIP_SAID.call_once(|| {
+                let _ =
+                    writeln!(std::io::stderr(), "SKIPPED, all tests on PostgreSQL: {SERVER} names no server");
+            });
             return None;
         };
         let name = format!("maraude_test_{}", uuid::Uuid::new_v4().simple());
