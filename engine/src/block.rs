@@ -1,4 +1,5 @@
-//! A cell's members: entries of two atomic words, side by side. The one file of the engine with memory orderings.
+//! A cell's members: entries of two atomic words, side by side. The one file of the engine with memory
+//! orderings.
 //!
 //! ```text
 //! place   63             32 31              0
@@ -9,14 +10,14 @@
 //!
 //! `seen == 0` is an entry that was never used or is dead; no live one has slot 0.
 //!
-//! **What a reader gets.** Each word is whole. Place is stored before seen, and loaded after it: whoever reads the
-//! receipt of a fix reads the place of that fix or of a later one of the same source, never an older one. So the pair
-//! may mix two consecutive fixes of one source (a place with the receipt time of the fix before), and that is all
-//! it may mix: a block is append-only, an index once used is never used for another entry, and so no reader pairs one
-//! source's word with another's place.
+//! **What a reader gets.** Each word is whole. Place is stored before seen, and loaded after it: whoever
+//! reads the receipt of a fix reads the place of that fix or of a later one of the same source, never an
+//! older one. So the pair may mix two consecutive fixes of one source (a place with the receipt time of the
+//! fix before), and that is all it may mix: a block is append-only, an index once used is never used for
+//! another entry, and so no reader pairs one source's word with another's place.
 //!
-//! **Limits.** Receipt times outside 2020-01-01 .. 2054-11-03 (40 bits of milliseconds) are stored as the nearer end.
-//! A shard has at most 2^24 - 1 sources.
+//! **Limits.** Receipt times outside 2020-01-01 .. 2054-11-03 (40 bits of milliseconds) are stored as the
+//! nearer end. A shard has at most 2^24 - 1 sources.
 
 use std::sync::Arc;
 
@@ -80,15 +81,16 @@ impl Default for Entry {
 impl Entry {
     /// Stores a sighting. Only ever of the source that the entry was first given to.
     pub fn store(&self, sighting: Sighting) {
-        // Relaxed: the release below publishes it. That it may be seen before that release is the mixing above.
+        // Relaxed: the release below publishes it. That it may be seen before that release is the mixing
+        // above.
         self.place.store(pack_place(sighting.at), Ordering::Relaxed);
         self.seen.store(pack_seen(sighting), Ordering::Release);
     }
 
     /// The sighting, if the entry is alive.
     pub fn load(&self) -> Option<Sighting> {
-        // Acquire: the place below is then at least as new as this receipt. It also makes visible whatever the writer
-        // did before: the name of the slot, and for a dead entry the live one in another cell.
+        // Acquire: the place below is then at least as new as this receipt. It also makes visible whatever
+        // the writer did before: the name of the slot, and for a dead entry the live one in another cell.
         let seen = self.seen.load(Ordering::Acquire);
         if seen == 0 {
             return None;
@@ -177,8 +179,9 @@ impl Members {
         self.live -= 1;
     }
 
-    /// A block with the live entries of this one in their order and as much room again, for readers to find in its
-    /// place. Those who still read this one see its members as they are now. O(capacity), paid by as many appends.
+    /// A block with the live entries of this one in their order and as much room again, for readers to find
+    /// in its place. Those who still read this one see its members as they are now. O(capacity), paid by as
+    /// many appends.
     pub fn replacement(&self) -> Self {
         let mut next = Self::with_capacity(self.live * 2);
         for sighting in self.block.sightings() {

@@ -1,9 +1,9 @@
 //! Metres between two points: the straight chord through the WGS 84 ellipsoid.
 //!
-//! Over a kilometre the chord differs from the geodesic by about a part in 10^9 (an arc of length d on a circle of
-//! radius R is longer than its chord by d^3 / 24 R^2), over five by 3 in 10^8; it needs no special case at the poles or
-//! the antimeridian. Longitude and latitude become earth-centred coordinates by the usual closed form (EPSG Guidance
-//! Note 7-2, section 4.1.1).
+//! Over a kilometre the chord differs from the geodesic by about a part in 10^9 (an arc of length d on a
+//! circle of radius R is longer than its chord by d^3 / 24 R^2), over five by 3 in 10^8; it needs no special
+//! case at the poles or the antimeridian. Longitude and latitude become earth-centred coordinates by the
+//! usual closed form (EPSG Guidance Note 7-2, section 4.1.1).
 
 use ingest::position::LatLon;
 
@@ -14,7 +14,8 @@ const FLATTENING: f64 = 1.0 / 298.257_223_563;
 /// The square of its eccentricity.
 const ECCENTRICITY_2: f64 = FLATTENING * (2.0 - FLATTENING);
 
-/// A point in earth-centred, earth-fixed metres, to measure from and to. Made once for a customer, in about 50 ns.
+/// A point in earth-centred, earth-fixed metres, to measure from and to. Made once for a customer, in about
+/// 50 ns.
 ///
 /// ```
 /// use engine::distance::Point;

@@ -1,13 +1,13 @@
 //! The index of where everyone is, and the search in it.
 //!
-//! **Consistency.** What is applied becomes visible soon, in the order of its source ([`Order::supersedes`]), and
-//! certainly by the return of [`Engine::settle`]. A search takes no snapshot: each taxi is seen as of some instant
-//! during it, a place possibly with the receipt time of the fix before ([`crate::block`]). A taxi that stays inside
-//! the disk and may be offered throughout is in every answer, once, however it moves.
+//! **Consistency.** What is applied becomes visible soon, in the order of its source ([`Order::supersedes`]),
+//! and certainly by the return of [`Engine::settle`]. A search takes no snapshot: each taxi is seen as of
+//! some instant during it, a place possibly with the receipt time of the fix before ([`crate::block`]). A
+//! taxi that stays inside the disk and may be offered throughout is in every answer, once, however it moves.
 //!
-//! **Cost.** A fix takes a microsecond or so of its shard's writer, most of it to find the cell. A search is
-//! O(cells covered x shards + entries in them), takes no lock and waits for nobody. Each source holds about 250
-//! bytes, once and for all: a source is never forgotten, as there are only so many.
+//! **Cost.** A fix takes about a microsecond of its shard's writer, half of it to find the cell. A search is
+//! O(cells covered x shards + entries in them), takes no lock and waits for nobody. Each source holds a few
+//! hundred bytes, once and for all: a source is never forgotten, as there are only so many.
 //!
 //! **Limits.** Radius, freshness and queues as named below; sources and receipt times as in [`crate::block`].
 
@@ -126,8 +126,8 @@ struct Shared {
 impl Engine {
     /// Starts an empty index with one writer thread a shard (at least one).
     ///
-    /// One shard carries about a million fixes a second; a search asks each in turn, so have few. A thread that the
-    /// system refuses is not a panic: see [`Engine::is_alive`].
+    /// One shard carries most of a million fixes a second; a search asks each in turn, so have few. A thread
+    /// that the system refuses is not a panic: see [`Engine::is_alive`].
     pub fn start(shards: usize) -> Self {
         let shards: Vec<Arc<Shard>> = (0..shards.max(1)).map(|_| Arc::default()).collect();
         let (mut queues, mut writers) = (Vec::new(), Vec::new());
@@ -145,8 +145,8 @@ impl Engine {
         Self { shared: Arc::new(Shared { profiles: Profiles::default(), shards, queues, writers }) }
     }
 
-    /// Hands fixes to the writers of their shards; waits while a queue is full. Fixes of one source applied by one
-    /// thread are considered in this order.
+    /// Hands fixes to the writers of their shards; waits while a queue is full. Fixes of one source applied
+    /// by one thread are considered in this order.
     pub fn apply(&self, fixes: &[Fix]) {
         let mut batches = vec![Vec::new(); self.shared.shards.len()];
         for fix in fixes {
@@ -167,9 +167,10 @@ impl Engine {
 
     /// The taxis near a customer, nearest first (of two as near, the smaller key), each at most once.
     ///
-    /// A taxi is there if its ADS is of one of the towns, an operator describes it as free, that operator's last fix is
-    /// fresh and lies within the radius. Of several such operators the one heard last counts (in a tie, the greater
-    /// key), even where its own fix lies outside the radius: then the taxi is not in the answer.
+    /// A taxi is there if its ADS is of one of the towns, an operator describes it as free, that operator's
+    /// last fix is fresh and lies within the radius. Of several such operators the one heard last counts (in
+    /// a tie, the greater key), even where its own fix lies outside the radius: then the taxi is not in the
+    /// answer.
     pub fn nearby(&self, search: &Search<'_>) -> Vec<Hit> {
         let customer = Point::from(search.customer);
         let radius_m = search.radius_m.min(MAX_RADIUS_M);
@@ -183,7 +184,8 @@ impl Engine {
             shard.scan(&cells, near, |source, sighted| found.push((source, sighted)));
         }
         drop(searching);
-        // A source may be found twice, on its way from cell to cell: what was received later comes first, and counts.
+        // A source may be found twice, on its way from cell to cell: what was received later comes first, and
+        // counts.
         found.sort_unstable_by_key(|(source, sighted)| (*source, Reverse(sighted.received_at)));
         let of_one_taxi = found.chunk_by(|(a, _), (b, _)| a.taxi == b.taxi);
         let mut hits: Vec<Hit> = of_one_taxi
@@ -200,9 +202,9 @@ impl Engine {
         Some(Seen { at: sighting.at, received_at: sighting.received_at })
     }
 
-    /// Takes sources unheard for [`FRESH_MS`] out of the cells and counts the others; [`Engine::get`] still knows
-    /// them, and the next fix brings them back. Call it every few seconds, with a `now` not ahead of the searches':
-    /// what is stale then is stale for them too. O(sources), in the writers.
+    /// Takes sources unheard for [`FRESH_MS`] out of the cells and counts the others; [`Engine::get`] still
+    /// knows them, and the next fix brings them back. Call it every few seconds, with a `now` not ahead of
+    /// the searches': what is stale then is stale for them too. O(sources), in the writers.
     pub fn sweep(&self, now: Millis) {
         self.ask(|done| Message::Sweep(now, done));
     }
@@ -212,7 +214,8 @@ impl Engine {
         self.shared.shards.iter().map(|shard| shard.online.get()).sum()
     }
 
-    /// The last shown fix of each source received since, in no order; covers everything applied before. O(sources).
+    /// The last shown fix of each source received since, in no order; covers everything applied before.
+    /// O(sources).
     pub fn dump(&self, received_since: Millis) -> Vec<Fix> {
         self.ask(|answer| Message::Dump(received_since, answer)).into_iter().flatten().collect()
     }
@@ -239,7 +242,8 @@ impl Engine {
         room
     }
 
-    /// Whether every shard has its writer. If not, that shard's taxis stand still, and a restart is the remedy.
+    /// Whether every shard has its writer. If not, that shard's taxis stand still, and a restart is the
+    /// remedy.
     pub fn is_alive(&self) -> bool {
         let Shared { shards, writers, .. } = &*self.shared;
         writers.len() == shards.len() && !writers.iter().any(JoinHandle::is_finished)
@@ -291,7 +295,8 @@ impl Engine {
     }
 
     fn shard_of(&self, source: SourceKey) -> usize {
-        // The lower half: partitions of the log are made of the upper one, and so each holds sources of every shard.
+        // The lower half: partitions of the log are made of the upper one, and so each holds sources of every
+        // shard.
         let lower = source.stable_hash() & u64::from(u32::MAX);
         usize::try_from(lower).unwrap_or_default() % self.shared.shards.len()
     }

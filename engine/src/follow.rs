@@ -48,7 +48,8 @@ impl Follower {
         Ok(Self { log, shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// The next record to read of each partition. Whatever was before is on the map once the engine has settled.
+    /// The next record to read of each partition. Whatever was before is on the map once the engine has
+    /// settled.
     pub fn offsets(&self) -> Vec<Offset> {
         self.shared.state().offsets.clone()
     }
@@ -66,7 +67,8 @@ impl Follower {
         self.lag() == 0
     }
 
-    /// Why following ended, if it did. The map stays as it was; a restart, once the log is in order, is the remedy.
+    /// Why following ended, if it did. The map stays as it was; a restart, once the log is in order, is the
+    /// remedy.
     pub fn failure(&self) -> Option<LogError> {
         self.shared.state().failure.clone()
     }

@@ -1,8 +1,9 @@
 //! The live map: where is everyone, who is near.
 //!
-//! [`Engine`] takes fixes and answers searches from memory; [`territory`] says in which town a point lies; [`profile`]
-//! holds what the registry says of each taxi. This crate knows nothing of HTTP or SQL, does no I/O but following the
-//! log, and its core cannot fail. It is not a store: it holds each source's last fix, which the log can bring again.
+//! [`Engine`] takes fixes and answers searches from memory; [`territory`] says in which town a point lies;
+//! [`profile`] holds what the registry says of each taxi. This crate knows nothing of HTTP or SQL, does no
+//! I/O but following the log, and its core cannot fail. It is not a store: it holds each source's last fix,
+//! which the log can bring again.
 
 pub mod block;
 mod sync;

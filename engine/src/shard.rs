@@ -32,8 +32,8 @@ impl Shard {
 
     /// Every sighting in these cells that `wanted` accepts, and whose it is, with what `wanted` made of it.
     ///
-    /// The caller stays pinned (`crossbeam::epoch`) from before the first shard to after the last. A source that moves
-    /// meanwhile may appear twice; one that was in these cells all the time appears at least once.
+    /// The caller stays pinned (`crossbeam::epoch`) from before the first shard to after the last. A source
+    /// that moves meanwhile may appear twice; one that was in these cells all the time appears at least once.
     pub(crate) fn scan<T>(
         &self,
         cells: &[CellIndex],

@@ -105,7 +105,8 @@ pub struct Territory {
     exclusions: Vec<Exclusion>,
     town_boxes: Boxes,
     exclusion_boxes: Boxes,
-    /// Towns in the same zones share one list: a zone of a whole department would otherwise be stored once a town.
+    /// Towns in the same zones share one list: a zone of a whole department would otherwise be stored once a
+    /// town.
     allowed: HashMap<Insee, usize>,
     allowed_lists: Vec<Vec<Insee>>,
 }
@@ -124,20 +125,22 @@ impl Territory {
         Self { towns, zupcs, exclusions, town_boxes, exclusion_boxes, allowed, allowed_lists }
     }
 
-    /// The town of a point. On a border, and wherever towns overlap, always the one with the smallest code; the border
-    /// of an enclave belongs to the enclave and to the town around it. O(log towns + vertices of a few).
+    /// The town of a point. On a border, and wherever towns overlap, always the one with the smallest code;
+    /// the border of an enclave belongs to the enclave and to the town around it. O(log towns + vertices of a
+    /// few).
     pub fn town_at(&self, at: LatLon) -> Option<&Town> {
         first_at(&self.town_boxes, at, |rank| &self.towns[rank].shape).map(|rank| &self.towns[rank])
     }
 
-    /// The exclusion zone of a point, borders included; where several overlap, the one with the smallest identifier.
+    /// The exclusion zone of a point, borders included; where several overlap, the one with the smallest
+    /// identifier.
     pub fn exclusion_at(&self, at: LatLon) -> Option<&Exclusion> {
         first_at(&self.exclusion_boxes, at, |rank| &self.exclusions[rank].shape)
             .map(|rank| &self.exclusions[rank])
     }
 
-    /// The towns whose taxis may pick up in a town, sorted: the town itself and all that share a ZUPC with it. Empty
-    /// for a code that neither a town nor a ZUPC has. O(1).
+    /// The towns whose taxis may pick up in a town, sorted: the town itself and all that share a ZUPC with
+    /// it. Empty for a code that neither a town nor a ZUPC has. O(1).
     pub fn towns_allowed(&self, town: Insee) -> &[Insee] {
         self.allowed.get(&town).map_or(&[], |&list| &self.allowed_lists[list])
     }
@@ -186,7 +189,8 @@ fn first_at<'a>(boxes: &Boxes, at: LatLon, shape: impl Fn(usize) -> &'a MultiPol
 }
 
 fn holds(shape: &MultiPolygon<f64>, point: Coord<f64>) -> bool {
-    // Polygon by polygon: together, a point on the borders of two of them would count as on none (mod 2 rule).
+    // Polygon by polygon: together, a point on the borders of two of them would count as on none (mod 2
+    // rule).
     shape.iter().any(|polygon| polygon.coordinate_position(&point) != CoordPos::Outside)
 }
 

@@ -1,22 +1,23 @@
 //! A shard's one writer: a thread that owns who is in which cell.
 //!
-//! A fix of a source that stays in its cell is stored in place. When the source has moved to another cell, it is
-//! appended there first; its entry in the old cell then *waits*, and dies once every search that was under way has
-//! ended. So a search that looked at the new cell too early finds it in the old one, whatever order it goes in.
+//! A fix of a source that stays in its cell is stored in place. When the source has moved to another cell, it
+//! is appended there first; its entry in the old cell then *waits*, and dies once every search that was under
+//! way has ended. So a search that looked at the new cell too early finds it in the old one, whatever order
+//! it goes in.
 //!
-//! **Why no search misses it.** A search is pinned (`crossbeam::epoch`) from before its first look to after its last.
-//! At the end of a round the writer defers a function that raises a [`Signal`], and flushes. Crossbeam runs it only
-//! when every thread that was pinned by then has unpinned; a search that pins later sees all that was appended before (both
-//! sides pass a sequentially consistent fence). Only then do the entries of that round die. `tests/loom.rs` checks the
-//! argument on the real entries.
+//! **Why no search misses it.** A search is pinned (`crossbeam::epoch`) from before its first look to after
+//! its last. At the end of a round the writer defers a function that raises a [`Signal`], and flushes.
+//! Crossbeam runs it only when every thread that was pinned by then has unpinned; a search that pins later
+//! sees all that was appended before (both sides pass a sequentially consistent fence). Only then do the
+//! entries of that round die. `tests/loom.rs` checks the argument on the real entries.
 //!
-//! A waiting entry still gets each fix, so that a search never finds an old place beside a new one for long. A source
-//! that comes back to a cell in which an entry of it waits revives that entry: a death carries the number of the move
-//! that caused it, and is void when the entry waits for another move or for none.
+//! A waiting entry still gets each fix, so that a search never finds an old place beside a new one for long.
+//! A source that comes back to a cell in which an entry of it waits revives that entry: a death carries the
+//! number of the move that caused it, and is void when the entry waits for another move or for none.
 //!
-//! A full block is replaced by one that holds its living and waiting entries, a deserted one is dropped with its
-//! cell. A search that still reads the former block sees its members as they were: what was appended since is, for that
-//! search, still waiting elsewhere.
+//! A full block is replaced by one that holds its living and waiting entries, a deserted one is dropped with
+//! its cell. A search that still reads the former block sees its members as they were: what was appended
+//! since is, for that search, still waiting elsewhere.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ use crate::cover;
 use crate::engine::{FRESH_MS, Fix};
 use crate::shard::Shard;
 
-/// How long a writer without work waits before it asks again whether searches have ended, while an entry waits.
+/// How long a writer without work waits before it asks again whether searches have ended, while an entry
+/// waits.
 const IDLE: Duration = Duration::from_millis(1);
 
 /// What a writer is asked.
@@ -84,7 +86,8 @@ struct Source {
     at: LatLon,
     order: Order,
     home: Arc<Entry>,
-    /// The entry in its cell, unless it is stale and was swept; and those that wait to die. No cell is here twice.
+    /// The entry in its cell, unless it is stale and was swept; and those that wait to die. No cell is here
+    /// twice.
     entries: Vec<Membership>,
 }
 

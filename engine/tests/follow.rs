@@ -95,8 +95,8 @@ fn what_the_offsets_leave_behind_is_on_the_map() {
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path());
     (0..100).for_each(|round| append(&log, positions(round)));
-    // Stopped wherever it is, again and again: the map and the offsets are saved as a keeper of both would, offsets
-    // first.
+    // Stopped wherever it is, again and again: the map and the offsets are saved as a keeper of both would,
+    // offsets first.
     let (mut saved, mut from) = (Vec::<Fix>::new(), Vec::new());
     for _ in 0..50 {
         let engine = Engine::start(2);

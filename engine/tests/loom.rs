@@ -1,11 +1,11 @@
 //! Every interleaving of small models on the real entries and blocks, memory orderings included.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test -p engine --test loom --release`. Crossbeam's epoch and papaya are not aware of
-//! loom: a counter of searches under way stands for the first, a lock around a cell's block for the second. What the
-//! models check is ours: what an entry publishes, and the order append, wait, die.
+//! `RUSTFLAGS="--cfg loom" cargo test -p engine --test loom --release`. Crossbeam's epoch and papaya are not
+//! aware of loom: a counter of searches under way stands for the first, a lock around a cell's block for the
+//! second. What the models check is ours: what an entry publishes, and the order append, wait, die.
 //!
-//! The search is always the thread that is spawned and the writer the one that spawns it: the other way round, loom
-//! was seen not to find what it should.
+//! The search is always the thread that is spawned and the writer the one that spawns it: the other way
+//! round, loom was seen not to find what it should.
 
 #![cfg(loom)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
@@ -58,8 +58,8 @@ impl Searches {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether every search that was under way has ended. A read-modify-write: a search that begins later sees what
-    /// the writer did before, as after the epoch's fences.
+    /// Whether every search that was under way has ended. A read-modify-write: a search that begins later
+    /// sees what the writer did before, as after the epoch's fences.
     fn have_ended(&self) -> bool {
         self.0.fetch_add(0, Ordering::SeqCst) == 0
     }
@@ -108,7 +108,8 @@ fn whoever_sees_the_death_sees_the_entry_that_it_follows() {
     });
 }
 
-/// Two searches, in the worst order, while somebody moves from one cell to another, and dies there if `may_die`.
+/// Two searches, in the worst order, while somebody moves from one cell to another, and dies there if
+/// `may_die`.
 fn move_between_two_cells(may_die: fn(&Searches) -> bool) {
     loom::model(move || {
         let (mut old, mut new) = (Members::with_capacity(1), Members::with_capacity(1));
