@@ -1,10 +1,10 @@
 //! The index: updates, searches, and searches while it is updated, with 10 thousand and with a million taxis.
 
 use std::hint::black_box;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use benches::rivals::Index;
 use benches::rivals::grid::Grid;
 use benches::rivals::rtree::Tree;
@@ -12,6 +12,7 @@ use benches::world::{Customer, Found, World};
 use criterion::{BatchSize, Criterion, Throughput};
 use engine::cover::cell_at;
 use engine::engine::{Engine, Fix, Search};
+use hdrhistogram::Histogram;
 
 const SEED: u64 = 1;
 /// Fixes of one batch of the benches of updates.
@@ -24,6 +25,7 @@ const RADII_M: [f64; 2] = [500.0, 1_000.0];
 /// The load beside searches: so many fixes at once, about so often.
 const BESIDE_BATCH: usize = 100;
 const BESIDE_EVERY: Duration = Duration::from_millis(1);
+const LATENCY_MAX_NS: u64 = 10_000_000_000;
 
 fn main() -> anyhow::Result<()> {
     let mut criterion = Criterion::default().configure_from_args();
@@ -68,7 +70,7 @@ fn measure(criterion: &mut Criterion, name: &str, world: &World) -> anyhow::Resu
         check_alike(world, &customers[..8], &[("an index after its updates", index)])?;
     }
     for ((index_name, index), world) in indexes.into_iter().zip(worlds) {
-        search_beside(criterion, (name, index_name), index, &customers, world);
+        search_beside(criterion, (name, index_name), index, &customers, world)?;
     }
     Ok(())
 }
@@ -146,35 +148,80 @@ fn update(
     world
 }
 
-/// Searches on one thread while another updates, as fast as the two come along.
+/// Searches on one thread while another updates. Means hide what a lock does: percentiles of both are printed, and how
+/// many updates got through of those that were asked for.
 fn search_beside(
     criterion: &mut Criterion,
     (size, name): (&str, &str),
     index: &dyn Index,
     customers: &[Customer],
-    mut world: World,
-) {
+    world: World,
+) -> anyhow::Result<()> {
     let now = world.now();
+    let mut latency_ns = Histogram::<u64>::new_with_max(LATENCY_MAX_NS, 3)?;
     let mut group = criterion.benchmark_group(format!("searches_500m_beside_updates/{size}"));
     group.throughput(Throughput::Elements(1)).sample_size(30);
-    std::thread::scope(|scope| {
+    let updated = std::thread::scope(|scope| {
         let (stop, stopped) = channel::<()>();
-        scope.spawn(move || {
-            let mut applied = 0_u64;
-            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(BESIDE_EVERY) {
-                index.apply(&world.batch(BESIDE_BATCH));
-                applied += 1;
-            }
-            println!("{applied} batches of {BESIDE_BATCH} fixes were applied beside");
-        });
+        let updating = scope.spawn(move || update_until(index, world, &stopped));
         let mut customers = customers.iter().cycle();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let customer = customers.next();
-                black_box(customer.map(|customer| index.nearby(&customer.search(RADII_M[0], now))))
+            bencher.iter_custom(|iterations| {
+                let mut sum = Duration::ZERO;
+                for customer in customers.by_ref().take(usize::try_from(iterations).unwrap_or(usize::MAX)) {
+                    let began = Instant::now();
+                    black_box(index.nearby(&customer.search(RADII_M[0], now)));
+                    let took = began.elapsed();
+                    latency_ns.saturating_record(nanos(took));
+                    sum += took;
+                }
+                sum
             });
         });
         drop(stop);
+        updating.join()
     });
     group.finish();
+    let updated = updated.map_err(|_| anyhow!("the thread that updates panicked"))??;
+    if !latency_ns.is_empty() {
+        println!("{size} {name}: a search in ns {}", percentiles(&latency_ns));
+        println!(
+            "{size} {name}: {:.0} updates/s, {BESIDE_BATCH} at once in ns {}",
+            updated.0,
+            percentiles(&updated.1)
+        );
+    }
+    Ok(())
+}
+
+/// Updates as often as asked, or as often as possible where that is less. Gives the updates a second, and how long each
+/// batch took to be visible.
+fn update_until(
+    index: &dyn Index,
+    mut world: World,
+    stopped: &Receiver<()>,
+) -> anyhow::Result<(f64, Histogram<u64>)> {
+    let mut took_ns = Histogram::new_with_max(LATENCY_MAX_NS, 3)?;
+    let (began, mut batches) = (Instant::now(), 0_u32);
+    let mut batch = world.batch(BESIDE_BATCH);
+    loop {
+        let wait = (BESIDE_EVERY * batches).saturating_sub(began.elapsed());
+        let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) else { break };
+        let applying = Instant::now();
+        index.apply(&batch);
+        took_ns.saturating_record(nanos(applying.elapsed()));
+        batches += 1;
+        batch = world.batch(BESIDE_BATCH);
+    }
+    let updates = f64::from(batches) * f64::from(u32::try_from(BESIDE_BATCH).unwrap_or(u32::MAX));
+    Ok((updates / began.elapsed().as_secs_f64(), took_ns))
+}
+
+fn nanos(took: Duration) -> u64 {
+    u64::try_from(took.as_nanos()).unwrap_or(LATENCY_MAX_NS).max(1)
+}
+
+fn percentiles(of: &Histogram<u64>) -> String {
+    let at = |quantile| of.value_at_quantile(quantile);
+    format!("p50 {} p99 {} p99.9 {} max {}", at(0.5), at(0.99), at(0.999), of.max())
 }

@@ -53,7 +53,7 @@ pub struct Report {
     pub offered: f64,
     /// Requests a second that were answered.
     pub answered: f64,
-    /// Requests that failed: refused, cut off, or another status than 200.
+    /// Requests that failed: refused, cut off, another status than 200, or so late that the client gave up.
     pub failed: u64,
     /// Bytes of an answer's body, on average.
     pub bytes_mean: u64,
@@ -131,6 +131,7 @@ fn serve(plan: &Plan, schedule: &Mutex<Schedule>, began: Instant) -> anyhow::Res
         let taken = schedule.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((due, number)) = taken else { return Ok(tally) };
         if began.elapsed() > due + GIVE_UP_AFTER {
+            tally.failed += 1;
             return Ok(tally);
         }
         wait_until(began + due);

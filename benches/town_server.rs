@@ -13,6 +13,8 @@ use api::simulation::register::register;
 use api::simulation::{Target, towns};
 use api::store::places::{ShapeRow, ZupcRow};
 use ingest::clock::Clock;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tempfile::TempDir;
@@ -22,14 +24,29 @@ use crate::open_loop::Connection;
 /// Positions of one request, as many as the interface takes.
 const BATCH: usize = 50;
 
+/// How far from a taxi its customer stands at most, in metres.
+const APART_MAX_M: f64 = 600.0;
+
+/// Where the taxis are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Crowding {
+    /// Evenly over their town, and customers up to 600 m from a taxi.
+    Spread,
+    /// As the demonstration begins: of a hundred, sixty at a rank and a third of these at one, where their customers
+    /// stand too. Denser than any town: the worst case.
+    Ranks,
+}
+
 /// A server that answers searches.
 pub struct TownServer {
     /// What runs.
     pub server: Server,
     /// A search app's key.
     pub app_key: String,
+    /// Where customers stand, most where taxis are: latitude and longitude.
+    pub customers: Vec<(f64, f64)>,
     /// Where each taxi stands: latitude and longitude.
-    pub places: Vec<(f64, f64)>,
+    places: Vec<(f64, f64)>,
     operator: Operator,
     ids: Vec<String>,
     _folder: TempDir,
@@ -68,7 +85,7 @@ struct Zone {
 
 impl TownServer {
     /// Starts one on free ports in a directory of its own, and registers `taxis` free taxis through its interface.
-    pub async fn start(seed: u64, taxis: usize) -> anyhow::Result<Self> {
+    pub async fn start(seed: u64, taxis: usize, crowding: Crowding) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let flags = BTreeMap::from([
             ("data_dir", folder.path().display().to_string()),
@@ -92,8 +109,19 @@ impl TownServer {
         for id in &ids {
             server.app.registry.set_availability(number, id.clone(), Some("free"), None).await?;
         }
-        let places = plans.iter().map(|plan| (plan.start.lat, plan.start.lon)).collect();
-        Ok(Self { server, app_key, places, operator, ids, _folder: folder })
+        let (mut rng, mut places, mut customers) = (StdRng::seed_from_u64(!seed), Vec::new(), Vec::new());
+        for plan in &plans {
+            let (taxi, customer) = match crowding {
+                Crowding::Ranks => (plan.start, plan.start),
+                Crowding::Spread => {
+                    let taxi = plan.town.random_place(&mut rng);
+                    (taxi, plan.town.random_place_near(taxi, APART_MAX_M, &mut rng))
+                }
+            };
+            places.push((taxi.lat, taxi.lon));
+            customers.push((customer.lat, customer.lon));
+        }
+        Ok(Self { server, app_key, customers, places, operator, ids, _folder: folder })
     }
 
     /// Reports every taxi where it stands. Blocks; to be called again before two minutes have passed.
