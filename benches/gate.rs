@@ -17,6 +17,8 @@ const SEED: u64 = 1;
 const TAXIS: u32 = 10_000;
 /// Datagrams that one system call brings at most, and one append takes.
 const BATCH: usize = 64;
+/// Batches of each when ours and the rival take turns.
+const TURNS: usize = 100_000;
 /// Appends between two that are acknowledged, and how many of these may be under way: less than the log's queue.
 const APPENDS_PER_ACKNOWLEDGED: usize = 256;
 const ACKNOWLEDGED_AT_ONCE: usize = 16;
@@ -29,6 +31,7 @@ fn main() -> anyhow::Result<()> {
     check_alike(&data)?;
     let mut criterion = Criterion::default().configure_from_args();
     check(&mut criterion, &data);
+    check_in_turn(&data);
     check_and_log(&mut criterion, &data)?;
     criterion.final_summary();
     Ok(())
@@ -71,6 +74,37 @@ fn check(criterion: &mut Criterion, data: &Datagrams) {
         });
     });
     group.finish();
+}
+
+/// Ours and the rival by turns, a batch each: on a machine whose speed changes from second to second, two measurements
+/// one after the other say little of which is faster. Each goes first every other time, as whoever does brings the
+/// batch into the cache. Prints the median batch of each.
+fn check_in_turn(data: &Datagrams) {
+    let (gate, mut scratch) = (gate(data), Scratch::default());
+    let mut ours = |datagram: &[u8]| gate.check(&mut scratch, datagram, NOW).is_ok();
+    let mut rival = |datagram: &[u8]| data.rival.check(datagram, NOW).is_some();
+    let (mut ours_ns, mut rival_ns) = (Vec::with_capacity(TURNS), Vec::with_capacity(TURNS));
+    for (turn, batch) in data.datagrams.chunks_exact(BATCH).cycle().take(TURNS).enumerate() {
+        if turn % 2 == 0 {
+            ours_ns.push(nanos_each(batch, &mut ours));
+            rival_ns.push(nanos_each(batch, &mut rival));
+        } else {
+            rival_ns.push(nanos_each(batch, &mut rival));
+            ours_ns.push(nanos_each(batch, &mut ours));
+        }
+    }
+    for (name, times_ns) in [("maraude", &mut ours_ns), ("serde_json", &mut rival_ns)] {
+        times_ns.sort_unstable();
+        println!("by turns, {name}: a datagram takes {} ns (median of {TURNS} batches)", times_ns[TURNS / 2]);
+    }
+}
+
+fn nanos_each(batch: &[Vec<u8>], check: &mut dyn FnMut(&[u8]) -> bool) -> u128 {
+    let began = Instant::now();
+    for datagram in batch {
+        black_box(check(datagram));
+    }
+    began.elapsed().as_nanos() / BATCH as u128
 }
 
 /// From the first datagram to the sync of the last, on the log's own disk: this thread checks, the log's thread encodes
