@@ -41,6 +41,9 @@ pub const MAX_GROUP: usize = 65_536;
 /// Appends that may wait for the commit thread.
 pub const LOG_QUEUE: usize = 8_192;
 
+/// Emptied batches that the log keeps for the next appends: enough for what one commit gathers at an ordinary pace.
+pub const SPARE_BATCHES: usize = 256;
+
 /// Positions that may wait for the commit thread, over all appends: about 25 MB.
 pub const MAX_QUEUED_POSITIONS: u64 = 524_288;
 

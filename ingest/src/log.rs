@@ -109,6 +109,14 @@ impl Log {
         }
     }
 
+    /// An empty batch with room for the positions of one receive call: one that was written already, where there is
+    /// one, so that whoever appends at a steady pace allocates nothing.
+    pub fn spare_batch(&self) -> Vec<Position> {
+        match self {
+            Self::Local(log) => log.spare_batch(),
+        }
+    }
+
     /// Appends positions, fire and forget: they are synced within the commit interval and the time of a sync, or lost
     /// if the machine fails before. Never waits.
     pub fn append(&self, positions: Vec<Position>) -> Result<(), Full> {

@@ -22,7 +22,7 @@ use crate::limits::{
     DATAGRAMS_PER_CALL, DRAIN_CALLS, MAX_DATAGRAM, MAX_SOCKETS, SOCKET_BUFFER, STOP_LATENCY_MS,
 };
 use crate::log::Log;
-use crate::position::Position;
+use crate::position::{OperatorKey, Position};
 
 /// Sockets that share an address, among which the kernel spreads the senders; 1 to 64. On port 0 all share the
 /// one that the first is given. An IPv6 address takes IPv4 senders too where the system lets it.
@@ -92,14 +92,27 @@ struct Receiver {
     clock: Clock,
     scratch: Scratch,
     headers: MultiHeaders<()>,
-    buffers: Box<[Buffer]>,
+    buffers: Box<[Buffer; DATAGRAMS_PER_CALL]>,
+    /// Empty, to be filled by the next call; without room once it was given to the log.
+    batch: Vec<Position>,
+    /// Whose positions are being appended, should the log have no room for them.
+    operators: Vec<OperatorKey>,
 }
 
 impl Receiver {
+    #[expect(clippy::large_stack_arrays, reason = "64 KiB, once, of the 2 MiB that its thread has")]
     fn new(socket: UdpSocket, gate: Arc<Gate>, log: Log, clock: Clock) -> Self {
-        let headers = MultiHeaders::preallocate(DATAGRAMS_PER_CALL, None);
-        let buffers = vec![[0; MAX_DATAGRAM + 1]; DATAGRAMS_PER_CALL].into_boxed_slice();
-        Self { socket, gate, log, clock, scratch: Scratch::default(), headers, buffers }
+        Self {
+            socket,
+            gate,
+            log,
+            clock,
+            scratch: Scratch::default(),
+            headers: MultiHeaders::preallocate(DATAGRAMS_PER_CALL, None),
+            buffers: Box::new([[0; MAX_DATAGRAM + 1]; DATAGRAMS_PER_CALL]),
+            batch: Vec::new(),
+            operators: Vec::with_capacity(DATAGRAMS_PER_CALL),
+        }
     }
 
     fn run(&mut self, stop: &Flag) {
@@ -125,9 +138,9 @@ impl Receiver {
     }
 
     /// Takes what has come, at most one call's worth, and gives how many datagrams that were: none if none came for
-    /// a while.
+    /// a while. Once warm it allocates nothing, as long as the log gives back what it has written.
     fn receive(&mut self) -> io::Result<usize> {
-        let mut slices: Vec<_> = self.buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
+        let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
         let received = match recvmmsg(
             self.socket.as_raw_fd(),
             &mut self.headers,
@@ -141,24 +154,88 @@ impl Receiver {
         };
         let now = self.clock.now();
         let mut count = 0;
-        let mut positions = Vec::with_capacity(DATAGRAMS_PER_CALL);
+        if self.batch.capacity() == 0 {
+            self.batch = self.log.spare_batch();
+        }
         for message in received {
             count += 1;
             // No slice: an empty datagram.
             let datagram = message.iovs().next().unwrap_or_default();
-            positions.extend(self.gate.check(&mut self.scratch, datagram, now).ok());
+            self.batch.extend(self.gate.check(&mut self.scratch, datagram, now).ok());
         }
-        self.append(positions);
+        self.append();
         Ok(count)
     }
 
-    fn append(&self, positions: Vec<Position>) {
-        if positions.is_empty() {
+    fn append(&mut self) {
+        if self.batch.is_empty() {
             return;
         }
-        let operators: Vec<_> = positions.iter().map(|position| position.source.operator).collect();
+        let positions = std::mem::take(&mut self.batch);
+        self.operators.clear();
+        self.operators.extend(positions.iter().map(|position| position.source.operator));
         if self.log.append(positions).is_err() {
-            self.gate.refusals().count_overloaded(operators);
+            self.gate.refusals().count_overloaded(self.operators.iter().copied());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use sha1::{Digest as _, Sha1};
+
+    use super::*;
+    use crate::clock::Millis;
+    use crate::directory::{Directory, Operator, Taxi};
+    use crate::gate::Refusals;
+    use crate::log::{LogUrl, Settings};
+    use crate::position::TaxiKey;
+
+    #[test]
+    fn a_warm_receiver_allocates_nothing_whatever_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(Millis(1_764_158_400_000));
+        let settings = Settings { commit_interval_ms: 1, ..Settings::default() };
+        let log = Log::open(&LogUrl::File(folder.path().to_owned()), &settings, clock.clone()).unwrap();
+        let directory = Directory::default();
+        let operator = OperatorKey(1);
+        directory.operators().put("op".into(), 1, Operator { key: operator, api_key: "key".into() });
+        directory.taxis().put("t".into(), 1, Taxi { key: TaxiKey(1), operators: [operator].into() });
+        let gate = Arc::new(Gate::new(Arc::new(directory), Arc::new(Refusals::default())));
+        let socket = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let (sender, address) = (UdpSocket::bind("127.0.0.1:0").unwrap(), socket.local_addr().unwrap());
+        let mut receiver = Receiver::new(socket, gate, log.clone(), clock);
+        let (good, mut reader) = (datagram(), log.reader(&[]));
+        for round in 0..40 {
+            for datagram in [good.as_bytes(), b"{oops", good.as_bytes()].iter().take(1 + round % 3) {
+                sender.send_to(datagram, address).unwrap();
+            }
+            let mut received = 0;
+            let allocations = allocation_counter::measure(|| {
+                while received < 1 + round % 3 {
+                    received += receiver.receive().unwrap();
+                }
+            });
+            // The log gives a batch back before its record can be read.
+            assert!(reader.poll(Duration::from_secs(10)).unwrap().is_some());
+            while reader.poll(Duration::ZERO).unwrap().is_some() {}
+            assert!(round < 20 || allocations.count_total == 0, "round {round}: {allocations:?}");
+        }
+    }
+
+    /// A datagram of taxi `t` of operator `op`, signed with `key`.
+    fn datagram() -> String {
+        let hash = Sha1::digest("1764158400opt48.862.35phonefree2key");
+        let hash = hash.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        });
+        format!(
+            r#"{{"timestamp":"1764158400","operator":"op","taxi":"t","lat":"48.86","lon":"2.35","device":"phone",
+                "status":"free","version":"2","hash":"{hash}"}}"#
+        )
     }
 }

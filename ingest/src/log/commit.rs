@@ -4,13 +4,13 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, Sender};
 use fjall::PersistMode;
 
 use super::days::Day;
 use super::local::{Shared, cause, next_key};
 use super::{Done, LogError, Partition, partition_of, record};
-use crate::limits::{MAX_GROUP, MAX_RECORD_ROWS};
+use crate::limits::{DATAGRAMS_PER_CALL, MAX_GROUP, MAX_RECORD_ROWS};
 use crate::position::Position;
 
 /// Positions that wait to be written, and who waits for them.
@@ -24,7 +24,7 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Append>) {
     let _end = End(shared);
     let interval = Duration::from_millis(shared.settings.commit_interval_ms);
     while let Ok(first) = queue.recv() {
-        let group = gather(shared.partitions, first, queue, interval);
+        let group = gather(shared, first, queue, interval);
         shared.room.give(group.len as u64);
         commit(shared, group);
     }
@@ -50,28 +50,33 @@ struct Group {
 }
 
 impl Group {
-    fn add(&mut self, append: Append) {
+    fn add(&mut self, mut append: Append, spares: &Sender<Vec<Position>>) {
         self.len += append.positions.len();
         let partitions = u16::try_from(self.by_partition.len()).unwrap_or(u16::MAX);
-        for position in append.positions {
+        for position in append.positions.drain(..) {
             let Partition(partition) = partition_of(position.source, partitions);
             self.by_partition[usize::from(partition)].push(position);
         }
         self.done.extend(append.done);
+        // Those of the receiving threads come back to them; larger ones would only hold memory. With enough in stock
+        // it is dropped.
+        if (DATAGRAMS_PER_CALL..=2 * DATAGRAMS_PER_CALL).contains(&append.positions.capacity()) {
+            drop(spares.try_send(append.positions));
+        }
     }
 }
 
 /// The group that begins with `first`: open for `interval`, but closed once somebody waits and nothing is queued.
-fn gather(partitions: u16, first: Append, queue: &Receiver<Append>, interval: Duration) -> Group {
+fn gather(shared: &Shared, first: Append, queue: &Receiver<Append>, interval: Duration) -> Group {
     let deadline = Instant::now() + interval;
-    let by_partition = vec![Vec::new(); usize::from(partitions)];
+    let by_partition = vec![Vec::new(); usize::from(shared.partitions)];
     let mut group = Group { by_partition, done: Vec::new(), len: 0 };
-    group.add(first);
+    group.add(first, &shared.spares.0);
     while group.len < MAX_GROUP {
         let next =
             if group.done.is_empty() { queue.recv_deadline(deadline).ok() } else { queue.try_recv().ok() };
         match next {
-            Some(append) => group.add(append),
+            Some(append) => group.add(append, &shared.spares.0),
             None => break,
         }
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam::channel::{Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use fjall::config::FilterPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -24,7 +24,7 @@ use super::record;
 use super::{Done, Full, LogError, Offset, OpenError, Partition, Settings};
 use crate::clock::{Clock, Millis};
 use crate::counter::{Flag, Room};
-use crate::limits::{LOG_QUEUE, MAX_PARTITIONS, MAX_QUEUED_POSITIONS};
+use crate::limits::{DATAGRAMS_PER_CALL, LOG_QUEUE, MAX_PARTITIONS, MAX_QUEUED_POSITIONS, SPARE_BATCHES};
 use crate::position::Position;
 
 /// An embedded log. Cheap to clone; the last clone to go closes it.
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     /// Room for positions in the queue.
     pub(super) room: Room,
+    /// Batches that were written, to be filled again.
+    pub(super) spares: (Sender<Vec<Position>>, Receiver<Vec<Position>>),
     /// Raised with `State::failed`, to refuse appends without a lock.
     pub(super) poisoned: Flag,
     /// Held while a group is written and while days are dropped: no group goes into a keyspace being dropped.
@@ -86,6 +88,10 @@ impl LocalLog {
             queue: RwLock::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
         })))
+    }
+
+    pub(super) fn spare_batch(&self) -> Vec<Position> {
+        self.0.shared.spares.1.try_recv().unwrap_or_else(|_| Vec::with_capacity(DATAGRAMS_PER_CALL))
     }
 
     pub(super) fn append(&self, positions: Vec<Position>, done: Option<Done>) -> Result<(), Full> {
@@ -220,6 +226,7 @@ impl Shared {
             settings: settings.clone(),
             clock,
             room: Room::new(MAX_QUEUED_POSITIONS),
+            spares: bounded(SPARE_BATCHES),
             poisoned: Flag::default(),
             writing: Mutex::new(()),
             state: Mutex::new(state),
