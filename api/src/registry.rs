@@ -11,7 +11,7 @@ use engine::engine::Engine;
 use engine::profile::{Description, Profile, Status};
 use engine::territory::{Insee, Territory};
 use ingest::directory::{Directory, Operator, Taxi};
-use ingest::position::{OperatorKey, TaxiKey};
+use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 use ingest::projection::Projection;
 use tokio::sync::{Mutex, Notify};
 
@@ -96,6 +96,17 @@ impl Registry {
     /// What an app may see of a taxi.
     pub fn card(&self, taxi: TaxiKey) -> Option<Arc<Card>> {
         self.cards.get(&taxi)
+    }
+
+    /// The card of a taxi that is to be shown as one operator describes it; None: there is nothing to show.
+    pub fn shown_card(&self, source: SourceKey) -> Option<Arc<Card>> {
+        self.card(source.taxi).filter(|card| card.face(source.operator).is_some())
+    }
+
+    /// The email of an operator; None for an account that is gone or cannot be opened.
+    pub fn email(&self, operator: OperatorKey) -> Option<String> {
+        let number = i32::try_from(operator.0).ok()?;
+        Some(self.accounts().id(number)?.email.clone())
     }
 
     /// Reads everything again.

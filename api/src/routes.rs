@@ -9,6 +9,7 @@ pub mod search;
 pub mod taxis;
 pub mod users;
 pub mod vehicles;
+pub mod visibility;
 
 use chrono::DateTime;
 

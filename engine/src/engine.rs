@@ -18,12 +18,13 @@ use std::thread::{Builder, JoinHandle};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use crossbeam::epoch;
 use ingest::clock::Millis;
-use ingest::position::{LatLon, OperatorKey, Order, Position, SourceKey, TaxiKey};
+use ingest::position::{LatLon, OperatorKey, Order, Position, SourceKey};
 
 use crate::block::Sighting;
 use crate::cover;
 use crate::distance::Point;
-use crate::profile::{Description, Profile, Profiles, Status};
+use crate::offer::{Sighted, is_within};
+use crate::profile::Profiles;
 use crate::shard::Shard;
 use crate::territory::Insee;
 use crate::writer::{self, Message};
@@ -93,7 +94,7 @@ pub struct Hit {
 impl Hit {
     /// Whether it is to be offered to this customer.
     pub fn within_reach(&self) -> bool {
-        self.distance_m <= f64::from(self.reach_m)
+        is_within(self.distance_m, f64::from(self.reach_m))
     }
 }
 
@@ -173,14 +174,15 @@ impl Engine {
     /// answer.
     pub fn nearby(&self, search: &Search<'_>) -> Vec<Hit> {
         let customer = Point::from(search.customer);
-        let radius_m = search.radius_m.min(MAX_RADIUS_M);
+        let radius_m = search.looks_m();
         let cells = cover::cells(search.customer, radius_m);
         // From before the first look to after the last: what the writers wait for.
         let searching = epoch::pin();
         let mut found: Vec<(SourceKey, Sighted)> = Vec::new();
         for shard in &self.shared.shards {
-            let near =
-                |sighting| Sighted::new(sighting, customer, search.now).filter(|s| s.distance_m <= radius_m);
+            let near = |sighting| {
+                Sighted::new(sighting, customer, search).filter(|s| is_within(s.distance_m, radius_m))
+            };
             shard.scan(&cells, near, |source, sighted| found.push((source, sighted)));
         }
         drop(searching);
@@ -190,7 +192,7 @@ impl Engine {
         let of_one_taxi = found.chunk_by(|(a, _), (b, _)| a.taxi == b.taxi);
         let mut hits: Vec<Hit> = of_one_taxi
             .filter_map(|found| self.offer(search, customer, found))
-            .filter(|hit| hit.distance_m <= radius_m)
+            .filter(|hit| is_within(hit.distance_m, radius_m))
             .collect();
         hits.sort_unstable_by(|a, b| a.distance_m.total_cmp(&b.distance_m).then(a.source.cmp(&b.source)));
         hits
@@ -198,7 +200,7 @@ impl Engine {
 
     /// The last shown fix of a source, however old. O(1).
     pub fn get(&self, source: SourceKey) -> Option<Seen> {
-        let sighting = self.shared.shards[self.shard_of(source)].home(source)?;
+        let sighting = self.home(source)?;
         Some(Seen { at: sighting.at, received_at: sighting.received_at })
     }
 
@@ -249,37 +251,9 @@ impl Engine {
         writers.len() == shards.len() && !writers.iter().any(JoinHandle::is_finished)
     }
 
-    /// The one hit that a taxi can be, given those of its sources that were found within the radius.
-    fn offer(&self, search: &Search<'_>, customer: Point, found: &[(SourceKey, Sighted)]) -> Option<Hit> {
-        let taxi = found.first()?.0.taxi;
-        let competing = self.shared.profiles.with(&taxi, |profile| competing(profile, search))??;
-        // With one competitor, which is almost always, no need to look any further than the cell.
-        let (sighted, description) = if let [only] = competing[..] {
-            let (_, sighted) = found.iter().find(|(source, _)| source.operator == only.operator)?;
-            (*sighted, only)
-        } else {
-            let heard = |one: Description| Some((self.heard(search, customer, taxi, one.operator)?, one));
-            let heard = competing.into_iter().filter_map(heard);
-            heard.max_by_key(|(sighted, one)| (sighted.received_at, one.operator))?
-        };
-        Some(Hit {
-            source: SourceKey { taxi, operator: description.operator },
-            at: sighted.at,
-            received_at: sighted.received_at,
-            distance_m: sighted.distance_m,
-            reach_m: description.reach_m(),
-        })
-    }
-
-    fn heard(
-        &self,
-        search: &Search<'_>,
-        customer: Point,
-        taxi: TaxiKey,
-        operator: OperatorKey,
-    ) -> Option<Sighted> {
-        let source = SourceKey { taxi, operator };
-        Sighted::new(self.shared.shards[self.shard_of(source)].home(source)?, customer, search.now)
+    /// The last shown fix of a source, however old, as its entry holds it.
+    pub(crate) fn home(&self, source: SourceKey) -> Option<Sighting> {
+        self.shared.shards[self.shard_of(source)].home(source)
     }
 
     /// Asks every writer, and gives their answers once they have done all that was asked before.
@@ -311,29 +285,4 @@ impl Drop for Shared {
             }
         }
     }
-}
-
-/// A fresh sighting, measured.
-#[derive(Clone, Copy)]
-struct Sighted {
-    at: LatLon,
-    received_at: Millis,
-    distance_m: f64,
-}
-
-impl Sighted {
-    fn new(sighting: Sighting, customer: Point, now: Millis) -> Option<Self> {
-        let Sighting { at, received_at, .. } = sighting;
-        let fresh = now.since(received_at) < FRESH_MS;
-        fresh.then(|| Self { at, received_at, distance_m: customer.distance_m(Point::from(at)) })
-    }
-}
-
-/// The descriptions of a taxi that a search may choose from, if the taxi may pick up there.
-fn competing(profile: &Profile, search: &Search<'_>) -> Option<Vec<Description>> {
-    search.towns.binary_search(&profile.ads_town).ok()?;
-    let asked = |one: &&Description| search.operator.is_none_or(|operator| operator == one.operator);
-    Some(
-        profile.descriptions.iter().filter(|one| one.status == Status::Free).filter(asked).copied().collect(),
-    )
 }

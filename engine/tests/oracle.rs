@@ -196,7 +196,18 @@ proptest! {
             for Asked { offset, radius_m, now, towns, operator } in &searches {
                 let (customer, radius_m, now, operator) = (offset.from(place), *radius_m, *now, *operator);
                 let search = Search { customer, radius_m, now, towns, operator };
-                prop_assert_eq!(engine.nearby(&search), oracle.nearby(&search));
+                let wanted = oracle.nearby(&search);
+                prop_assert_eq!(engine.nearby(&search), wanted.clone());
+                for (&taxi, profile) in &oracle.profiles {
+                    for operator in (1..=OPERATORS).map(OperatorKey) {
+                        let source = SourceKey { taxi, operator };
+                        let sight = engine.sight(&search, source);
+                        let described = profile.descriptions.iter().any(|one| one.operator == operator);
+                        prop_assert_eq!(sight.is_some(), described);
+                        let offered = wanted.iter().any(|hit| hit.source == source && hit.within_reach());
+                        prop_assert_eq!(sight.is_some_and(|sight| sight.is_offered()), offered, "{:?}", sight);
+                    }
+                }
             }
         }
         for (source, fix) in &oracle.shown {

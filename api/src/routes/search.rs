@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use engine::engine::{Hit, Search};
+use engine::engine::Hit;
 use ingest::clock::Millis;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT};
 use serde_json::{Value, json};
@@ -18,9 +18,8 @@ use crate::form::query::Query;
 use crate::form::{Form, kind};
 use crate::registry::card::Face;
 use crate::role::Role;
+use crate::visibility::Ground;
 
-/// How far around the customer a search looks, in metres; it answers within each taxi's own radius.
-const LOOK_AROUND_M: f64 = 1000.0;
 /// Whom apps see in place of the operator.
 const NEUTRAL_OPERATOR: &str = "chauffeur professionnel";
 
@@ -28,25 +27,20 @@ const NEUTRAL_OPERATOR: &str = "chauffeur professionnel";
 pub async fn search(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Value>> {
     let began = Instant::now();
     caller.require(&[Role::Admin, Role::Moteur, Role::Operateur])?;
-    let customer = read(&query)?;
+    let customer = read_customer(&query)?;
     let territory = app.registry.territory();
-    if territory.exclusion_at(customer).is_some() {
+    let ground = Ground::at(&territory, customer);
+    if ground.exclusion.is_some() {
         return Err(Problem::url(StatusCode::NOT_FOUND, "No cruising allowed in this area"));
     }
-    let Some(town) = territory.town_at(customer) else {
+    if !ground.may_be_searched() {
         return Ok(Json(json!({"data": []})));
-    };
+    }
     let now = app.clock.now();
-    let hits = app.engine.nearby(&Search {
-        customer,
-        radius_m: LOOK_AROUND_M,
-        now,
-        towns: territory.towns_allowed(town.insee),
-        operator: sees_own_only(&caller).then(|| caller.operator()),
-    });
+    let operator = sees_own_only(&caller).then(|| caller.operator());
+    let hits = ground.hits(&app.engine, now, operator);
     let view = View { app: &app, caller: &caller, customer, now };
-    let mut shown: Vec<_> =
-        hits.iter().filter(|hit| hit.within_reach()).filter_map(|hit| view.shown(hit)).collect();
+    let mut shown: Vec<_> = hits.iter().filter_map(|hit| view.shown(hit)).collect();
     // The grid moves taxis by up to half a metre: nearest first holds for what is shown.
     shown.sort_by(|a, b| a.0.total_cmp(&b.0));
     let data: Vec<_> = shown.into_iter().map(|(_, taxi)| taxi).collect();
@@ -60,7 +54,7 @@ fn sees_own_only(caller: &Caller) -> bool {
 }
 
 /// The customer's place. Other arguments are ignored, as old apps send some.
-fn read(query: &Query) -> Answer<LatLon> {
+pub(super) fn read_customer(query: &Query) -> Answer<LatLon> {
     let arguments = query.object(&["lon", "lat"]);
     let mut form = Form::begin(&arguments).map_err(Problem::invalid)?;
     let lon = form.required("lon", kind::float_within(-180.0..=180.0));
@@ -80,7 +74,7 @@ struct View<'a> {
 impl View<'_> {
     /// A taxi as the caller sees it, after its distance; None for one that was removed since it was found.
     fn shown(&self, hit: &Hit) -> Option<(f64, Value)> {
-        let card = self.app.registry.card(hit.source.taxi)?;
+        let card = self.app.registry.shown_card(hit.source)?;
         let face = card.face(hit.source.operator)?;
         let point = GridPoint::around(hit.at);
         let distance_m = point.distance_m(self.customer);
@@ -94,8 +88,8 @@ impl View<'_> {
         let operator = if behaviour.neutral_operator && !is_admin {
             NEUTRAL_OPERATOR.to_owned()
         } else {
-            let number = i32::try_from(hit.source.operator.0).ok()?;
-            self.app.registry.accounts().id(number)?.email.clone()
+            // An account that cannot be opened hides its name, not its taxis.
+            self.app.registry.email(hit.source.operator).unwrap_or_else(|| NEUTRAL_OPERATOR.to_owned())
         };
         let plate = if is_admin { card.licence_plate.as_str() } else { "" };
         Some((distance_m, render(&id, &operator, plate, point, distance_m, face)))

@@ -79,7 +79,7 @@ pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answe
     Ok(Json(json!({"data": data, "meta": page.meta(total)})))
 }
 
-fn unknown(id: &str) -> Problem {
+pub(super) fn unknown(id: &str) -> Problem {
     Problem::url(
         StatusCode::NOT_FOUND,
         &format!("Unknown taxi {id}, or taxi exists but you are not the owner."),

@@ -20,3 +20,4 @@ mod registry;
 mod restart;
 mod schema;
 mod search;
+mod visibility;

@@ -1,0 +1,153 @@
+//! Who is seen from where: what a search decides by, and the same conditions one by one for whoever asks why.
+//!
+//! `GET /taxis` and `GET /taxis/:id/visibility` both stand on a [`Ground`] and ask the engine the same question, so
+//! that the second explains the first.
+
+use engine::engine::{Engine, Hit, Search};
+use engine::offer::Sight;
+use engine::territory::{Exclusion, Insee, Territory, Town};
+use ingest::clock::Millis;
+use ingest::position::{LatLon, OperatorKey, SourceKey};
+
+/// How far around the customer a search looks, in metres; it answers within each taxi's own radius.
+pub const LOOK_AROUND_M: f64 = 1000.0;
+
+/// Where a customer stands, and what follows from it alone.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// Where.
+    pub customer: LatLon,
+    /// The zone there, if one, in which no taxi may be hailed.
+    pub exclusion: Option<&'a Exclusion>,
+    /// The town there.
+    pub town: Option<&'a Town>,
+    /// The towns whose ADS may pick up there, sorted; none without a town.
+    pub towns: &'a [Insee],
+}
+
+impl<'a> Ground<'a> {
+    /// Looks the place up. About two microseconds.
+    pub fn at(territory: &'a Territory, customer: LatLon) -> Self {
+        let town = territory.town_at(customer);
+        Self {
+            customer,
+            exclusion: territory.exclusion_at(customer),
+            town,
+            towns: town.map_or(&[], |town| territory.towns_allowed(town.insee)),
+        }
+    }
+
+    /// Whether anybody may be offered here at all.
+    pub fn may_be_searched(&self) -> bool {
+        self.exclusion.is_none() && self.town.is_some()
+    }
+
+    /// The taxis to be offered, nearest first; where an operator is given, by its descriptions alone.
+    pub fn hits(&self, engine: &Engine, now: Millis, operator: Option<OperatorKey>) -> Vec<Hit> {
+        if !self.may_be_searched() {
+            return Vec::new();
+        }
+        let mut hits = engine.nearby(&self.search(now, operator));
+        hits.retain(Hit::within_reach);
+        hits
+    }
+
+    /// Why one taxi, as one operator describes it, is or is not offered to a search app. `is_known`: whether there
+    /// is a card to show of it.
+    pub fn visibility(
+        &self,
+        engine: &Engine,
+        now: Millis,
+        source: SourceKey,
+        is_known: bool,
+    ) -> Visibility<'a> {
+        let sight = engine.sight(&self.search(now, None), source).filter(|_| is_known);
+        Visibility { ground: *self, now, sight }
+    }
+
+    fn search(&self, now: Millis, operator: Option<OperatorKey>) -> Search<'a> {
+        Search { customer: self.customer, radius_m: LOOK_AROUND_M, now, towns: self.towns, operator }
+    }
+}
+
+/// What a taxi has to be in order to be offered, in the order in which it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The operator describes its vehicle.
+    Registered,
+    /// Its status is free.
+    Free,
+    /// A position was received, and not long ago.
+    Position,
+    /// The customer is in no exclusion zone.
+    Exclusion,
+    /// The customer is in a town.
+    Town,
+    /// The taxi's ADS is of that town, or of one that shares a ZUPC with it.
+    Zupc,
+    /// The taxi is near enough to be offered.
+    Radius,
+    /// No other operator of the taxi was heard more recently.
+    HeardLast,
+}
+
+impl Condition {
+    /// Every condition.
+    pub const ALL: [Self; 8] = [
+        Self::Registered,
+        Self::Free,
+        Self::Position,
+        Self::Exclusion,
+        Self::Town,
+        Self::Zupc,
+        Self::Radius,
+        Self::HeardLast,
+    ];
+
+    /// Its name in answers: `snake_case`, never changed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Free => "free",
+            Self::Position => "position",
+            Self::Exclusion => "exclusion",
+            Self::Town => "town",
+            Self::Zupc => "zupc",
+            Self::Radius => "radius",
+            Self::HeardLast => "heard_last",
+        }
+    }
+}
+
+/// What a search sees of one taxi as one operator describes it.
+#[derive(Clone, Copy)]
+pub struct Visibility<'a> {
+    /// Where the customer stands.
+    pub ground: Ground<'a>,
+    /// When it was asked.
+    pub now: Millis,
+    /// What the map knows; None: it knows no such taxi of this operator.
+    pub sight: Option<Sight>,
+}
+
+impl Visibility<'_> {
+    /// Whether a condition holds.
+    pub fn holds(&self, condition: Condition) -> bool {
+        let seen = |holds: fn(&Sight) -> bool| self.sight.as_ref().is_some_and(holds);
+        match condition {
+            Condition::Registered => seen(|_| true),
+            Condition::Free => seen(Sight::is_free),
+            Condition::Position => seen(|sight| sight.is_fresh),
+            Condition::Exclusion => self.ground.exclusion.is_none(),
+            Condition::Town => self.ground.town.is_some(),
+            Condition::Zupc => seen(|sight| sight.may_pick_up),
+            Condition::Radius => seen(Sight::is_within_reach),
+            Condition::HeardLast => seen(Sight::is_heard_last),
+        }
+    }
+
+    /// Whether a search app that searches from there is offered the taxi by this operator: every condition holds.
+    pub fn is_visible(&self) -> bool {
+        Condition::ALL.into_iter().all(|condition| self.holds(condition))
+    }
+}
