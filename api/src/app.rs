@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::engine::Engine;
 use hdrhistogram::Histogram;
-use ingest::clock::Clock;
+use ingest::clock::{Clock, Millis};
 use ingest::counter::{Counter, Flag};
 use ingest::gate::Refusals;
 use ingest::log::Log;
@@ -28,12 +28,23 @@ pub struct App {
     pub pseudonyms: Pseudonyms,
     /// How answers are to look.
     pub behaviour: Arc<Behaviour>,
+    /// Where and since when this process takes datagrams.
+    pub intake: Intake,
     /// What was refused of datagrams, and why.
     pub refusals: Arc<Refusals>,
     /// Searches so far.
     pub searches: Arc<Searches>,
     /// Whether each part is ready.
     pub readiness: Arc<Readiness>,
+}
+
+/// Where and since when a process takes datagrams: what its counts of them are about.
+#[derive(Clone, Copy, Debug)]
+pub struct Intake {
+    /// When it started to count.
+    pub started_at: Millis,
+    /// The port of its sockets.
+    pub udp_port: u16,
 }
 
 /// Settings that change answers.

@@ -12,6 +12,7 @@ use crate::config::{Config, Values};
 mod demo;
 mod import;
 mod json;
+mod replay;
 mod serve;
 mod settings;
 mod simulate;
@@ -39,6 +40,8 @@ enum Command {
     Demo(demo::Args),
     /// Drive a fleet of made-up taxis against any server.
     Simulate(simulate::Args),
+    /// Send recorded traces to any server, and account for every position.
+    Replay(replay::Args),
     /// Show each setting's value and where it came from.
     Config(settings::Args),
     /// Accounts.
@@ -61,6 +64,10 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
         Command::Simulate(args) => {
             log_to_stderr(&Config::new(&values(&flags)?)?)?;
             simulate::run(&args, clock).await
+        }
+        Command::Replay(args) => {
+            log_to_stderr(&Config::new(&values(&flags)?)?)?;
+            replay::run(&args, clock).await
         }
         Command::Config(args) => settings::run(&args, &values(&flags)?),
         Command::User(command) => user::run(&command, &Config::new(&values(&flags)?)?, clock).await,

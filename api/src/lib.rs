@@ -12,6 +12,7 @@ pub mod form;
 mod keep;
 pub mod pseudonym;
 pub mod registry;
+pub mod replay;
 pub mod role;
 pub mod router;
 pub mod routes;

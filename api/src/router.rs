@@ -22,7 +22,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::error::Problem;
 use crate::form::query::Query;
-use crate::routes::{ads, drivers, geotaxi, health, search, taxis, users, vehicles, visibility};
+use crate::routes::{ads, drivers, geotaxi, health, intake, search, taxis, users, vehicles, visibility};
 
 /// The largest body of a request, in bytes.
 pub const BODY_MAX_BYTES: usize = 1 << 20;
@@ -45,6 +45,7 @@ pub fn http(app: App) -> HttpService {
         .route("/taxis/{id}", get(taxis::read).put(taxis::change))
         .route("/taxis/{id}/visibility", get(visibility::read))
         .route("/geotaxi", post(geotaxi::create))
+        .route("/operators/me/positions", get(intake::read))
         // Search apps look with GET; operators register with POST.
         .route("/taxis", get(search::search).post(taxis::create))
         // Accounts.

@@ -5,6 +5,7 @@ pub mod drivers;
 pub mod geotaxi;
 pub mod grid;
 pub mod health;
+pub mod intake;
 pub mod search;
 pub mod taxis;
 pub mod users;

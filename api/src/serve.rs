@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Readiness, Searches};
+use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::keep::Keeper;
 use crate::pseudonym::Pseudonyms;
@@ -113,6 +113,9 @@ impl Server {
         let registry = Registry::load(store, secret.clone(), engine.clone()).await?;
         let log = Log::open(&config.log, &config.log_settings, clock.clone())?;
         let follower = follow_log(&registry, &engine, &log).await?;
+        let sockets =
+            ingest::udp::listen(config.udp, config.udp_threads).map_err(listen("udp", config.udp))?;
+        let udp = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(config.udp);
         let refusals = Arc::new(Refusals::default());
         let app = App {
             registry: registry.clone(),
@@ -121,15 +124,13 @@ impl Server {
             clock: clock.clone(),
             pseudonyms: Pseudonyms::new(&secret),
             behaviour: Arc::new(config.behaviour.clone()),
+            intake: Intake { started_at: clock.now(), udp_port: udp.port() },
             refusals: refusals.clone(),
             searches: Arc::new(Searches::new()?),
             readiness: Arc::new(Readiness::default()),
         };
         let stop_receiving = Arc::new(Flag::default());
         let gate = Arc::new(Gate::new(registry.directory().clone(), refusals.clone()));
-        let sockets =
-            ingest::udp::listen(config.udp, config.udp_threads).map_err(listen("udp", config.udp))?;
-        let udp = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(config.udp);
         let mut receivers = Vec::new();
         for socket in sockets {
             let served = ingest::udp::serve(

@@ -56,6 +56,14 @@ pub enum SimulationError {
     /// The socket of the datagrams.
     #[error("datagrams cannot be sent: {0}")]
     Socket(#[from] std::io::Error),
+    /// The key is another operator's.
+    #[error("the key given for {operator} is the key of {email}: datagrams signed with it would be refused")]
+    NotTheKey {
+        /// Whose key it was said to be.
+        operator: String,
+        /// Whose it is.
+        email: String,
+    },
     /// A task was cut off.
     #[error("a part of the simulation ended early: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -100,7 +108,13 @@ impl Target {
     }
 
     /// Sends one element and gives the one that is answered.
-    async fn send(&self, method: reqwest::Method, path: &str, key: &str, element: &Value) -> Result<Value> {
+    pub(crate) async fn send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        key: &str,
+        element: &Value,
+    ) -> Result<Value> {
         let failed = |error| SimulationError::Request { path: path.to_owned(), error };
         let request = self.client.request(method, self.url(path)?).header("X-Api-Key", key);
         let response = request.json(&json!({"data": [element]})).send().await.map_err(failed)?;
@@ -111,6 +125,20 @@ impl Target {
             return Err(SimulationError::Refused { path: path.to_owned(), status, body });
         }
         Ok(body["data"][0].take())
+    }
+
+    /// What is answered at a path.
+    pub(crate) async fn get(&self, path: &str, key: &str) -> Result<Value> {
+        let failed = |error| SimulationError::Request { path: path.to_owned(), error };
+        let request = self.client.get(self.url(path)?).header("X-Api-Key", key);
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        if !status.is_success() {
+            let (path, status, body) =
+                (path.to_owned(), status.as_u16(), response.text().await.map_err(failed)?);
+            return Err(SimulationError::Refused { path, status, body });
+        }
+        response.json().await.map_err(failed)
     }
 
     /// How many taxis an app finds around a point.

@@ -108,6 +108,13 @@ fn follow(mut reader: Reader, engine: &Engine, shared: &Shared) {
         match reader.poll(WAIT) {
             Ok(None) => {}
             Ok(Some(record)) => {
+                let _span = tracing::debug_span!(
+                    "follow",
+                    partition = record.partition.0,
+                    offset = record.offset.0,
+                    positions = record.positions.len()
+                )
+                .entered();
                 apply(&record, engine, &mut fixes);
                 shared.state().offsets = reader.offsets().to_vec();
             }

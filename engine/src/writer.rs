@@ -121,6 +121,7 @@ impl Writer {
         // Whoever asked may have gone; its answer is then dropped.
         match message {
             Message::Fixes(fixes) => {
+                let _span = tracing::debug_span!("apply", fixes = fixes.len()).entered();
                 for fix in &fixes {
                     self.show(fix);
                 }

@@ -54,6 +54,11 @@ impl Room {
         self.free.fetch_update(Relaxed, Relaxed, |free| free.checked_sub(n)).is_ok()
     }
 
+    /// How much is free.
+    pub fn free(&self) -> u64 {
+        self.free.load(Relaxed)
+    }
+
     /// Gives back `n` that were taken.
     pub fn give(&self, n: u64) {
         self.free.fetch_add(n, Relaxed);

@@ -51,7 +51,7 @@ impl Gate {
         match self.judge(scratch, datagram, now) {
             Ok(position) => {
                 let off = |at: Millis| at.0.abs_diff(now.0) > MAX_CLOCK_SKEW_MS;
-                self.refusals.count_accepted(position.device_at.is_some_and(off));
+                self.refusals.count_accepted(position.source.operator, position.device_at.is_some_and(off));
                 Ok(position)
             }
             Err((operator, refusal)) => {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod counter;
 pub mod directory;
 pub mod gate;
+pub mod histogram;
 pub mod limits;
 pub mod log;
 pub mod position;

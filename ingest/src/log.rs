@@ -20,6 +20,7 @@ mod commit;
 mod days;
 mod error;
 pub mod local;
+mod meters;
 mod reader;
 mod record;
 mod retention;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 pub use self::error::{BadLogUrl, Full, LogError, OpenError};
 pub use self::local::LocalLog;
+pub use self::meters::Meters;
 pub use self::record::Damage;
 use crate::clock::{Clock, Millis};
 use crate::limits::{MAX_COMMIT_INTERVAL_MS, MAX_PARTITIONS};
@@ -140,6 +142,20 @@ impl Log {
     pub fn is_writable(&self) -> bool {
         match self {
             Self::Local(log) => log.is_writable(),
+        }
+    }
+
+    /// What it counted since it was opened.
+    pub fn meters(&self) -> &Meters {
+        match self {
+            Self::Local(log) => log.meters(),
+        }
+    }
+
+    /// How many more positions its queue has room for.
+    pub fn queue_room(&self) -> u64 {
+        match self {
+            Self::Local(log) => log.queue_room(),
         }
     }
 

@@ -152,17 +152,22 @@ impl Receiver {
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(0),
             Err(error) => return Err(error.into()),
         };
+        let span = tracing::debug_span!("receive", datagrams = tracing::field::Empty).entered();
         let now = self.clock.now();
         let mut count = 0;
         if self.batch.capacity() == 0 {
             self.batch = self.log.spare_batch();
         }
+        let gate = tracing::debug_span!("gate", accepted = tracing::field::Empty).entered();
         for message in received {
             count += 1;
             // No slice: an empty datagram.
             let datagram = message.iovs().next().unwrap_or_default();
             self.batch.extend(self.gate.check(&mut self.scratch, datagram, now).ok());
         }
+        gate.record("accepted", self.batch.len());
+        drop(gate);
+        span.record("datagrams", count);
         self.append();
         Ok(count)
     }
@@ -171,6 +176,7 @@ impl Receiver {
         if self.batch.is_empty() {
             return;
         }
+        let _span = tracing::debug_span!("append", positions = self.batch.len()).entered();
         let positions = std::mem::take(&mut self.batch);
         self.operators.clear();
         self.operators.extend(positions.iter().map(|position| position.source.operator));

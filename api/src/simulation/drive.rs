@@ -148,7 +148,8 @@ impl Car {
     }
 }
 
-async fn connect(target: &Target) -> Result<UdpSocket> {
+/// A socket of our own whose datagrams go to the server.
+pub(crate) async fn connect(target: &Target) -> Result<UdpSocket> {
     let any: std::net::SocketAddr =
         if target.udp.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).await?;

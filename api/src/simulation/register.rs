@@ -11,7 +11,16 @@ use super::{Result, SimulationError, Target};
 use crate::fleet::plan::{Operator, Plan};
 
 /// Requests under way at once.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
+
+/// What registers one taxi.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The operator's API key.
+    pub(crate) key: String,
+    /// Paths and elements, in order; the last one answers with the taxi.
+    pub(crate) requests: [(&'static str, Value); 4],
+}
 
 /// Registers every planned taxi, or finds it registered; gives their public ids in the plans' order. `progress` is
 /// told how many are done.
@@ -21,11 +30,23 @@ pub async fn register(
     plans: &[Plan],
     progress: impl Fn(usize),
 ) -> Result<Vec<String>> {
+    let key = |plan: &Plan| operators.get(plan.operator).map(|operator| operator.key.clone());
+    let job = |plan| Job { key: key(plan).unwrap_or_default(), requests: requests(plan) };
+    register_each(target, plans.iter().map(job).collect(), progress).await
+}
+
+/// Registers taxis, or finds them registered; gives their public ids in the jobs' order. `progress` is told how many
+/// are done.
+pub(crate) async fn register_each(
+    target: &Target,
+    jobs: Vec<Job>,
+    progress: impl Fn(usize),
+) -> Result<Vec<String>> {
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
-    for (i, plan) in plans.iter().enumerate() {
-        let key = operators.get(plan.operator).map(|operator| operator.key.clone()).unwrap_or_default();
-        let (target, permits, requests) = (target.clone(), permits.clone(), requests(plan));
+    let mut ids = vec![String::new(); jobs.len()];
+    for (i, Job { key, requests }) in jobs.into_iter().enumerate() {
+        let (target, permits) = (target.clone(), permits.clone());
         tasks.spawn(async move {
             // The semaphore is never closed; without a permit there are merely more requests at once.
             let _permit = permits.acquire_owned().await.ok();
@@ -36,7 +57,6 @@ pub async fn register(
             Ok::<_, SimulationError>((i, id.as_str().unwrap_or_default().to_owned()))
         });
     }
-    let mut ids = vec![String::new(); plans.len()];
     let mut done = 0;
     while let Some(outcome) = tasks.join_next().await {
         let (i, id) = outcome??;

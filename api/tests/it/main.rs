@@ -17,6 +17,7 @@ mod living;
 mod other_process;
 mod positions;
 mod registry;
+mod replay;
 mod restart;
 mod schema;
 mod search;

@@ -235,7 +235,7 @@ pub(crate) fn logged(world: &World) -> Vec<Position> {
 }
 
 /// What sends datagrams on behalf of an operator.
-struct Device {
+pub(crate) struct Device {
     socket: UdpSocket,
     server: std::net::SocketAddr,
     operator: String,
@@ -243,7 +243,7 @@ struct Device {
 }
 
 impl Device {
-    fn new(world: &World, operator: &str) -> Self {
+    pub(crate) fn new(world: &World, operator: &str) -> Self {
         Self {
             socket: UdpSocket::bind("127.0.0.1:0").unwrap(),
             server: world.server().udp,
@@ -252,7 +252,7 @@ impl Device {
         }
     }
 
-    fn send(&self, timestamp_s: i64, taxi: &str, lat: f64) {
+    pub(crate) fn send(&self, timestamp_s: i64, taxi: &str, lat: f64) {
         let report = Report {
             timestamp_s,
             operator: &self.operator,

@@ -83,6 +83,8 @@ impl Refusal {
 pub struct Refusals {
     accepted: Counter,
     clocks_off: Counter,
+    /// As many as there are operators that sent one.
+    accepted_of: HashMap<OperatorKey, Counter>,
     /// Of senders we know. As many rows as there are operators: only the directory's make one.
     by_operator: HashMap<OperatorKey, ByReason>,
     /// Of everybody else.
@@ -117,6 +119,19 @@ impl Refusals {
         self.accepted.get()
     }
 
+    /// Of an operator's datagrams, those that passed every check, whether or not the log then had room.
+    pub fn accepted_of(&self, operator: OperatorKey) -> u64 {
+        self.accepted_of.pin().get(&operator).map_or(0, Counter::get)
+    }
+
+    /// An operator's refusals by reason, those that are not zero, in order.
+    pub fn refused_of(&self, operator: OperatorKey) -> Vec<(Refusal, u64)> {
+        let rows = self.by_operator.pin();
+        let Some(row) = rows.get(&operator) else { return Vec::new() };
+        let counts = Refusal::ALL.into_iter().map(|refusal| (refusal, row[refusal as usize].get()));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Accepted datagrams whose device's clock is more than [`crate::limits::MAX_CLOCK_SKEW_MS`] off ours.
     pub fn clocks_off(&self) -> u64 {
         self.clocks_off.get()
@@ -144,8 +159,13 @@ impl Refusals {
         counts
     }
 
-    pub(super) fn count_accepted(&self, clock_off: bool) {
+    pub(super) fn count_accepted(&self, operator: OperatorKey, clock_off: bool) {
         self.accepted.add(1);
+        let counts = self.accepted_of.pin();
+        match counts.get(&operator) {
+            Some(count) => count.add(1),
+            None => counts.get_or_insert_with(operator, Counter::default).add(1),
+        }
         self.clocks_off.add(u64::from(clock_off));
     }
 }
@@ -179,5 +199,16 @@ mod tests {
         ];
         assert_eq!(refusals.snapshot(), expected);
         assert_eq!(refusals.total(Refusal::BadHash), 3);
+        assert_eq!(refusals.refused_of(OperatorKey(2)), [(Refusal::BadHash, 2)]);
+        assert_eq!(refusals.refused_of(OperatorKey(3)), []);
+    }
+    #[test]
+    fn accepted_ones_are_counted_by_operator() {
+        let refusals = Refusals::default();
+        refusals.count_accepted(OperatorKey(1), false);
+        refusals.count_accepted(OperatorKey(2), true);
+        refusals.count_accepted(OperatorKey(2), false);
+        assert_eq!((refusals.accepted(), refusals.clocks_off()), (3, 1));
+        assert_eq!([1, 2, 3].map(|operator| refusals.accepted_of(OperatorKey(operator))), [1, 2, 0]);
     }
 }

@@ -84,10 +84,12 @@ fn gather(shared: &Shared, first: Append, queue: &Receiver<Append>, interval: Du
 }
 
 fn commit(shared: &Shared, group: Group) {
+    let _span =
+        tracing::debug_span!("commit", positions = group.len, acknowledged = group.done.len()).entered();
     let failed = shared.state().failed.clone();
     let outcome = match failed {
         Some(cause) => Err(LogError::Poisoned { cause }),
-        None => write(shared, &group.by_partition).map_err(|cause| {
+        None => write(shared, &group).map_err(|cause| {
             tracing::error!(%cause, "the log could not be written; it takes nothing more until a restart");
             poison(shared, &cause);
             LogError::Poisoned { cause }
@@ -105,7 +107,8 @@ pub(super) fn poison(shared: &Shared, cause: &Arc<str>) {
 }
 
 /// Writes and syncs positions, then shows them to readers.
-fn write(shared: &Shared, by_partition: &[Vec<Position>]) -> Result<(), Arc<str>> {
+fn write(shared: &Shared, group: &Group) -> Result<(), Arc<str>> {
+    let began = Instant::now();
     let _writing = shared.writing.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut ends, last) = {
         let state = shared.state();
@@ -116,7 +119,7 @@ fn write(shared: &Shared, by_partition: &[Vec<Position>]) -> Result<(), Arc<str>
     let day = Day::of(now);
     let mut batch = shared.database.batch();
     let mut begun = Vec::new();
-    for ((partition, positions), end) in (0..).map(Partition).zip(by_partition).zip(&mut ends) {
+    for ((partition, positions), end) in (0..).map(Partition).zip(&group.by_partition).zip(&mut ends) {
         if positions.is_empty() {
             continue;
         }
@@ -132,6 +135,8 @@ fn write(shared: &Shared, by_partition: &[Vec<Position>]) -> Result<(), Arc<str>
     }
     batch.commit().map_err(|error| cause(&error))?;
     shared.database.persist(PersistMode::SyncData).map_err(|error| cause(&error))?;
+    shared.meters.syncs.record(began.elapsed());
+    shared.meters.positions.add(group.len as u64);
     shared.change(|state| {
         for (partition, keyspace, first) in &begun {
             state.days.begin(*partition, day, keyspace, *first);

@@ -19,6 +19,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::commit::{self, Append};
 use super::days::{Day, Days, keyspace_name, parse_keyspace_name};
+use super::meters::Meters;
 use super::reader::LocalReader;
 use super::record;
 use super::{Done, Full, LogError, Offset, OpenError, Partition, Settings};
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     /// Room for positions in the queue.
     pub(super) room: Room,
+    pub(super) meters: Meters,
     /// Batches that were written, to be filled again.
     pub(super) spares: (Sender<Vec<Position>>, Receiver<Vec<Position>>),
     /// Raised with `State::failed`, to refuse appends without a lock.
@@ -112,7 +114,17 @@ impl LocalLog {
                 // The commit thread ends before it is asked to only by failing.
                 TrySendError::Disconnected(_) => Full::Poisoned,
             }
-        })
+        })?;
+        shared.meters.appends.add(1);
+        Ok(())
+    }
+
+    pub(super) fn meters(&self) -> &Meters {
+        &self.0.shared.meters
+    }
+
+    pub(super) fn queue_room(&self) -> u64 {
+        self.0.shared.room.free()
     }
 
     pub(super) fn is_writable(&self) -> bool {
@@ -226,6 +238,7 @@ impl Shared {
             settings: settings.clone(),
             clock,
             room: Room::new(MAX_QUEUED_POSITIONS),
+            meters: Meters::default(),
             spares: bounded(SPARE_BATCHES),
             poisoned: Flag::default(),
             writing: Mutex::new(()),
