@@ -107,7 +107,16 @@ impl TownServer {
         let accounts = server.app.registry.accounts();
         let number = accounts.email(&operator.name).context("the operator's account")?.id;
         for id in &ids {
-            server.app.registry.set_availability(number, id.clone(), Some("free"), None).await?;
+            server
+                .app
+                .registry
+                .set_availability(
+                    api::activity::Actor::account(number),
+                    number,
+                    id.clone(),
+                    (Some("free"), None),
+                )
+                .await?;
         }
         let (mut rng, mut places, mut customers) = (StdRng::seed_from_u64(!seed), Vec::new(), Vec::new());
         for plan in &plans {

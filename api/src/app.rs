@@ -10,6 +10,7 @@ use ingest::counter::{Counter, Flag};
 use ingest::gate::Refusals;
 use ingest::log::Log;
 
+use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::registry::Registry;
 
@@ -24,6 +25,8 @@ pub struct App {
     pub log: Log,
     /// The time.
     pub clock: Clock,
+    /// Where passwords are hashed and tried.
+    pub passwords: Arc<Passwords>,
     /// Makes and reads taxis' pseudonyms.
     pub pseudonyms: Pseudonyms,
     /// How answers are to look.

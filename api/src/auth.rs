@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use ingest::position::OperatorKey;
 
+use crate::activity::{Actor, Entry};
 use crate::app::App;
 use crate::error::{Answer, Problem};
 use crate::registry::accounts::{Account, Accounts};
@@ -14,11 +15,23 @@ use crate::role::Role;
 
 const KEY: &str = "X-Api-Key";
 const LOG_AS: &str = "X-Logas";
+/// Where positions are posted.
+const POSITIONS: &str = "/geotaxi";
 
-/// The account a request acts for, and whether it is lent: the integration account, used by somebody who neither
-/// manages it nor administers the registry.
+/// The account a request acts for, and whose key it came with.
 #[derive(Clone, Debug)]
-pub struct Caller(pub Arc<Account>, bool);
+pub struct Caller(pub Arc<Account>, Key);
+
+/// Whose API key a request came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    /// The account's own.
+    Own,
+    /// That of an administrator or of the account's manager, by number.
+    Governor(i32),
+    /// That of anybody else, by number: the account is lent, as the integration account is.
+    Borrower(i32),
+}
 
 impl Caller {
     /// Refuses accounts with none of these roles.
@@ -28,7 +41,16 @@ impl Caller {
 
     /// Refuses whoever only borrows the account: its keys and passwords are not shown to everybody.
     pub fn require_own_account(&self) -> Answer<()> {
-        if self.1 { Err(Problem::forbidden()) } else { Ok(()) }
+        if matches!(self.1, Key::Borrower(_)) { Err(Problem::forbidden()) } else { Ok(()) }
+    }
+
+    /// Who acts, for the activity log.
+    pub fn actor(&self) -> Actor {
+        let key_of = match self.1 {
+            Key::Own => None,
+            Key::Governor(id) | Key::Borrower(id) => Some(id),
+        };
+        Actor { account: Some(self.0.id), key_of }
     }
 
     /// The account as an operator of taxis.
@@ -56,10 +78,12 @@ impl FromRequestParts<App> for Caller {
         let accounts = app.registry.accounts();
         let account = accounts.api_key(key).ok_or_else(refused)?;
         match log_as.filter(|email| !email.is_empty()) {
-            None => Ok(Self(account.clone(), false)),
+            None => Ok(Self(account.clone(), Key::Own)),
             Some(email) => {
                 let integration = app.behaviour.integration_account.as_deref();
-                logged_as(&accounts, account, email, integration).ok_or_else(refused)
+                let caller = logged_as(&accounts, account, email, integration).ok_or_else(refused)?;
+                remember(app, &caller, parts).await?;
+                Ok(caller)
             }
         }
     }
@@ -74,9 +98,21 @@ fn logged_as(
     integration: Option<&str>,
 ) -> Option<Caller> {
     if email == account.email {
-        return Some(Caller(account.clone(), false));
+        return Some(Caller(account.clone(), Key::Own));
     }
     let other = accounts.email(email)?;
     let governs = account.has(Role::Admin) || other.manager_id == Some(account.id);
-    (governs || integration == Some(email)).then(|| Caller(other.clone(), !governs))
+    let key = if governs { Key::Governor(account.id) } else { Key::Borrower(account.id) };
+    (governs || integration == Some(email)).then(|| Caller(other.clone(), key))
+}
+
+/// Says in the activity log who acts as another account, wherever that may change something. Positions are left out:
+/// nothing on their way asks SQL anything.
+async fn remember(app: &App, caller: &Caller, parts: &Parts) -> Answer<()> {
+    let path = parts.uri.path();
+    let entry = Entry::acted_as(caller.0.id, parts.method.as_str(), path);
+    if caller.1 == Key::Own || parts.method.is_safe() || path == POSITIONS {
+        return Ok(());
+    }
+    Ok(app.registry.store().log_activity(caller.actor(), &entry).await?)
 }

@@ -9,6 +9,8 @@ use crate::store::StoreError;
 
 /// How long a client should wait before it repeats what was answered 503, in seconds.
 const RETRY_AFTER_S: &str = "1";
+/// How long a client should wait that tried too often, in seconds.
+const THROTTLED_S: &str = "60";
 
 /// An error answer. Its tree has the shape of the request, with messages at the leaves.
 #[derive(Debug)]
@@ -79,8 +81,13 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(json!({"errors": self.errors}))).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        let wait_s = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_S),
+            StatusCode::TOO_MANY_REQUESTS => Some(THROTTLED_S),
+            _ => None,
+        };
+        if let Some(wait_s) = wait_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(wait_s));
         }
         response
     }

@@ -1,4 +1,4 @@
-//! What is done again and again: the map is swept, last positions are saved, the log is kept short.
+//! What is done again and again: the map is swept, last positions are saved, the logs are kept short.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::store::{Result, StoreError};
 const SWEEP: Duration = Duration::from_secs(5);
 /// How often last positions are saved: what a restart has to replay of the log is at most this much.
 const SAVE: Duration = Duration::from_mins(1);
-/// How often old days of the log are looked for.
+/// How often old days of the log, and old entries of the activity log, are looked for.
 const RETAIN: Duration = Duration::from_hours(1);
 /// How often the map is asked, at the start and at the end, whether it has caught up.
 const LOOK: Duration = Duration::from_millis(5);
@@ -141,6 +141,9 @@ pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
                 let log = keeper.app.log.clone();
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.retain()).await {
                     tracing::warn!(%error, "old days of the log were not removed");
+                }
+                if let Err(error) = keeper.app.registry.store().prune_activity().await {
+                    tracing::warn!(%error, "old entries of the activity log were not removed");
                 }
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! This crate alone knows HTTP, JSON and SQL. Positions are `ingest`'s, the live map is `engine`'s.
 
+pub mod activity;
 pub mod app;
 pub mod auth;
 pub mod cli;
@@ -10,6 +11,7 @@ pub mod error;
 pub mod fleet;
 pub mod form;
 mod keep;
+pub mod passwords;
 pub mod pseudonym;
 pub mod registry;
 pub mod replay;

@@ -22,7 +22,9 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::error::Problem;
 use crate::form::query::Query;
-use crate::routes::{ads, drivers, geotaxi, health, intake, search, taxis, users, vehicles, visibility};
+use crate::routes::{
+    activity_logs, ads, drivers, geotaxi, health, intake, login, search, taxis, users, vehicles, visibility,
+};
 
 /// The largest body of a request, in bytes.
 pub const BODY_MAX_BYTES: usize = 1 << 20;
@@ -49,7 +51,10 @@ pub fn http(app: App) -> HttpService {
         // Search apps look with GET; operators register with POST.
         .route("/taxis", get(search::search).post(taxis::create))
         // Accounts.
+        .route("/users", get(users::list))
         .route("/users/{id}", get(users::read).put(users::change))
+        .route("/internal/auth", post(login::log_in))
+        .route("/activity_logs", get(activity_logs::list))
         // Those who keep it running.
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

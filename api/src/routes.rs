@@ -1,11 +1,13 @@
 //! One file a resource: its requests, its answers, its handlers. Nothing else knows JSON.
 
+pub mod activity_logs;
 pub mod ads;
 pub mod drivers;
 pub mod geotaxi;
 pub mod grid;
 pub mod health;
 pub mod intake;
+pub mod login;
 pub mod search;
 pub mod taxis;
 pub mod users;

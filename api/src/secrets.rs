@@ -10,7 +10,8 @@ use std::path::Path;
 use aes_gcm_siv::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use argon2::Argon2;
-use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hmac::{Hmac, Mac};
@@ -154,6 +155,12 @@ pub fn hash_password(password: &str) -> Result<String, SecretError> {
     Ok(hash.to_string())
 }
 
+/// Whether `hash`, which [`hash_password`] made, is of this password. As slow.
+pub fn is_password(password: &str, hash: &str) -> Result<bool, SecretError> {
+    let hash = PasswordHash::new(hash).map_err(|_| SecretError::PasswordHash)?;
+    Ok(Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
 /// `N` bytes from the system's generator.
 pub fn random<const N: usize>() -> Result<[u8; N], SecretError> {
     let mut bytes = [0; N];
@@ -172,8 +179,6 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
-
-    use argon2::password_hash::{PasswordVerifier, phc::PasswordHash};
 
     use super::*;
 
@@ -213,9 +218,9 @@ mod tests {
     fn passwords_verify() {
         let hash = hash_password("correct horse").unwrap();
         assert!(hash.starts_with("$argon2id$"));
-        let parsed = PasswordHash::new(&hash).unwrap();
-        assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
-        assert!(Argon2::default().verify_password(b"wrong horse", &parsed).is_err());
+        assert!(is_password("correct horse", &hash).unwrap());
+        assert!(!is_password("wrong horse", &hash).unwrap());
+        assert!(is_password("correct horse", "$argon2id$damaged").is_err());
     }
 
     #[test]

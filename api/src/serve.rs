@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::keep::Keeper;
+use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::registry::{Registry, follow};
 use crate::secrets::{SecretError, SecretKey};
@@ -122,6 +123,7 @@ impl Server {
             engine,
             log,
             clock: clock.clone(),
+            passwords: Arc::new(Passwords::new()?),
             pseudonyms: Pseudonyms::new(&secret),
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), udp_port: udp.port() },

@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 };
 use thiserror::Error;
 
+pub mod activity;
 pub mod ads;
 pub mod changes;
 pub mod drivers;

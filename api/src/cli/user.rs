@@ -9,6 +9,7 @@ use ingest::clock::Clock;
 use serde_json::{Value, json};
 
 use super::json;
+use crate::activity::Actor;
 use crate::config::Config;
 use crate::registry::accounts::{Account, Accounts};
 use crate::registry::{Registry, add_user, rotate_key};
@@ -122,7 +123,13 @@ async fn dispatch(command: &Command, store: &Store, secret: &SecretKey) -> anyho
                 Some(password) => checked_hash(password)?,
                 None => checked_hash(&read_password()?)?,
             });
-            store.change_user(id, &UserChanges { password_hash, ..UserChanges::default() }).await?;
+            store
+                .change_user(
+                    Actor::COMMAND_LINE,
+                    id,
+                    &UserChanges { password_hash, ..UserChanges::default() },
+                )
+                .await?;
             println!("{email} has another password");
             Ok(())
         }
@@ -138,7 +145,11 @@ async fn dispatch(command: &Command, store: &Store, secret: &SecretKey) -> anyho
             let id = find(&accounts, email)?.id;
             ensure!(manager_id != Some(id), "{email} cannot manage itself");
             store
-                .change_user(id, &UserChanges { manager_id: Some(manager_id), ..UserChanges::default() })
+                .change_user(
+                    Actor::COMMAND_LINE,
+                    id,
+                    &UserChanges { manager_id: Some(manager_id), ..UserChanges::default() },
+                )
                 .await?;
             println!("{email} is managed by {}", manager.as_deref().unwrap_or("nobody"));
             Ok(())

@@ -59,7 +59,11 @@ impl Page {
 
 /// The page asked for by `p`, once; anything but the names in `known` and `p` is refused.
 pub fn page(query: &Query, known: &[&str]) -> Answer<Page> {
-    let mut errors = Map::new();
+    page_beside(query, known, Map::new())
+}
+
+/// As [`page`], beside `errors` of other arguments.
+pub fn page_beside(query: &Query, known: &[&str], mut errors: Map<String, Value>) -> Answer<Page> {
     for (name, _) in &query.0 {
         if name != "p" && !known.contains(&name.as_str()) {
             errors.insert(name.clone(), messages("Unknown field."));
@@ -73,6 +77,14 @@ pub fn page(query: &Query, known: &[&str]) -> Answer<Page> {
             Err(Problem::invalid(Value::Object(errors)))
         }
     }
+}
+
+/// What is wrong with the values of an argument that may be one of `choices`, by their places; None: nothing.
+pub fn not_one_of(query: &Query, name: &str, choices: &'static [&'static str]) -> Option<Value> {
+    let read = query.all(name).into_iter().map(|text| kind::one_of(choices)(&json!(text)));
+    let wrong = read.enumerate().filter_map(|(i, outcome)| Some((i.to_string(), outcome.err()?)));
+    let wrong: Map<_, _> = wrong.collect();
+    (!wrong.is_empty()).then_some(Value::Object(wrong))
 }
 
 fn page_number(given: &[String]) -> Field<Page> {
@@ -118,6 +130,13 @@ mod tests {
             Err(json!(["Argument `p` is specified more than once"]))
         );
         assert!(page(&query(&[("foo", "1")]), &["id"]).is_err());
+    }
+
+    #[test]
+    fn wrong_choices_are_told_by_their_place() {
+        let given = query(&[("kind", "a"), ("kind", "x")]);
+        assert_eq!(not_one_of(&given, "kind", &["a", "b"]), Some(json!({"1": ["Must be one of: a, b."]})));
+        assert_eq!(not_one_of(&given, "other", &["a", "b"]), None);
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub struct Account {
     pub manager_id: Option<i32>,
     /// Rises with each write.
     pub version: i64,
+    password_hash: String,
     apikey_sha256: String,
     api_key: String,
     operator_api_key: String,
@@ -63,6 +64,7 @@ impl Account {
             operator_header_name: row.operator_header_name,
             manager_id: row.manager_id,
             version: row.version,
+            password_hash: row.password_hash,
             apikey_sha256: row.apikey_sha256,
         })
     }
@@ -80,6 +82,11 @@ impl Account {
     /// Its API key. A secret.
     pub fn api_key(&self) -> &str {
         &self.api_key
+    }
+
+    /// Argon2id of its password; None: it cannot log in by password.
+    pub fn password_hash(&self) -> Option<&str> {
+        Some(self.password_hash.as_str()).filter(|hash| !hash.is_empty())
     }
 
     /// What authenticates the registry to the operator's server. A secret.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::Registry;
+use crate::activity::Actor;
 use crate::role::Role;
 use crate::secrets::{SecretError, SecretKey, api_key_digest, new_api_key};
 use crate::store::ads::Ads;
@@ -71,15 +72,15 @@ impl Registry {
     /// Sets status and radius of a taxi as `operator` describes its vehicle.
     pub async fn set_availability(
         self: &Arc<Self>,
+        by: Actor,
         operator: i32,
         public_id: String,
-        status: Option<&'static str>,
-        radius: Option<Option<i32>>,
+        availability: (Option<&'static str>, Option<Option<i32>>),
     ) -> Result<()> {
         let registry = self.clone();
         detached(async move {
             if let Some(vehicle) =
-                registry.store.set_availability(operator, &public_id, status, radius).await?
+                registry.store.set_availability(by, operator, &public_id, availability).await?
             {
                 registry.project(Change::Vehicle(vehicle)).await;
             }
@@ -88,9 +89,10 @@ impl Registry {
         .await
     }
 
-    /// Changes an account. `operator_api_key` is sealed here. False: there is no such account.
+    /// Changes an account, as `by` wishes. `operator_api_key` is sealed here. False: there is no such account.
     pub async fn change_user(
         self: &Arc<Self>,
+        by: Actor,
         (id, email): (i32, String),
         mut changes: UserChanges,
         operator_api_key: Option<String>,
@@ -100,7 +102,7 @@ impl Registry {
             if let Some(secret) = operator_api_key {
                 changes.operator_api_key_sealed = Some(seal(&registry.secret, &email, &secret)?);
             }
-            let found = registry.store.change_user(id, &changes).await?;
+            let found = registry.store.change_user(by, id, &changes).await?;
             registry.project(Change::User(id)).await;
             Ok(found)
         })
@@ -136,7 +138,7 @@ pub async fn add_user(
 pub async fn rotate_key(store: &Store, secret: &SecretKey, (id, email): (i32, &str)) -> Result<String> {
     let key = new_api_key().map_err(|error| unsealable(email, &error))?;
     let apikey = Some((api_key_digest(&key), seal(secret, email, &key)?));
-    store.change_user(id, &UserChanges { apikey, ..UserChanges::default() }).await?;
+    store.change_user(Actor::COMMAND_LINE, id, &UserChanges { apikey, ..UserChanges::default() }).await?;
     Ok(key)
 }
 

@@ -57,8 +57,8 @@ pub async fn change(
     caller.require(&[Role::Admin, Role::Operateur])?;
     let store = app.registry.store();
     store.taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
-    let (status, radius) = envelope::one_if_any(&body, read_availability)?.unwrap_or_default();
-    app.registry.set_availability(caller.0.id, id.clone(), status, radius).await?;
+    let availability = envelope::one_if_any(&body, read_availability)?.unwrap_or_default();
+    app.registry.set_availability(caller.actor(), caller.0.id, id.clone(), availability).await?;
     let row = store.taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
     Ok(Json(envelope::answer(&render(&row, last_seen(&app, &row)))))
 }

@@ -1,76 +1,129 @@
-//! `GET` and `PUT /users/:id`: an account, for itself and for administrators.
+//! `GET` and `PUT /users/:id`, `GET /users`: accounts, for themselves, their managers and administrators.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
+use crate::form::query::{Query, page};
 use crate::form::{Field, Form, envelope, kind, messages};
 use crate::registry::accounts::{Account, Accounts};
 use crate::role::Role;
 use crate::router::Payload;
-use crate::secrets::hash_password;
 use crate::store::users::UserChanges;
 
 /// The least length of a password, in characters.
 pub const PASSWORD_MIN: usize = 8;
 
 /// An account.
-pub async fn read(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
+pub async fn read(State(app): State<App>, number: Number, caller: Caller) -> Answer<Json<Value>> {
     caller.require_own_account()?;
     let accounts = app.registry.accounts();
-    let account = find(&accounts, &caller, &id)?;
+    let account = find(&accounts, &caller, &number)?;
     Ok(Json(envelope::answer(&render(&accounts, account))))
 }
 
 /// Changes what an account says of itself; email, key, roles and manager stay.
 pub async fn change(
     State(app): State<App>,
+    number: Number,
     caller: Caller,
-    Path(id): Path<String>,
     Payload(body): Payload,
 ) -> Answer<Json<Value>> {
     caller.require_own_account()?;
     let accounts = app.registry.accounts();
-    let account = find(&accounts, &caller, &id)?;
-    let wishes = envelope::one_if_any(&body, read_changes)?.unwrap_or_default();
-    if let Some(endpoint) =
-        wishes.changes.hail_endpoint_production.as_deref().filter(|endpoint| !endpoint.is_empty())
-        && !is_callable(endpoint, app.behaviour.private_endpoints).await
-    {
-        let errors = json!({"hail_endpoint_production": ["This endpoint is invalid."]});
-        return Err(Problem::data(StatusCode::BAD_REQUEST, &errors));
-    }
+    let account = find(&accounts, &caller, &number)?;
+    // Asked of the network first, so that its error stands beside those of the other fields.
+    let endpoint = body.pointer("/data/0/hail_endpoint_production").and_then(Value::as_str);
+    let callable = match endpoint.filter(|endpoint| !endpoint.is_empty()) {
+        Some(endpoint) => is_callable(endpoint, app.behaviour.private_endpoints).await,
+        None => true,
+    };
+    let wishes = envelope::one_if_any(&body, |element| read_changes(element, callable))?.unwrap_or_default();
     let mut changes = wishes.changes;
     if let Some(password) = wishes.password {
-        let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await;
-        changes.password_hash =
-            Some(hash.map_err(|_| Problem::internal())?.map_err(|_| Problem::internal())?);
+        changes.password_hash = Some(app.passwords.hash(password).await?);
     }
     let found = app
         .registry
-        .change_user((account.id, account.email.clone()), changes, wishes.operator_api_key)
+        .change_user(caller.actor(), (account.id, account.email.clone()), changes, wishes.operator_api_key)
         .await?;
     let accounts = app.registry.accounts();
     match accounts.id(account.id).filter(|_| found) {
         Some(account) => Ok(Json(envelope::answer(&render(&accounts, account)))),
-        None => Err(not_found(&id)),
+        None => Err(not_found(&number)),
     }
 }
 
-fn find<'a>(accounts: &'a Accounts, caller: &Caller, id: &str) -> Answer<&'a Arc<Account>> {
-    // What is no number is no account's path.
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::unknown_path());
+/// A page of the accounts that the caller may see: all for an administrator, else those it manages.
+pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Value>> {
+    caller.require_own_account()?;
+    let page = page(&query, &["name", "email", "role", "manager"])?;
+    for name in ["name", "email"] {
+        if query.all(name).len() > 1 {
+            let message = format!("Argument `{name}` should not be specified more than once");
+            return Err(Problem::invalid(json!({"_schema": [message]})));
+        }
     }
-    let account = id.parse().ok().and_then(|id| accounts.id(id)).ok_or_else(|| not_found(id))?;
+    let accounts = app.registry.accounts();
+    let mut listed = if caller.0.has(Role::Admin) {
+        let (roles, managers) = (query.all("role"), query.all("manager"));
+        let manager = |account: &Account| account.manager_id.and_then(|id| accounts.id(id));
+        let mut all = accounts.all();
+        all.retain(|account| {
+            let has = |role: &String| account.roles.iter().any(|own| own.as_str() == role);
+            let managed_by = |part: &String| manager(account).is_some_and(|by| contains(&by.email, part));
+            (roles.is_empty() || roles.iter().any(has))
+                && (managers.is_empty() || managers.iter().any(managed_by))
+        });
+        all
+    } else {
+        accounts.managed_by(caller.0.id)
+    };
+    let wanted = |part: Option<&str>, text: &str| part.is_none_or(|part| contains(text, part));
+    listed.retain(|account| {
+        wanted(query.first("email"), &account.email) && wanted(query.first("name"), &account.name)
+    });
+    let (limit, offset) = page.limit_offset();
+    let at = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    let shown = listed.iter().skip(at(offset)).take(at(limit));
+    let data: Vec<_> = shown.map(|account| render(&accounts, account)).collect();
+    Ok(Json(json!({"data": data, "meta": page.meta(i64::try_from(listed.len()).unwrap_or(i64::MAX))})))
+}
+
+/// Whether `part` occurs in `text`, without regard to case.
+fn contains(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
+}
+
+/// The number in a path, in digits without leading zeros. What is no number is no account's path, whoever asks.
+#[derive(Debug)]
+pub struct Number(String);
+
+impl FromRequestParts<App> for Number {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, app).await;
+        let Path(text) = path.map_err(|_| Problem::unknown_path())?;
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Problem::unknown_path());
+        }
+        let digits = text.trim_start_matches('0');
+        Ok(Self(if digits.is_empty() { "0".to_owned() } else { digits.to_owned() }))
+    }
+}
+
+fn find<'a>(accounts: &'a Accounts, caller: &Caller, number: &Number) -> Answer<&'a Arc<Account>> {
+    let account = number.0.parse().ok().and_then(|id| accounts.id(id)).ok_or_else(|| not_found(number))?;
     if account.id == caller.0.id || caller.0.has(Role::Admin) {
         Ok(account)
     } else {
@@ -78,8 +131,8 @@ fn find<'a>(accounts: &'a Accounts, caller: &Caller, id: &str) -> Answer<&'a Arc
     }
 }
 
-fn not_found(id: &str) -> Problem {
-    Problem::url(StatusCode::NOT_FOUND, &format!("User {id} not found."))
+fn not_found(number: &Number) -> Problem {
+    Problem::url(StatusCode::NOT_FOUND, &format!("User {} not found.", number.0))
 }
 
 #[derive(Default)]
@@ -89,7 +142,7 @@ struct Wishes {
     password: Option<String>,
 }
 
-fn read_changes(element: &Value) -> Field<Wishes> {
+fn read_changes(element: &Value, callable: bool) -> Field<Wishes> {
     let mut form = Form::begin(element)?;
     let mut text = |name| form.nullable(name, kind::string).map(Option::unwrap_or_default);
     let changes = UserChanges {
@@ -106,11 +159,44 @@ fn read_changes(element: &Value) -> Field<Wishes> {
     };
     let operator_api_key = form.nullable("operator_api_key", header_value).map(Option::unwrap_or_default);
     let password = form.optional("password", password).filter(|password| !password.is_empty());
-    // Partners put back what they got; these are not theirs to change.
-    for name in ["id", "email", "apikey", "roles", "managed", "manager"] {
-        form.nullable(name, |_| Ok(()));
+    if !callable {
+        form.error("hail_endpoint_production", messages("This endpoint is invalid."));
     }
+    // Partners put back what they got; these are checked, but not theirs to change.
+    form.optional("id", kind::integer);
+    form.optional("email", kind::string);
+    form.optional("apikey", kind::string);
+    form.optional("roles", |value| each(value, "Not a valid list.", read_role));
+    form.optional("managed", |value| each(value, "Invalid type.", read_reference));
+    form.nullable("manager", read_reference);
     form.finish(Some(Wishes { changes, operator_api_key, password }))
+}
+
+fn read_role(value: &Value) -> Field<()> {
+    if value.is_null() {
+        return Err(messages("Field may not be null."));
+    }
+    let mut form = Form::begin(value)?;
+    form.optional("name", kind::string);
+    form.finish(Some(()))
+}
+
+/// Another account as an account shows it.
+fn read_reference(value: &Value) -> Field<()> {
+    let mut form = Form::begin(value)?;
+    form.optional("id", kind::integer);
+    form.optional("email", kind::string);
+    form.optional("name", kind::string);
+    form.finish(Some(()))
+}
+
+/// Every element of a list is right, or what is wrong by its place.
+fn each(value: &Value, no_list: &str, read: impl Fn(&Value) -> Field<()>) -> Field<()> {
+    let elements = value.as_array().ok_or_else(|| messages(no_list))?;
+    let wrong =
+        elements.iter().enumerate().filter_map(|(i, element)| Some((i.to_string(), read(element).err()?)));
+    let wrong: Map<_, _> = wrong.collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Value::Object(wrong)) }
 }
 
 /// A new password; empty means none.
@@ -189,7 +275,8 @@ fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-fn render(accounts: &Accounts, account: &Account) -> Value {
+/// An account as it sees itself, its key included.
+pub(super) fn render(accounts: &Accounts, account: &Account) -> Value {
     let named = |other: &Arc<Account>| json!({"id": other.id, "email": other.email, "name": other.name});
     let managed: Vec<_> = accounts.managed_by(account.id).into_iter().map(named).collect();
     let roles: Vec<_> = account.roles.iter().map(|role| json!({"name": role.as_str()})).collect();
@@ -216,6 +303,30 @@ mod tests {
         }
         assert!(header_value(&json!("open sesame")).is_ok());
         assert!(header_value(&json!("a\r\nb")).is_err());
+    }
+
+    #[test]
+    fn what_may_not_be_changed_is_checked_all_the_same() {
+        let errors = |element: Value| read_changes(&element, true).err().unwrap_or_default();
+        let put_back = json!({"id": 3, "email": "a", "apikey": "k", "roles": [{"name": "admin"}], "manager": null,
+                              "managed": [{"id": 4, "email": "b", "name": "B"}]});
+        assert_eq!(errors(put_back), Value::Null);
+        assert_eq!(
+            errors(json!({"id": "x", "email": null, "apikey": 1, "roles": ["admin", null], "managed": {},
+                          "manager": {"commercial_name": "x"}})),
+            json!({"id": ["Not a valid integer."], "email": ["Field may not be null."],
+                   "apikey": ["Not a valid string."],
+                   "roles": {"0": {"_schema": ["Invalid input type."]}, "1": ["Field may not be null."]},
+                   "managed": ["Invalid type."], "manager": {"commercial_name": ["Unknown field."]}})
+        );
+    }
+
+    #[test]
+    fn a_wrong_endpoint_stands_beside_other_wrong_fields() {
+        let element = json!({"hail_endpoint_production": "nowhere", "password": "short", "foo": 1});
+        let errors = read_changes(&element, false).err().unwrap();
+        let told: Vec<_> = errors.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(told, ["foo", "hail_endpoint_production", "password"]);
     }
 
     #[test]

@@ -11,40 +11,58 @@ struct Step {
     description: &'static str,
     sqlite: &'static str,
     postgres: &'static str,
+    /// `SQLite`'s text has a transaction of its own, because something in it is impossible within one.
+    sqlite_alone: bool,
 }
 
 const fn portable(version: i64, description: &'static str, sql: &'static str) -> Step {
-    Step { version, description, sqlite: sql, postgres: sql }
+    Step { version, description, sqlite: sql, postgres: sql, sqlite_alone: false }
 }
 
-const HISTORY: [Step; 3] = [
+const HISTORY: [Step; 4] = [
     portable(1, "registry", include_str!("../../../migrations/0001_registry.sql")),
     Step {
         version: 2,
         description: "identity",
         sqlite: include_str!("../../../migrations/0002_identity.sqlite.sql"),
         postgres: include_str!("../../../migrations/0002_identity.postgres.sql"),
+        sqlite_alone: false,
     },
     portable(3, "departements", include_str!("../../../migrations/0003_departements.sql")),
+    Step {
+        version: 5,
+        description: "accounts",
+        sqlite: include_str!("../../../migrations/0005_accounts.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0005_accounts.postgres.sql"),
+        sqlite_alone: true,
+    },
 ];
 
 impl Store {
     /// Brings the schema up to date. Several processes may do so at once: the first one does the work.
     pub(super) async fn migrate(&self) -> Result<()> {
         match &self.pool {
-            Pool::Sqlite { writer, .. } => migrator(|step| step.sqlite).run(writer).await?,
-            Pool::Postgres(pool) => migrator(|step| step.postgres).run(pool).await?,
+            Pool::Sqlite { writer, .. } => {
+                migrator(|step| (step.sqlite, step.sqlite_alone)).run(writer).await?;
+            }
+            Pool::Postgres(pool) => migrator(|step| (step.postgres, false)).run(pool).await?,
         }
         Ok(())
     }
 }
 
-fn migrator(dialect: impl Fn(&Step) -> &'static str) -> Migrator {
+fn migrator(dialect: impl Fn(&Step) -> (&'static str, bool)) -> Migrator {
     let migrations = HISTORY
         .iter()
         .map(|step| {
-            let sql = dialect(step).into_sql_str();
-            Migration::new(step.version, step.description.into(), MigrationType::Simple, sql, false)
+            let (sql, alone) = dialect(step);
+            Migration::new(
+                step.version,
+                step.description.into(),
+                MigrationType::Simple,
+                sql.into_sql_str(),
+                alone,
+            )
         })
         .collect();
     Migrator::with_migrations(migrations)

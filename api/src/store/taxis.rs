@@ -2,8 +2,10 @@
 
 use sqlx::{AssertSqlSafe, FromRow};
 
+use super::activity::Remember as _;
 use super::changes::{Announce as _, Change};
 use super::{Result, Store, read, write};
+use crate::activity::{Actor, Entry};
 
 /// A taxi with all that its operator sees of it, by one operator's description of the vehicle.
 #[derive(Clone, Debug, FromRow)]
@@ -229,22 +231,23 @@ impl Store {
     }
 
     /// Sets the status, the radius or both of what `operator` says of the vehicle of a taxi; None leaves it. Says
-    /// in the activity log what changed. Gives the vehicle's number; None: nothing was different, or no such row.
+    /// in the activity log that `by` changed the status. Gives the vehicle's number; None: nothing was different, or
+    /// no such row.
     pub async fn set_availability(
         &self,
+        by: Actor,
         operator: i32,
         public_id: &str,
-        status: Option<&str>,
-        radius: Option<Option<i32>>,
+        (status, radius): (Option<&str>, Option<Option<i32>>),
     ) -> Result<Option<i32>> {
         let now = self.now_ms();
         write!(self, tx => {
-            let changed: Option<(i32,)> = sqlx::query_as(
-                "UPDATE vehicle_descriptions SET status = coalesce($3, status),
-                 radius = CASE WHEN $4 THEN $5 ELSE radius END, updated_at = $6, version = version + 1
+            // The version is raised first: it locks the row, so that the status before is the one that is replaced.
+            let changed: Option<(i32, i32, String)> = sqlx::query_as(
+                "UPDATE vehicle_descriptions SET updated_at = $6, version = version + 1
                  WHERE operator_id = $1 AND vehicle_id = (SELECT vehicle_id FROM taxis WHERE public_id = $2)
                  AND (status <> coalesce($3, status) OR ($4 AND coalesce(radius, -1) <> coalesce($5, -1)))
-                 RETURNING vehicle_id",
+                 RETURNING id, vehicle_id, status",
             )
             .bind(operator)
             .bind(public_id)
@@ -254,29 +257,23 @@ impl Store {
             .bind(now)
             .fetch_optional(&mut **tx)
             .await?;
-            if let Some((vehicle,)) = changed {
-                let detail = availability_detail(status, radius);
+            if let Some((id, vehicle, before)) = &changed {
                 sqlx::query(
-                    "INSERT INTO activity_log (at, user_id, resource, resource_id, action, detail)
-                     VALUES ($1, $2, 'taxi', $3, 'availability', $4)",
+                    "UPDATE vehicle_descriptions SET status = coalesce($2, status),
+                     radius = CASE WHEN $3 THEN $4 ELSE radius END WHERE id = $1",
                 )
-                .bind(now)
-                .bind(operator)
-                .bind(public_id)
-                .bind(detail)
+                .bind(id)
+                .bind(status)
+                .bind(radius.is_some())
+                .bind(radius.flatten())
                 .execute(&mut **tx)
                 .await?;
-                tx.announce(Change::Vehicle(vehicle)).await?;
+                if let Some(status) = status.filter(|status| status != before) {
+                    tx.remember(now, by, &Entry::taxi_status(public_id, before, status)).await?;
+                }
+                tx.announce(Change::Vehicle(*vehicle)).await?;
             }
-            changed.map(|(vehicle,)| vehicle)
+            changed.map(|(_, vehicle, _)| vehicle)
         })
     }
-}
-
-/// What changed, for the activity log.
-fn availability_detail(status: Option<&str>, radius: Option<Option<i32>>) -> String {
-    let status = status.map(|status| format!("status={status}"));
-    let radius =
-        radius.map(|radius| radius.map_or("radius=null".to_owned(), |metres| format!("radius={metres}")));
-    status.into_iter().chain(radius).collect::<Vec<_>>().join(" ")
 }

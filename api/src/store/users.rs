@@ -2,8 +2,10 @@
 
 use sqlx::FromRow;
 
+use super::activity::Remember as _;
 use super::changes::{Announce as _, Change};
 use super::{Result, Store, read, write};
+use crate::activity::{Actor, Entry};
 use crate::role::Role;
 
 /// An account as stored; secrets are sealed.
@@ -91,6 +93,25 @@ pub struct UserChanges {
     pub manager_id: Option<Option<i32>>,
 }
 
+impl UserChanges {
+    /// The names of what is to be written, but for the API key.
+    fn fields(&self) -> Vec<&'static str> {
+        let given = [
+            ("name", self.name.is_some()),
+            ("email_customer", self.email_customer.is_some()),
+            ("email_technical", self.email_technical.is_some()),
+            ("phone_number_customer", self.phone_number_customer.is_some()),
+            ("phone_number_technical", self.phone_number_technical.is_some()),
+            ("hail_endpoint_production", self.hail_endpoint_production.is_some()),
+            ("operator_header_name", self.operator_header_name.is_some()),
+            ("operator_api_key", self.operator_api_key_sealed.is_some()),
+            ("password", self.password_hash.is_some()),
+            ("manager", self.manager_id.is_some()),
+        ];
+        given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect()
+    }
+}
+
 const SELECT: &str =
     "SELECT id, email, name, password_hash, apikey_sha256, apikey_sealed, email_customer, email_technical,
     phone_number_customer, phone_number_technical, hail_endpoint_production, operator_header_name,
@@ -138,14 +159,15 @@ impl Store {
                     .execute(&mut **tx)
                     .await?;
             }
+            tx.remember(now, Actor::COMMAND_LINE, &Entry::account_added(id, user.email)).await?;
             tx.announce(Change::User(id)).await?;
             id
         })
     }
 
-    /// Changes an account. False: there is no such account.
-    pub async fn change_user(&self, id: i32, changes: &UserChanges) -> Result<bool> {
-        let now = self.now_ms();
+    /// Changes an account, as `by` wishes. False: there is no such account.
+    pub async fn change_user(&self, by: Actor, id: i32, changes: &UserChanges) -> Result<bool> {
+        let (now, fields) = (self.now_ms(), changes.fields());
         let (digest, sealed) = changes.apikey.clone().unzip();
         write!(self, tx => {
             let done = sqlx::query(
@@ -177,18 +199,30 @@ impl Store {
             .bind(changes.manager_id.flatten())
             .bind(now)
             .execute(&mut **tx)
-            .await?;
+            .await?
+            .rows_affected();
+            if done == 1 && !fields.is_empty() {
+                tx.remember(now, by, &Entry::account_changed(id, &fields)).await?;
+            }
+            if done == 1 && changes.apikey.is_some() {
+                tx.remember(now, by, &Entry::apikey_rotated(id)).await?;
+            }
             tx.announce(Change::User(id)).await?;
-            done.rows_affected() == 1
+            done == 1
         })
     }
 
     /// Removes an account. False: there is no such account. A conflict: rows of others refer to it.
     pub async fn remove_user(&self, id: i32) -> Result<bool> {
+        let now = self.now_ms();
         write!(self, tx => {
             let done = sqlx::query("DELETE FROM users WHERE id = $1").bind(id).execute(&mut **tx).await?;
+            let done = done.rows_affected() == 1;
+            if done {
+                tx.remember(now, Actor::COMMAND_LINE, &Entry::account_removed(id)).await?;
+            }
             tx.announce(Change::User(id)).await?;
-            done.rows_affected() == 1
+            done
         })
     }
 }

@@ -10,6 +10,7 @@ mod harness;
 #[macro_use]
 mod world;
 
+mod accounts;
 mod command_line;
 mod database;
 mod edge;

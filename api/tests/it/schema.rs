@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use api::store::{DatabaseUrl, Store};
+use api::role::Role;
+use api::store::activity::ActivityFilter;
+use api::store::{DatabaseUrl, Store, StoreError};
 use ingest::clock::Clock;
-use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 
 use crate::database::{Backend, Database};
 
@@ -16,6 +19,11 @@ type Key = (String, String, String);
 /// What `SQLite` was told, and what `PostgreSQL` calls it.
 const TYPES: [(&str, &str); 4] =
     [("BIGINT", "bigint"), ("BOOLEAN", "boolean"), ("INTEGER", "integer"), ("TEXT", "text")];
+
+/// How many steps the history has.
+const MIGRATIONS: usize = 4;
+/// `SQLite` numbers rows by itself only in a column whose type is INTEGER, which has 64 bits there.
+const BIG_NUMBERS: [(&str, &str); 1] = [("activity_log", "id")];
 
 const SQLITE_COLUMNS: &str = "SELECT m.name, c.name, c.type, c.\"notnull\" = 0 AND c.pk = 0
     FROM sqlite_schema m, pragma_table_info(m.name) c
@@ -73,7 +81,7 @@ async fn migrating_twice_does_nothing(backend: Backend) {
     };
     let store = open(&database).await;
     let (departements, applied) = (store.departements().await.unwrap(), history(&database).await);
-    assert_eq!((departements.len(), applied.len()), (101, 3));
+    assert_eq!((departements.len(), applied.len()), (101, MIGRATIONS));
     store.close().await;
     // Several processes may start at once.
     let (one, other) = tokio::join!(open(&database), open(&database));
@@ -101,11 +109,81 @@ async fn several_processes_may_make_a_database_at_once() {
             continue;
         };
         let stores = tokio::join!(open(&database), open(&database), open(&database));
-        assert_eq!(history(&database).await.len(), 3);
+        assert_eq!(history(&database).await.len(), MIGRATIONS);
         for store in [stores.0, stores.1, stores.2] {
             assert_eq!(store.departements().await.unwrap().len(), 101);
             store.close().await;
         }
+    }
+}
+
+/// Rebuilding the table of accounts keeps its rows and all that refers to them.
+#[tokio::test]
+async fn an_older_database_keeps_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let Some(database) = Database::new(backend, folder.path()).await else {
+            continue;
+        };
+        make_older(&database).await;
+        let store = open(&database).await;
+        let users = store.users().await.unwrap();
+        assert_eq!(users.len(), 2);
+        assert_eq!(
+            (users[1].0.id, users[1].0.manager_id, users[1].1.as_slice()),
+            (7, Some(3), [Role::Operateur].as_slice())
+        );
+        let (told, total) = store.activity(&ActivityFilter::default(), (30, 0)).await.unwrap();
+        assert_eq!((total, told[0].action.as_str(), told[0].at), (1, "taxi_status", 5));
+        assert_eq!(told[0].detail, "{\"availability\": \"status=free radius=300\"}");
+        // What refers to an account keeps it.
+        assert!(matches!(store.remove_user(3).await, Err(StoreError::Conflict(_))));
+        assert!(store.remove_user(7).await.unwrap());
+        assert!(store.remove_user(3).await.unwrap());
+        store.close().await;
+    }
+}
+
+/// A database as the first three steps of the history left it, with a manager and an operator in it.
+async fn make_older(database: &Database) {
+    let steps = [
+        (
+            1,
+            include_str!("../../../migrations/0001_registry.sql"),
+            include_str!("../../../migrations/0001_registry.sql"),
+        ),
+        (
+            2,
+            include_str!("../../../migrations/0002_identity.sqlite.sql"),
+            include_str!("../../../migrations/0002_identity.postgres.sql"),
+        ),
+        (
+            3,
+            include_str!("../../../migrations/0003_departements.sql"),
+            include_str!("../../../migrations/0003_departements.sql"),
+        ),
+    ];
+    let is_sqlite = database.url.starts_with("sqlite:");
+    let migrations = steps.map(|(version, sqlite, postgres)| {
+        let sql = if is_sqlite { sqlite } else { postgres }.into_sql_str();
+        Migration::new(version, "older".into(), MigrationType::Simple, sql, false)
+    });
+    let migrator = Migrator::with_migrations(migrations.into());
+    let rows = "INSERT INTO users (id, email, name, apikey_sha256, apikey_sealed, manager_id, created_at, updated_at,
+                                   version)
+                VALUES (3, 'boss', 'Boss', 'a', '', NULL, 1, 1, 1), (7, 'op', 'Op', 'b', '', 3, 1, 1, 1);
+                INSERT INTO user_roles (user_id, role) VALUES (7, 'operateur');
+                INSERT INTO activity_log (at, user_id, resource, resource_id, action, detail)
+                VALUES (5, 7, 'taxi', 'abc', 'availability', 'status=free radius=300');";
+    if is_sqlite {
+        let url = format!("{}?mode=rwc", database.url);
+        let mut sqlite = SqliteConnection::connect(&url).await.unwrap();
+        migrator.run(&mut sqlite).await.unwrap();
+        sqlite.execute(rows).await.unwrap();
+    } else {
+        let mut postgres = PgConnection::connect(&database.url).await.unwrap();
+        migrator.run(&mut postgres).await.unwrap();
+        postgres.execute(rows).await.unwrap();
     }
 }
 
@@ -129,7 +207,8 @@ async fn history(database: &Database) -> Vec<(i64, bool, Vec<u8>)> {
 fn as_postgres((table, column, kind, nullable): Column) -> Column {
     let known = TYPES.iter().find(|(sqlite, _)| *sqlite == kind);
     let (_, kind) = known.unwrap_or_else(|| panic!("{table}.{column}: {kind} has no equivalent"));
-    (table, column, (*kind).to_owned(), nullable)
+    let kind = if BIG_NUMBERS.contains(&(table.as_str(), column.as_str())) { "bigint" } else { kind };
+    (table, column, kind.to_owned(), nullable)
 }
 
 fn assert_same<T: Ord + std::fmt::Debug>(sqlite: &BTreeSet<T>, postgres: &BTreeSet<T>) {

@@ -127,6 +127,18 @@ impl World {
         self.accounts[account].0
     }
 
+    /// Adds this many accounts without a role.
+    pub(crate) async fn add_accounts(&self, count: usize) {
+        let (store, secret) =
+            open_store(&config(&self.folder, &self.database), self.clock.clone()).await.unwrap();
+        for number in 0..count {
+            let email = format!("account-{number}");
+            add_user(&store, &secret, (&email, &email), "", &[]).await.unwrap();
+        }
+        store.close().await;
+        self.server().app.registry.read_all().await.unwrap();
+    }
+
     /// The source that an operator's reports of a taxi belong to.
     pub(crate) fn source(&self, operator: &str, taxi: &str) -> Option<SourceKey> {
         self.server().app.registry.directory().source(taxi, self.operator(operator))
