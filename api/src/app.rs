@@ -8,8 +8,10 @@ use hdrhistogram::Histogram;
 use ingest::clock::{Clock, Millis};
 use ingest::counter::{Counter, Flag};
 use ingest::gate::Refusals;
+use ingest::histogram::{Histogram as Durations, Snapshot};
 use ingest::log::Log;
 
+use crate::metrics::Requests;
 use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::registry::Registry;
@@ -35,10 +37,30 @@ pub struct App {
     pub intake: Intake,
     /// What was refused of datagrams, and why.
     pub refusals: Arc<Refusals>,
+    /// What is counted of requests.
+    pub meters: Arc<Meters>,
     /// Searches so far.
     pub searches: Arc<Searches>,
     /// Whether each part is ready.
     pub readiness: Arc<Readiness>,
+}
+
+impl App {
+    /// Each part, and whether it is ready.
+    pub fn parts(&self) -> [(&'static str, bool); 2] {
+        let Readiness { caught_up, lost } = &*self.readiness;
+        let map = caught_up.is_raised() && !lost.is_raised() && self.engine.is_alive();
+        [("map", map), ("log", self.log.is_writable())]
+    }
+}
+
+/// What is counted of requests.
+#[derive(Debug, Default)]
+pub struct Meters {
+    /// Positions that were acknowledged over HTTP.
+    pub http_positions: Counter,
+    /// Requests by route, method and status.
+    pub requests: Requests,
 }
 
 /// Where and since when a process takes datagrams: what its counts of them are about.
@@ -67,25 +89,34 @@ pub struct Behaviour {
 #[derive(Debug)]
 pub struct Searches {
     count: Counter,
+    hits: Counter,
+    durations: Durations,
     /// Microseconds, of the searches since the last look.
     latency_us: Mutex<Histogram<u32>>,
 }
 
 /// The longest search that is told from longer ones, in microseconds.
 const LATENCY_MAX_US: u64 = 60_000_000;
+/// Ranges of the time that a search takes, in microseconds.
+const BOUNDS_US: [u64; 13] =
+    [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000];
 
 impl Searches {
     /// None yet.
     pub fn new() -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
             count: Counter::default(),
+            hits: Counter::default(),
+            durations: Durations::new(&BOUNDS_US),
             latency_us: Mutex::new(Histogram::new_with_max(LATENCY_MAX_US, 2)?),
         })
     }
 
-    /// Counts one that took this long.
-    pub fn record(&self, took: Duration) {
+    /// Counts one that took this long and found so many.
+    pub fn record(&self, took: Duration, hits: usize) {
         self.count.add(1);
+        self.hits.add(hits as u64);
+        self.durations.record(took);
         let micros = u64::try_from(took.as_micros()).unwrap_or(LATENCY_MAX_US);
         self.latency_us.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros.max(1));
     }
@@ -93,6 +124,16 @@ impl Searches {
     /// How many so far, of those asked from a town.
     pub fn count(&self) -> u64 {
         self.count.get()
+    }
+
+    /// How many taxis were found.
+    pub fn hits(&self) -> u64 {
+        self.hits.get()
+    }
+
+    /// How long they took.
+    pub fn durations(&self) -> Snapshot {
+        self.durations.snapshot()
     }
 
     /// The 99th percentile of those since the last call, in microseconds; None without any.

@@ -76,7 +76,8 @@ impl FromRequestParts<App> for Caller {
             Problem::whole(StatusCode::UNAUTHORIZED, message)
         };
         let accounts = app.registry.accounts();
-        let account = accounts.api_key(key).ok_or_else(refused)?;
+        let found = tracing::debug_span!("authenticate").in_scope(|| accounts.api_key(key));
+        let account = found.ok_or_else(refused)?;
         match log_as.filter(|email| !email.is_empty()) {
             None => Ok(Self(account.clone(), Key::Own)),
             Some(email) => {

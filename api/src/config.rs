@@ -36,10 +36,15 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 17] = [
+pub const SETTINGS: [Setting; 18] = [
     setting("data_dir", "./data", "where embedded data lives"),
     setting("http", "127.0.0.1:8080", "address of the HTTP interface"),
     setting("udp", "127.0.0.1:8090", "address on which positions come in as datagrams"),
+    setting(
+        "metrics",
+        "",
+        "address of the metrics, told in Prometheus' text format at /metrics; without it, none are",
+    ),
     setting("udp_threads", "1", "sockets that receive datagrams, each with a thread of its own"),
     setting("database", "sqlite:<data>/maraude.db", "the registry's rows"),
     setting("log", "file:<data>/log", "the log of positions"),
@@ -252,6 +257,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Address of datagrams.
     pub udp: SocketAddr,
+    /// Address of the metrics; None: they are not told.
+    pub metrics: Option<SocketAddr>,
     /// Sockets that receive datagrams.
     pub udp_threads: usize,
     /// The registry's rows.
@@ -281,6 +288,10 @@ impl Config {
             data_dir: PathBuf::from(text("data_dir")),
             http: values.get("http", address)?,
             udp: values.get("udp", address)?,
+            metrics: match text("metrics").as_str() {
+                "" => None,
+                _ => Some(values.get("metrics", address)?),
+            },
             udp_threads: small("udp_threads", 1..=64)?,
             database: values.parse("database", DatabaseUrl::from_str)?,
             log: values.parse("log", |value| {
@@ -371,6 +382,9 @@ mod tests {
         assert!(error.contains("htpp") && error.contains("udp_threads"), "{error}");
         assert!(config(&[], &[], Some("http = ")).is_err());
         assert!(config(&[], &[("MARAUDE_LOGGING", "a=b=c")], None).is_err());
+        let error = config(&[], &[("MARAUDE_METRICS", "9100")], None).unwrap_err().to_string();
+        assert!(error.contains("metrics = \"9100\" (from MARAUDE_METRICS)"), "{error}");
+        assert_eq!(config(&[], &[], None).unwrap().1.metrics, None, "off unless asked for");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Errors at the HTTP edge: one type, one shape, `{"errors": {...}}`.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::observe::Cause;
 use crate::store::StoreError;
 
 /// How long a client should wait before it repeats what was answered 503, in seconds.
@@ -17,6 +21,8 @@ const THROTTLED_S: &str = "60";
 pub struct Problem {
     status: StatusCode,
     errors: Value,
+    /// What the client is not shown.
+    cause: Option<Arc<str>>,
 }
 
 /// What handlers return.
@@ -25,7 +31,12 @@ pub type Answer<T> = Result<T, Problem>;
 impl Problem {
     /// An answer with this tree of errors.
     pub fn new(status: StatusCode, errors: Value) -> Self {
-        Self { status, errors }
+        Self { status, errors, cause: None }
+    }
+
+    /// Why: for the log, never for the client.
+    pub fn because(self, cause: &dyn Display) -> Self {
+        Self { cause: Some(cause.to_string().into()), ..self }
     }
 
     /// What concerns the whole request.
@@ -89,26 +100,23 @@ impl IntoResponse for Problem {
         if let Some(wait_s) = wait_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(wait_s));
         }
+        if self.status.is_server_error() {
+            response.extensions_mut().insert(Cause(self.cause));
+        }
         response
     }
 }
 
 impl From<StoreError> for Problem {
-    /// Logs what the client is not shown.
+    /// What the client is not shown is logged with its request.
     fn from(error: StoreError) -> Self {
-        match error {
+        match &error {
             StoreError::Conflict(reason) => {
                 tracing::info!(reason, "a change was refused by the database");
                 Self::whole(StatusCode::CONFLICT, "This conflicts with what is registered.")
             }
-            StoreError::Unavailable(_) => {
-                tracing::error!(%error, "a request failed");
-                Self::unavailable("database")
-            }
-            StoreError::Migration(_) | StoreError::Damaged { .. } => {
-                tracing::error!(%error, "a request failed");
-                Self::internal()
-            }
+            StoreError::Unavailable(_) => Self::unavailable("database").because(&error),
+            StoreError::Migration(_) | StoreError::Damaged { .. } => Self::internal().because(&error),
         }
     }
 }

@@ -38,8 +38,8 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// Nothing is saved yet: the first saving covers every source.
-    pub(crate) fn new(app: App, follower: Follower) -> Self {
-        Self { app, follower: Arc::new(follower), unsaved_since: Arc::new(Mutex::new(Millis(i64::MIN))) }
+    pub(crate) fn new(app: App, follower: Arc<Follower>) -> Self {
+        Self { app, follower, unsaved_since: Arc::new(Mutex::new(Millis(i64::MIN))) }
     }
 
     /// Saves the last position of every source heard since the last saving, and how far in the log that reaches.

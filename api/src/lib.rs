@@ -11,6 +11,8 @@ pub mod error;
 pub mod fleet;
 pub mod form;
 mod keep;
+pub mod metrics;
+mod observe;
 pub mod passwords;
 pub mod pseudonym;
 pub mod registry;

@@ -22,6 +22,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::error::Problem;
 use crate::form::query::Query;
+use crate::observe;
 use crate::routes::{
     activity_logs, ads, drivers, geotaxi, health, intake, login, search, taxis, users, vehicles, visibility,
 };
@@ -38,6 +39,7 @@ pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infa
 
 /// The routes over `app`, with what holds for all of them.
 pub fn http(app: App) -> HttpService {
+    let meters = app.meters.clone();
     let routes = Router::new()
         // Operators.
         .route("/drivers", post(drivers::create))
@@ -59,11 +61,13 @@ pub fn http(app: App) -> HttpService {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(|| async { Problem::unknown_path() })
+        .layer(from_fn(observe::note_route))
         .with_state(app);
     let service = ServiceBuilder::new()
+        .layer(from_fn(move |request, next| observe::observe(request, next, meters.clone())))
         .layer(CorsLayer::permissive())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            Problem::internal().into_response()
+            Problem::internal().because(&"a handler panicked").into_response()
         }))
         .layer(NormalizePathLayer::trim_trailing_slash())
         .layer(from_fn(name_methods))
@@ -170,7 +174,9 @@ async fn name_methods(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match response.status() {
         StatusCode::METHOD_NOT_ALLOWED => {}
-        StatusCode::GATEWAY_TIMEOUT => return Problem::unavailable("server").into_response(),
+        StatusCode::GATEWAY_TIMEOUT => {
+            return Problem::unavailable("server").because(&"its time was over").into_response();
+        }
         // A path that is no UTF-8 is nobody's.
         StatusCode::BAD_REQUEST if is_plain(&response) => return Problem::unknown_path().into_response(),
         _ => return response,

@@ -24,7 +24,7 @@ use crate::pseudonym::Pseudonyms;
 use crate::registry::{Registry, follow};
 use crate::secrets::{SecretError, SecretKey};
 use crate::store::{Store, StoreError};
-use crate::{keep, router};
+use crate::{keep, metrics, router};
 
 /// How long requests under way may take once the server is to stop; the whole stop stays under 5 s.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {what} {address}: {error}")]
     Listen {
-        /// `http` or `udp`.
+        /// `http`, `udp` or `metrics`.
         what: &'static str,
         /// Which address.
         address: SocketAddr,
@@ -94,6 +94,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Where datagrams are listened for.
     pub udp: SocketAddr,
+    /// Where metrics are told, if they are.
+    pub metrics: Option<SocketAddr>,
     keeper: Keeper,
     receivers: Vec<JoinHandle<()>>,
     stop_receiving: Arc<Flag>,
@@ -109,11 +111,15 @@ impl Server {
         let listen = |what, address| move |error| StartError::Listen { what, address, error };
         let listener = TcpListener::bind(config.http).await.map_err(listen("http", config.http))?;
         let http = listener.local_addr().map_err(listen("http", config.http))?;
+        let scraped = match config.metrics {
+            Some(address) => Some(TcpListener::bind(address).await.map_err(listen("metrics", address))?),
+            None => None,
+        };
         let (store, secret) = open_store(config, clock.clone()).await?;
         let engine = Engine::start(config.shards);
         let registry = Registry::load(store, secret.clone(), engine.clone()).await?;
         let log = Log::open(&config.log, &config.log_settings, clock.clone())?;
-        let follower = follow_log(&registry, &engine, &log).await?;
+        let follower = Arc::new(follow_log(&registry, &engine, &log).await?);
         let sockets =
             ingest::udp::listen(config.udp, config.udp_threads).map_err(listen("udp", config.udp))?;
         let udp = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(config.udp);
@@ -128,6 +134,7 @@ impl Server {
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), udp_port: udp.port() },
             refusals: refusals.clone(),
+            meters: Arc::default(),
             searches: Arc::new(Searches::new()?),
             readiness: Arc::new(Readiness::default()),
         };
@@ -144,17 +151,23 @@ impl Server {
             );
             receivers.push(served.map_err(listen("udp", config.udp))?);
         }
-        let keeper = Keeper::new(app.clone(), follower);
+        let keeper = Keeper::new(app.clone(), follower.clone());
         let (stop_serving, stop_tasks) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(follow::follow(registry, stop_tasks.clone()));
         tasks.spawn(keep::keep(keeper.clone(), stop_tasks.clone()));
         let mut serving = JoinSet::new();
         serving.spawn(serve_http(listener, app.clone(), stop_serving.clone()));
+        let metrics = scraped.as_ref().and_then(|listener| listener.local_addr().ok());
+        if let Some(listener) = scraped {
+            let sources = metrics::Sources { app: app.clone(), follower };
+            serving.spawn(metrics::serve(listener, sources, stop_serving.clone()));
+        }
         Ok(Self {
             app,
             http,
             udp,
+            metrics,
             keeper,
             receivers,
             stop_receiving,

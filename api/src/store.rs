@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ingest::clock::Clock;
@@ -20,6 +21,7 @@ pub mod activity;
 pub mod ads;
 pub mod changes;
 pub mod drivers;
+mod meters;
 mod migrate;
 pub mod places;
 pub mod positions;
@@ -27,6 +29,9 @@ pub mod projected;
 pub mod taxis;
 pub mod users;
 pub mod vehicles;
+
+use meters::Failures;
+pub use meters::PoolUse;
 
 /// How long a write waits for another process's write, and a request for a connection.
 const WAIT: Duration = Duration::from_secs(5);
@@ -38,6 +43,7 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 pub struct Store {
     pool: Pool,
     clock: Clock,
+    failures: Arc<Failures>,
 }
 
 #[derive(Clone, Debug)]
@@ -148,11 +154,11 @@ macro_rules! read {
         match &$store.pool {
             $crate::store::Pool::Sqlite { readers, .. } => {
                 let $db = readers;
-                $query.await.map_err($crate::store::StoreError::from)
+                $query.await.map_err(|error| $store.failed(error))
             }
             $crate::store::Pool::Postgres(pool) => {
                 let $db = pool;
-                $query.await.map_err($crate::store::StoreError::from)
+                $query.await.map_err(|error| $store.failed(error))
             }
         }
     };
@@ -161,29 +167,33 @@ macro_rules! read {
 /// Runs statements in one transaction and commits unless one fails: `write!(store, tx => { ...; value })`.
 /// Inside, `&mut *tx` is the connection and `?` leaves and rolls back.
 macro_rules! write {
-    ($store:expr, $tx:ident => $body:block) => {
-        match &$store.pool {
-            $crate::store::Pool::Sqlite { writer, .. } => {
-                // Immediate: a read that turns into a write could not wait for another process's write.
-                let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-                let outcome = {
-                    let $tx = &mut transaction;
-                    $body
-                };
-                transaction.commit().await?;
-                Ok(outcome)
+    ($store:expr, $tx:ident => $body:block) => {{
+        // A block of its own, so that whatever leaves it early is seen here.
+        let attempt = async {
+            match &$store.pool {
+                $crate::store::Pool::Sqlite { writer, .. } => {
+                    // Immediate: a read that turns into a write could not wait for another process's write.
+                    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+                    let outcome = {
+                        let $tx = &mut transaction;
+                        $body
+                    };
+                    transaction.commit().await?;
+                    Ok::<_, $crate::store::StoreError>(outcome)
+                }
+                $crate::store::Pool::Postgres(pool) => {
+                    let mut transaction = pool.begin().await?;
+                    let outcome = {
+                        let $tx = &mut transaction;
+                        $body
+                    };
+                    transaction.commit().await?;
+                    Ok(outcome)
+                }
             }
-            $crate::store::Pool::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
-                let outcome = {
-                    let $tx = &mut transaction;
-                    $body
-                };
-                transaction.commit().await?;
-                Ok(outcome)
-            }
-        }
-    };
+        };
+        attempt.await.inspect_err(|error| $store.failures.count(error))
+    }};
 }
 
 pub(crate) use {read, write};
@@ -208,7 +218,7 @@ impl Store {
                 Pool::Postgres(pool)
             }
         };
-        let store = Self { pool, clock };
+        let store = Self { pool, clock, failures: Arc::default() };
         store.migrate().await?;
         Ok(store)
     }

@@ -38,6 +38,15 @@ pub const MAX_RADIUS_M: f64 = 5_000.0;
 /// How many batches may wait for one shard's writer before [`Engine::apply`] does.
 pub const QUEUE_BATCHES: usize = 64;
 
+/// What a source takes of memory, about: its place in four maps, its last fix, its list of entries.
+const SOURCE_BYTES: usize = 400;
+
+/// What a cell takes of memory besides its entries, about: its place in two maps and its block's head.
+const CELL_BYTES: usize = 200;
+
+/// What an entry of a cell takes of memory.
+const ENTRY_BYTES: usize = 16;
+
 /// A handle on the index; clones share it, and the last one dropped stops its threads.
 #[derive(Clone)]
 pub struct Engine {
@@ -242,6 +251,13 @@ impl Engine {
             }
         }
         room
+    }
+
+    /// About how much memory the index takes, in bytes. O(cells).
+    pub fn memory_bytes(&self) -> u64 {
+        let Room { cells, entries } = self.room();
+        let sources: usize = self.shared.shards.iter().map(|shard| shard.homes.len()).sum();
+        (sources * SOURCE_BYTES + cells * CELL_BYTES + entries * ENTRY_BYTES) as u64
     }
 
     /// Whether every shard has its writer. If not, that shard's taxis stand still, and a restart is the

@@ -33,6 +33,7 @@ fn screen(config: &Config, server: &Server) -> String {
         "maraude {version}: every role in one process\n\
          \x20 http       http://{http}  (ready: http://{http}/health/ready)\n\
          \x20 udp        {udp}, {threads} thread(s)\n\
+         \x20 metrics    {metrics}\n\
          \x20 database   {database}\n\
          \x20 log        {log_url}, {partitions} partition(s), synced every {commit} ms at most\n\
          \x20 map        {shards} shard(s), {taxis} taxi(s) registered\n\
@@ -43,6 +44,7 @@ fn screen(config: &Config, server: &Server) -> String {
         http = server.http,
         udp = server.udp,
         threads = config.udp_threads,
+        metrics = server.metrics.map_or("off".to_owned(), |at| format!("http://{at}/metrics")),
         database = config.database.masked(),
         log_url = config.log,
         partitions = log.partitions(),

@@ -40,7 +40,9 @@ pub async fn create(State(app): State<App>, caller: Caller, Payload(body): Paylo
         })
         .collect();
     if !positions.is_empty() {
+        let count = positions.len() as u64;
         append(&app, positions).await?;
+        app.meters.http_positions.add(count);
     }
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], "").into_response())
 }
@@ -115,17 +117,13 @@ async fn append(app: &App, positions: Vec<Position>) -> Answer<()> {
         let _ = done.send(outcome);
     });
     if let Err(error) = app.log.append_acknowledged(positions, acknowledge) {
-        tracing::warn!(%error, "positions over HTTP were refused");
         let message =
             "The log of positions takes nothing now; nothing of this request was taken. Please repeat it.";
-        return Err(Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message));
+        return Err(Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message).because(&error));
     }
     match tokio::time::timeout(SYNC_WITHIN, synced).await {
         Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => {
-            tracing::error!(%error, "positions over HTTP were not synced");
-            Err(Problem::unavailable("log of positions"))
-        }
-        Ok(Err(_)) | Err(_) => Err(Problem::unavailable("log of positions")),
+        Ok(Ok(Err(error))) => Err(Problem::unavailable("log of positions").because(&error)),
+        Ok(Err(_)) | Err(_) => Err(Problem::unavailable("log of positions").because(&"it did not answer")),
     }
 }

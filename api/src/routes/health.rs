@@ -14,9 +14,7 @@ pub async fn live() -> Json<Value> {
 
 /// 200 once every part is ready; else 503, and which part is not.
 pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let readiness = &app.readiness;
-    let map = readiness.caught_up.is_raised() && !readiness.lost.is_raised() && app.engine.is_alive();
-    let log = app.log.is_writable();
+    let [(_, map), (_, log)] = app.parts();
     let status = if map && log { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = |ready| if ready { "ready" } else { "not ready" };
     (status, Json(json!({"status": word(map && log), "map": word(map), "log": word(log)})))

@@ -9,6 +9,7 @@ use engine::engine::Hit;
 use ingest::clock::Millis;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT};
 use serde_json::{Value, json};
+use tracing::debug_span;
 
 use super::grid::GridPoint;
 use crate::app::App;
@@ -29,7 +30,7 @@ pub async fn search(State(app): State<App>, caller: Caller, query: Query) -> Ans
     caller.require(&[Role::Admin, Role::Moteur, Role::Operateur])?;
     let customer = read_customer(&query)?;
     let territory = app.registry.territory();
-    let ground = Ground::at(&territory, customer);
+    let ground = debug_span!("territory").in_scope(|| Ground::at(&territory, customer));
     if ground.exclusion.is_some() {
         return Err(Problem::url(StatusCode::NOT_FOUND, "No cruising allowed in this area"));
     }
@@ -38,13 +39,14 @@ pub async fn search(State(app): State<App>, caller: Caller, query: Query) -> Ans
     }
     let now = app.clock.now();
     let operator = sees_own_only(&caller).then(|| caller.operator());
-    let hits = ground.hits(&app.engine, now, operator);
+    let hits = debug_span!("nearby").in_scope(|| ground.hits(&app.engine, now, operator));
     let view = View { app: &app, caller: &caller, customer, now };
-    let mut shown: Vec<_> = hits.iter().filter_map(|hit| view.shown(hit)).collect();
+    let rendered = || hits.iter().filter_map(|hit| view.shown(hit)).collect();
+    let mut shown: Vec<_> = debug_span!("render", hits = hits.len()).in_scope(rendered);
     // The grid moves taxis by up to half a metre: nearest first holds for what is shown.
     shown.sort_by(|a, b| a.0.total_cmp(&b.0));
     let data: Vec<_> = shown.into_iter().map(|(_, taxi)| taxi).collect();
-    app.searches.record(began.elapsed());
+    app.searches.record(began.elapsed(), data.len());
     Ok(Json(json!({"data": data})))
 }
 

@@ -15,6 +15,7 @@ mod command_line;
 mod database;
 mod edge;
 mod living;
+mod metrics;
 mod other_process;
 mod positions;
 mod registry;

@@ -206,6 +206,7 @@ fn config(folder: &TempDir, database: &Database) -> Config {
         ("data_dir", folder.path().to_str().unwrap()),
         ("http", "127.0.0.1:0"),
         ("udp", "127.0.0.1:0"),
+        ("metrics", "127.0.0.1:0"),
         ("database", &database.url),
         ("log_partitions", "1"),
     ];

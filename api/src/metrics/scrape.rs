@@ -1,0 +1,153 @@
+//! Every metric there is: its name, its meaning, and where its number comes from.
+
+use ingest::gate::Refusal;
+
+use super::Sources;
+use super::families::{Families, float};
+
+/// Reads everything.
+pub(super) fn gather(sources: &Sources) -> Families {
+    let mut families = Families::default();
+    datagrams(sources, &mut families);
+    log(sources, &mut families);
+    map(sources, &mut families);
+    http(sources, &mut families);
+    database(sources, &mut families);
+    process(sources, &mut families);
+    families
+}
+
+fn datagrams(Sources { app, .. }: &Sources, families: &mut Families) {
+    families.counter(
+        "maraude_datagrams_accepted_total",
+        "Datagrams that passed every check.",
+        app.refusals.accepted(),
+    );
+    families.counters(
+        "maraude_datagrams_refused_total",
+        "Datagrams that were refused; overloaded: they passed every check, but the log had no room.",
+        Refusal::ALL.map(|reason| ([("reason", reason.name())], app.refusals.total(reason))),
+    );
+    families.counter(
+        "maraude_datagrams_clock_off_total",
+        "Accepted datagrams whose device's clock is more than two minutes off.",
+        app.refusals.clocks_off(),
+    );
+    if let Ok(dropped) = ingest::udp::dropped_by_kernel(app.intake.udp_port) {
+        families.counter(
+            "maraude_datagrams_dropped_total",
+            "Datagrams that the kernel dropped because its buffer was full.",
+            dropped,
+        );
+    }
+    families.counter(
+        "maraude_http_positions_total",
+        "Positions that were acknowledged over HTTP.",
+        app.meters.http_positions.get(),
+    );
+}
+
+fn log(Sources { app, follower }: &Sources, families: &mut Families) {
+    let meters = app.log.meters();
+    families.counter("maraude_log_appends_total", "Appends that the log's queue took.", meters.appends.get());
+    families.counter(
+        "maraude_log_positions_total",
+        "Positions that were synced in the log.",
+        meters.positions.get(),
+    );
+    families.histograms(
+        "maraude_log_sync_duration_seconds",
+        "How long writing and syncing a group of positions took.",
+        [([], meters.syncs.snapshot())],
+    );
+    families.gauge(
+        "maraude_log_queue_free_positions",
+        "How many more positions the log's queue has room for.",
+        float(app.log.queue_room()),
+    );
+    families.gauge(
+        "maraude_follower_lag_records",
+        "How many records of the log the map has not read yet.",
+        float(follower.lag()),
+    );
+}
+
+fn map(Sources { app, .. }: &Sources, families: &mut Families) {
+    families.gauge(
+        "maraude_engine_taxis_online",
+        "Taxis heard within two minutes, each counted once an operator.",
+        float(app.engine.online()),
+    );
+    families.gauge(
+        "maraude_engine_memory_bytes",
+        "About how much memory the map takes.",
+        float(app.engine.memory_bytes()),
+    );
+    families.counter(
+        "maraude_engine_fixes_refused_total",
+        "Positions that the map had no room for.",
+        app.engine.refused(),
+    );
+    families.histograms(
+        "maraude_search_duration_seconds",
+        "How long searches in a town took.",
+        [([], app.searches.durations())],
+    );
+    families.counter("maraude_search_hits_total", "Taxis that searches answered with.", app.searches.hits());
+}
+
+fn http(Sources { app, .. }: &Sources, families: &mut Families) {
+    let requests = app.meters.requests.snapshot();
+    let statuses: Vec<_> = requests.iter().map(|(key, _)| key.status.to_string()).collect();
+    families.histograms(
+        "maraude_http_request_duration_seconds",
+        "How long requests took; route none: answered before a route was found, or there is none.",
+        requests.iter().zip(&statuses).map(|((key, snapshot), status)| {
+            ([("route", &*key.route), ("method", key.method), ("status", status)], snapshot.clone())
+        }),
+    );
+}
+
+fn database(Sources { app, .. }: &Sources, families: &mut Families) {
+    let store = app.registry.store();
+    let pools = store.pools();
+    families.gauges(
+        "maraude_sql_connections",
+        "Connections to the database.",
+        pools.iter().flat_map(|pool| {
+            let state = |state| [("pool", pool.name), ("state", state)];
+            [(state("used"), f64::from(pool.used)), (state("idle"), f64::from(pool.idle))]
+        }),
+    );
+    families.gauges(
+        "maraude_sql_connections_limit",
+        "Connections to the database that there may be.",
+        pools.iter().map(|pool| ([("pool", pool.name)], f64::from(pool.limit))),
+    );
+    families.counters(
+        "maraude_sql_failures_total",
+        "Statements and transactions that failed.",
+        store.failures().map(|(kind, count)| ([("kind", kind)], count)),
+    );
+}
+
+fn process(Sources { app, .. }: &Sources, families: &mut Families) {
+    let ready = |ready| if ready { 1.0 } else { 0.0 };
+    families.gauges(
+        "maraude_ready",
+        "Whether a part is ready: 1 or 0.",
+        app.parts().map(|(part, is_ready)| ([("part", part)], ready(is_ready))),
+    );
+    families.gauges(
+        "maraude_build_info",
+        "The version that runs.",
+        [([("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+    );
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact")]
+    let started_s = app.intake.started_at.0 as f64 / 1000.0;
+    families.gauge(
+        "process_start_time_seconds",
+        "When the server started, in seconds since 1970.",
+        started_s,
+    );
+}
