@@ -100,7 +100,8 @@ impl IntoResponse for Problem {
         if let Some(wait_s) = wait_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(wait_s));
         }
-        if self.status.is_server_error() {
+        // A refusal for want of room has no cause: whoever sheds load must not write a line for each request.
+        if self.cause.is_some() || self.status == StatusCode::INTERNAL_SERVER_ERROR {
             response.extensions_mut().insert(Cause(self.cause));
         }
         response

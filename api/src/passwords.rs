@@ -110,10 +110,7 @@ impl Passwords {
             return Err(Problem::internal());
         };
         let outcome = tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal())?;
-        outcome.map_err(|error| {
-            tracing::error!(%error, "a password could not be hashed");
-            Problem::internal()
-        })
+        outcome.map_err(|error| Problem::internal().because(&error))
     }
 }
 
