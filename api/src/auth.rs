@@ -65,7 +65,7 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let header = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let Some(key) = header(KEY) else {
-            return Err(Problem::whole(StatusCode::UNAUTHORIZED, "Header X-Api-Key required."));
+            return Err(Problem::no_key());
         };
         let log_as = header(LOG_AS);
         let refused = || {

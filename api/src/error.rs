@@ -59,6 +59,26 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, errors)
     }
 
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its tree of errors.
+    pub fn errors(&self) -> &Value {
+        &self.errors
+    }
+
+    /// A body that is no JSON.
+    pub fn not_json() -> Self {
+        Self::whole(StatusCode::BAD_REQUEST, "No data provided, or data is not valid JSON.")
+    }
+
+    /// No key.
+    pub fn no_key() -> Self {
+        Self::whole(StatusCode::UNAUTHORIZED, "Header X-Api-Key required.")
+    }
+
     /// The key is good, the role is not.
     pub fn forbidden() -> Self {
         // Spelt as partners have always received it.

@@ -13,6 +13,7 @@ pub mod form;
 mod keep;
 pub mod metrics;
 mod observe;
+pub mod openapi;
 pub mod passwords;
 pub mod pseudonym;
 pub mod registry;

@@ -25,6 +25,11 @@ pub enum Role {
     Analyste,
 }
 
+/// Who registers taxis and reports for them.
+pub const REGISTRARS: &[Role] = &[Role::Admin, Role::Operateur];
+/// Who searches.
+pub const SEARCHERS: &[Role] = &[Role::Admin, Role::Moteur, Role::Operateur];
+
 impl Role {
     /// Every role.
     pub const ALL: [Self; 9] = [

@@ -1,15 +1,15 @@
 //! Every route on one screen, by who calls it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceBuilder;
@@ -23,8 +23,11 @@ use crate::app::App;
 use crate::error::Problem;
 use crate::form::query::Query;
 use crate::observe;
+use crate::openapi::routes::Routes;
+use crate::routes::reference::Reference;
 use crate::routes::{
-    activity_logs, ads, drivers, geotaxi, health, intake, login, search, taxis, users, vehicles, visibility,
+    activity_logs, ads, drivers, geotaxi, health, intake, login, reference, search, taxis, users, vehicles,
+    visibility,
 };
 
 /// The largest body of a request, in bytes.
@@ -40,27 +43,10 @@ pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infa
 /// The routes over `app`, with what holds for all of them.
 pub fn http(app: App) -> HttpService {
     let meters = app.meters.clone();
-    let routes = Router::new()
-        // Operators.
-        .route("/drivers", post(drivers::create))
-        .route("/vehicles", post(vehicles::create))
-        .route("/ads", post(ads::create))
-        .route("/taxis/all", get(taxis::list))
-        .route("/taxis/{id}", get(taxis::read).put(taxis::change))
-        .route("/taxis/{id}/visibility", get(visibility::read))
-        .route("/geotaxi", post(geotaxi::create))
-        .route("/operators/me/positions", get(intake::read))
-        // Search apps look with GET; operators register with POST.
-        .route("/taxis", get(search::search).post(taxis::create))
-        // Accounts.
-        .route("/users", get(users::list))
-        .route("/users/{id}", get(users::read).put(users::change))
-        .route("/internal/auth", post(login::log_in))
-        .route("/activity_logs", get(activity_logs::list))
-        // Those who keep it running.
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+    let (routes, operations) = routes().finish();
+    let routes = routes
         .fallback(|| async { Problem::unknown_path() })
+        .layer(Extension(Arc::new(Reference::of(&operations))))
         .layer(from_fn(observe::note_route))
         .with_state(app);
     let service = ServiceBuilder::new()
@@ -79,6 +65,35 @@ pub fn http(app: App) -> HttpService {
     }))
 }
 
+/// Every route, with what the reference says of it.
+pub fn routes() -> Routes {
+    Routes::new()
+        // Search apps.
+        .get("/taxis", search::search, search::describe_search())
+        // Operators.
+        .post("/drivers", drivers::create, drivers::describe_create())
+        .post("/vehicles", vehicles::create, vehicles::describe_create())
+        .post("/ads", ads::create, ads::describe_create())
+        .post("/taxis", taxis::create, taxis::describe_create())
+        .get("/taxis/all", taxis::list, taxis::describe_list())
+        .get("/taxis/{id}", taxis::read, taxis::describe_read())
+        .put("/taxis/{id}", taxis::change, taxis::describe_change())
+        .get("/taxis/{id}/visibility", visibility::read, visibility::describe_read())
+        .post("/geotaxi", geotaxi::create, geotaxi::describe_create())
+        .get("/operators/me/positions", intake::read, intake::describe_read())
+        // Accounts.
+        .get("/users", users::list, users::describe_list())
+        .get("/users/{id}", users::read, users::describe_read())
+        .put("/users/{id}", users::change, users::describe_change())
+        .post("/internal/auth", login::log_in, login::describe_log_in())
+        .get("/activity_logs", activity_logs::list, activity_logs::describe_list())
+        // Those who keep it running, and the reference.
+        .get("/health/live", health::live, health::describe_live())
+        .get("/health/ready", health::ready, health::describe_ready())
+        .get("/openapi.json", reference::openapi, reference::describe_openapi())
+        .get("/swagger.json", reference::swagger, reference::describe_swagger())
+}
+
 /// The body of a POST, PUT or PATCH, read and parsed before anything else looks at the request.
 #[derive(Clone, Debug)]
 pub struct Payload(pub Value);
@@ -87,7 +102,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Payload {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.remove().ok_or_else(not_json)
+        parts.extensions.remove().ok_or_else(Problem::not_json)
     }
 }
 
@@ -119,14 +134,11 @@ async fn read_body(mut request: Request, next: Next) -> Response {
         }
         let body = std::mem::take(request.body_mut());
         match collect(body).await {
-            Err(BadBody::Broken) => return not_json().into_response(),
-            Err(BadBody::TooLarge) => {
-                let message = format!("The body of a request may not exceed {BODY_MAX_BYTES} bytes.");
-                return Problem::whole(StatusCode::PAYLOAD_TOO_LARGE, &message).into_response();
-            }
+            Err(BadBody::Broken) => return Problem::not_json().into_response(),
+            Err(BadBody::TooLarge) => return too_large().into_response(),
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(value) => request.extensions_mut().insert(Payload(value)),
-                Err(_) => return not_json().into_response(),
+                Err(_) => return Problem::not_json().into_response(),
             },
         };
     }
@@ -160,8 +172,10 @@ fn is_json(headers: &HeaderMap) -> bool {
     given.is_none_or(|given| given.is_empty() || given.contains("application/json"))
 }
 
-fn not_json() -> Problem {
-    Problem::whole(StatusCode::BAD_REQUEST, "No data provided, or data is not valid JSON.")
+/// A body beyond [`BODY_MAX_BYTES`].
+pub fn too_large() -> Problem {
+    let message = format!("The body of a request may not exceed {BODY_MAX_BYTES} bytes.");
+    Problem::whole(StatusCode::PAYLOAD_TOO_LARGE, &message)
 }
 
 fn is_plain(response: &Response) -> bool {

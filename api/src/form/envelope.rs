@@ -1,23 +1,52 @@
 //! What surrounds an object in a body: `{"data": [one element]}`.
 
+use axum::Json;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::kind::Kind;
+use super::query::Meta;
 use super::{Field, Form, merge, messages};
 use crate::error::{Answer, Problem};
 
-/// The one element of `data`, read by `read`.
-pub fn one<T>(body: &Value, read: impl Fn(&Value) -> Field<T>) -> Answer<T> {
+/// The one element of `data`.
+pub fn one<K: Kind>(body: &Value, element: K) -> Answer<K::Read> {
     let mut form = Form::begin(body).map_err(Problem::invalid)?;
-    let element = form.required("data", |data| one_of_list(data, &read));
+    let element = form.required("data", OneOfList(element));
     form.finish(element).map_err(Problem::invalid)
 }
 
-/// The one element of `data`, read by `read`; None without `data`.
-pub fn one_if_any<T>(body: &Value, read: impl Fn(&Value) -> Field<T>) -> Answer<Option<T>> {
+/// The one element of `data`; None without `data`.
+pub fn one_if_any<K: Kind>(body: &Value, element: K) -> Answer<Option<K::Read>> {
     let mut form = Form::begin(body).map_err(Problem::invalid)?;
     form.partial();
-    let element = form.required("data", |data| one_of_list(data, &read));
+    let element = form.required("data", OneOfList(element));
     form.finish(Some(element)).map_err(Problem::invalid)
+}
+
+/// What [`one`] reads, as a JSON Schema; [`one_if_any`] reads an empty object, too.
+pub fn schema(element: &impl Kind) -> Value {
+    let list = one_of(element);
+    json!({"type": "object", "properties": {"data": list}, "required": ["data"], "additionalProperties": false})
+}
+
+fn one_of(element: &impl Kind) -> Value {
+    json!({"type": "array", "minItems": 1, "maxItems": 1, "items": element.schema()})
+}
+
+/// A list of one element.
+struct OneOfList<K>(K);
+
+impl<K: Kind> Kind for OneOfList<K> {
+    type Read = K::Read;
+
+    fn read(&self, value: &Value) -> Field<K::Read> {
+        one_of_list(value, |element| self.0.read(element))
+    }
+
+    fn schema(&self) -> Value {
+        one_of(&self.0)
+    }
 }
 
 fn one_of_list<T>(data: &Value, read: impl Fn(&Value) -> Field<T>) -> Field<T> {
@@ -54,6 +83,34 @@ pub fn answer(element: &Value) -> Value {
     json!({"data": [element]})
 }
 
+/// An answer: elements, of which there may be one alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct Elements<T> {
+    data: Vec<T>,
+}
+
+/// An answer of one element.
+pub fn of_one<T>(element: T) -> Json<Elements<T>> {
+    of_all(vec![element])
+}
+
+/// An answer of any number of elements.
+pub fn of_all<T>(data: Vec<T>) -> Json<Elements<T>> {
+    Json(Elements { data })
+}
+
+/// An answer of the elements of one page.
+#[derive(Clone, Debug, Serialize)]
+pub struct Paged<T> {
+    data: Vec<T>,
+    meta: Meta,
+}
+
+/// An answer of one page.
+pub fn of_page<T>(data: Vec<T>, meta: Meta) -> Json<Paged<T>> {
+    Json(Paged { data, meta })
+}
+
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse as _;
@@ -63,7 +120,7 @@ mod tests {
 
     fn name(element: &Value) -> Field<String> {
         let mut form = Form::begin(element)?;
-        let name = form.required("name", kind::string);
+        let name = form.required("name", kind::Text);
         form.finish(name)
     }
 

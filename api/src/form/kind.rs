@@ -1,14 +1,230 @@
 //! The kinds of fields, with the contract's leniency and messages.
 //!
 //! Partners' clients have grown against a validation that takes `"4"` for 4, `"yes"` for true and 200.5 for 200; so
-//! does this one.
+//! does this one. A [`Kind`] both reads a field and describes it: what the reference says is what is checked. It
+//! describes the strict spelling, which new clients should keep to.
 
 use std::ops::RangeInclusive;
 
 use chrono::NaiveDate;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Field, messages};
+use super::{Field, Form, messages};
+
+/// How a field is read, and what the reference says of it.
+pub trait Kind {
+    /// What is read.
+    type Read;
+
+    /// The value, or what is wrong with it.
+    fn read(&self, value: &Value) -> Field<Self::Read>;
+
+    /// Its JSON Schema.
+    fn schema(&self) -> Value;
+
+    /// The same kind with words on this field of it.
+    fn about(self, words: &'static str) -> About<Self>
+    where
+        Self: Sized,
+    {
+        About { kind: self, words }
+    }
+}
+
+/// A kind, and what one field of it means.
+#[derive(Clone, Debug)]
+pub struct About<K> {
+    kind: K,
+    words: &'static str,
+}
+
+impl<K: Kind> Kind for About<K> {
+    type Read = K::Read;
+
+    fn read(&self, value: &Value) -> Field<K::Read> {
+        self.kind.read(value)
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = self.kind.schema();
+        schema["description"] = json!(self.words);
+        schema
+    }
+}
+
+/// A kind of fields that are still checked, and kept no longer.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecated<K>(pub K);
+
+impl<K: Kind> Kind for Deprecated<K> {
+    type Read = K::Read;
+
+    fn read(&self, value: &Value) -> Field<K::Read> {
+        self.0.read(value)
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = self.0.schema();
+        schema["deprecated"] = json!(true);
+        schema
+    }
+}
+
+/// A text.
+#[derive(Clone, Copy, Debug)]
+pub struct Text;
+
+/// A text that is not empty.
+#[derive(Clone, Copy, Debug)]
+pub struct NonEmpty;
+
+/// A text of this many characters.
+#[derive(Clone, Debug)]
+pub struct Length(pub RangeInclusive<usize>);
+
+/// One of these texts.
+#[derive(Clone, Copy, Debug)]
+pub struct OneOf(pub &'static [&'static str]);
+
+/// A whole number; fractions are cut off, texts are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Integer;
+
+/// A whole number within a range.
+#[derive(Clone, Debug)]
+pub struct IntegerWithin(pub RangeInclusive<i32>);
+
+/// A number; texts are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Float;
+
+/// A number within a range.
+#[derive(Clone, Debug)]
+pub struct FloatWithin(pub RangeInclusive<f64>);
+
+/// Yes or no, in any of the usual spellings.
+#[derive(Clone, Copy, Debug)]
+pub struct Boolean;
+
+/// A day, `YYYY-MM-DD`; month and day may have one digit.
+#[derive(Clone, Copy, Debug)]
+pub struct Day;
+
+/// A kind that the registry writes and does not read: whatever is sent back is left alone.
+#[derive(Clone, Copy, Debug)]
+pub struct LeftAlone;
+
+/// An object, field by field; fields that nobody asks for are errors.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<T>(pub fn(&mut Form<'_>) -> Option<T>);
+
+/// An object, field by field; other fields are left alone.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenObject<T>(pub fn(&mut Form<'_>) -> Option<T>);
+
+/// A text that passes a check of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct TextThat {
+    /// What such a text is, as a JSON Schema beside `type`.
+    pub schema: fn() -> Value,
+    /// Whether this is one.
+    pub holds: fn(&str) -> bool,
+    /// The message where it is none.
+    pub message: &'static str,
+}
+
+macro_rules! kinds {
+    ($($kind:ty => $read:ty, |$this:ident, $value:ident| $reading:expr, $schema:expr;)+) => {$(
+        impl Kind for $kind {
+            type Read = $read;
+
+            fn read(&self, $value: &Value) -> Field<$read> {
+                let $this = self;
+                $reading
+            }
+
+            fn schema(&self) -> Value {
+                let $this = self;
+                $schema
+            }
+        }
+    )+};
+}
+
+kinds! {
+    Text => String, |_this, value| string(value), json!({"type": "string"});
+    NonEmpty => String, |_this, value| non_empty(value), json!({"type": "string", "minLength": 1});
+    Length => String, |this, value| text(this.0.clone())(value),
+        json!({"type": "string", "minLength": this.0.start(), "maxLength": this.0.end()});
+    OneOf => &'static str, |this, value| one_of(this.0)(value), json!({"type": "string", "enum": this.0});
+    Integer => i32, |_this, value| integer(value), json!({"type": "integer", "format": "int32"});
+    IntegerWithin => i32, |this, value| integer_within(this.0.clone())(value),
+        json!({"type": "integer", "minimum": this.0.start(), "maximum": this.0.end()});
+    Float => f64, |_this, value| float(value), json!({"type": "number", "format": "double"});
+    FloatWithin => f64, |this, value| float_within(this.0.clone())(value),
+        json!({"type": "number", "minimum": this.0.start(), "maximum": this.0.end()});
+    Boolean => bool, |_this, value| boolean(value), json!({"type": "boolean"});
+    Day => NaiveDate, |_this, value| date(value), json!({"type": "string", "format": "date"});
+    LeftAlone => (), |_this, _value| Ok(()), json!({"readOnly": true});
+}
+
+impl<T> Kind for Object<T> {
+    type Read = T;
+
+    fn read(&self, value: &Value) -> Field<T> {
+        let mut form = Form::begin(value)?;
+        let read = (self.0)(&mut form);
+        form.finish(read)
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = Form::describe(self.0);
+        schema["additionalProperties"] = json!(false);
+        schema
+    }
+}
+
+impl<T> Kind for OpenObject<T> {
+    type Read = T;
+
+    fn read(&self, value: &Value) -> Field<T> {
+        let mut form = Form::begin(value)?;
+        let read = (self.0)(&mut form);
+        form.finish_leniently(read)
+    }
+
+    fn schema(&self) -> Value {
+        Form::describe(self.0)
+    }
+}
+
+impl Kind for TextThat {
+    type Read = String;
+
+    fn read(&self, value: &Value) -> Field<String> {
+        let text = string(value)?;
+        if (self.holds)(&text) { Ok(text) } else { Err(messages(self.message)) }
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = (self.schema)();
+        schema["type"] = json!("string");
+        schema
+    }
+}
+
+/// What was written before kinds described themselves: a function that reads.
+impl<F: Fn(&Value) -> Field<T>, T> Kind for F {
+    type Read = T;
+
+    fn read(&self, value: &Value) -> Field<T> {
+        self(value)
+    }
+
+    fn schema(&self) -> Value {
+        json!({})
+    }
+}
 
 /// A text; not one with a NUL, which PostgreSQL keeps nowhere.
 pub fn string(value: &Value) -> Field<String> {

@@ -1,8 +1,11 @@
 //! Arguments in the query of a path.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
-use super::{Field, messages};
+use super::kind::{Kind as _, OpenObject};
+use super::{Field, Form, messages};
 use crate::error::{Answer, Problem};
 use crate::form::kind;
 
@@ -26,6 +29,16 @@ impl Query {
         self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
     }
 
+    /// What `read` reads of it, as if it were the object of a body: the first value of each name it asks for. Other
+    /// names are left alone.
+    pub fn read<T>(&self, read: fn(&mut Form<'_>) -> Option<T>) -> Answer<T> {
+        let mut first = Map::new();
+        for (name, value) in &self.0 {
+            first.entry(name.as_str()).or_insert_with(|| json!(value));
+        }
+        OpenObject(read).read(&Value::Object(first)).map_err(Problem::invalid)
+    }
+
     /// The first values of these names as an object, so that a query is read like a body.
     pub fn object(&self, names: &[&str]) -> Value {
         let pairs = names.iter().filter_map(|name| Some(((*name).to_owned(), json!(self.first(name)?))));
@@ -47,13 +60,37 @@ impl Page {
     }
 
     /// The `meta` of an answer: where this page stands among `total` elements.
-    pub fn meta(self, total: i64) -> Value {
+    pub fn meta(self, total: i64) -> Meta {
         let pages = (total + PER_PAGE - 1) / PER_PAGE;
-        json!({
-            "next_page": (self.0 < pages).then_some(self.0 + 1),
-            "prev_page": (self.0 > 1).then_some(self.0 - 1),
-            "pages": pages, "per_page": PER_PAGE, "total": total,
-        })
+        Meta {
+            next_page: (self.0 < pages).then_some(self.0 + 1),
+            prev_page: (self.0 > 1).then_some(self.0 - 1),
+            pages,
+            per_page: PER_PAGE,
+            total,
+        }
+    }
+}
+
+/// Where a page stands among all elements of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Meta {
+    /// The number of the next page; null on the last.
+    pub next_page: Option<i64>,
+    /// The number of the page before; null on the first.
+    pub prev_page: Option<i64>,
+    /// How many pages there are.
+    pub pages: i64,
+    /// How many elements a full page has.
+    pub per_page: i64,
+    /// How many elements there are in all.
+    pub total: i64,
+}
+
+impl Meta {
+    /// Of one page with so many elements.
+    pub fn example(elements: usize) -> Self {
+        Page(1).meta(i64::try_from(elements).unwrap_or_default())
     }
 }
 
@@ -142,10 +179,10 @@ mod tests {
     #[test]
     fn meta_says_where_a_page_stands() {
         assert_eq!(
-            Page(2).meta(61),
+            json!(Page(2).meta(61)),
             json!({"next_page": 3, "prev_page": 1, "pages": 3, "per_page": 30, "total": 61})
         );
-        assert_eq!(Page(1).meta(0)["pages"], 0);
-        assert_eq!(Page(1).meta(30)["next_page"], Value::Null);
+        assert_eq!(Page(1).meta(0).pages, 0);
+        assert_eq!(Page(1).meta(30).next_page, None);
     }
 }

@@ -3,34 +3,91 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
-use crate::form::{Field, Form, envelope, kind, messages};
-use crate::role::Role;
+use crate::form::Form;
+use crate::form::envelope::{self, Elements};
+use crate::form::kind::{Day, Kind as _, NonEmpty, Object, Text};
+use crate::openapi::{Chapter, Operation};
+use crate::role::REGISTRARS;
 use crate::router::Payload;
 use crate::store::drivers::{DepartementRow, Driver};
+
+/// A driver.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Driver)]
+pub struct DriverAnswer {
+    /// First name.
+    pub first_name: String,
+    /// Last name.
+    pub last_name: String,
+    /// Day of birth.
+    #[schema(format = Date)]
+    pub birth_date: Option<String>,
+    /// Number of the professional card.
+    pub professional_licence: String,
+    /// Which departement gave it.
+    pub departement: DepartementAnswer,
+}
+
+/// A departement.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Departement)]
+pub struct DepartementAnswer {
+    /// Its name.
+    pub nom: String,
+    /// Its number: two or three characters.
+    pub numero: String,
+}
 
 /// Adds a driver (201) or updates it (200).
 pub async fn create(
     State(app): State<App>,
     caller: Caller,
     Payload(body): Payload,
-) -> Answer<(StatusCode, Json<Value>)> {
-    caller.require(&[Role::Admin, Role::Operateur])?;
-    let request = envelope::one(&body, read)?;
+) -> Answer<(StatusCode, Json<Elements<DriverAnswer>>)> {
+    caller.require(REGISTRARS)?;
+    let request = envelope::one(&body, Object(read))?;
     let departement = find(&request.departement, app.registry.store().departements().await?)?;
     let driver = Driver { departement: departement.numero.clone(), ..request.driver };
-    let answer = json!({
-        "first_name": driver.first_name, "last_name": driver.last_name, "birth_date": driver.birth_date,
-        "professional_licence": driver.professional_licence,
-        "departement": {"nom": departement.nom, "numero": departement.numero},
-    });
+    let answer = DriverAnswer {
+        first_name: driver.first_name.clone(),
+        last_name: driver.last_name.clone(),
+        birth_date: driver.birth_date.clone(),
+        professional_licence: driver.professional_licence.clone(),
+        departement: DepartementAnswer { nom: departement.nom, numero: departement.numero },
+    };
     let new = app.registry.put_driver(caller.0.id, driver).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(envelope::answer(&answer))))
+    Ok((status, envelope::of_one(answer)))
+}
+
+/// `POST /drivers` in the reference.
+pub fn describe_create() -> Operation {
+    let about = "A driver is known by the number of the professional card and the departement that gave it.";
+    let request = json!({
+        "first_name": "Ada", "last_name": "Martin", "birth_date": "1980-02-03", "professional_licence": "L1",
+        "departement": {"numero": "75"},
+    });
+    let answer = DriverAnswer {
+        first_name: "Ada".to_owned(),
+        last_name: "Martin".to_owned(),
+        birth_date: Some("1980-02-03".to_owned()),
+        professional_licence: "L1".to_owned(),
+        departement: DepartementAnswer { nom: "Paris".to_owned(), numero: "75".to_owned() },
+    };
+    Operation::new(Chapter::Operators, "Adds a driver, or updates it", about)
+        .roles(REGISTRARS)
+        .body(&Object(read), &request)
+        .one(201, "It was added.", &answer)
+        .one(200, "It was updated.", &answer)
+        .refuses_with("No such departement.", &no_match())
+        .refuses_with("Name and number are of two departements.", &many_matches())
 }
 
 struct Request {
@@ -44,38 +101,28 @@ struct Departement {
     numero: Option<String>,
 }
 
-fn read(element: &Value) -> Field<Request> {
-    let mut form = Form::begin(element)?;
-    let first_name = form.required("first_name", kind::string);
-    let last_name = form.required("last_name", kind::string);
-    let birth_date = form.nullable("birth_date", kind::date).flatten();
-    let professional_licence = form.required("professional_licence", kind::non_empty);
-    let departement = form.required("departement", read_departement);
-    let request = (|| {
-        let driver = Driver {
-            departement: String::new(),
-            professional_licence: professional_licence?,
-            first_name: first_name?,
-            last_name: last_name?,
-            birth_date: birth_date.map(|day| day.format("%Y-%m-%d").to_string()),
-        };
-        Some(Request { driver, departement: departement? })
-    })();
-    form.finish(request)
+fn read(form: &mut Form<'_>) -> Option<Request> {
+    let first_name = form.required("first_name", Text.about("First name."));
+    let last_name = form.required("last_name", Text.about("Last name."));
+    let birth_date = form.nullable("birth_date", Day.about("Day of birth."));
+    let licence = form.required("professional_licence", NonEmpty.about("Number of the professional card."));
+    let departement =
+        form.required("departement", Object(read_departement).about("The departement that gave the card."));
+    let driver = Driver {
+        departement: String::new(),
+        professional_licence: licence?,
+        first_name: first_name?,
+        last_name: last_name?,
+        birth_date: birth_date.flatten().map(|day| day.format("%Y-%m-%d").to_string()),
+    };
+    Some(Request { driver, departement: departement? })
 }
 
-fn read_departement(value: &Value) -> Field<Departement> {
-    let mut form = Form::begin(value)?;
-    let nom = form.optional("nom", kind::string);
-    let numero = form.optional("numero", kind::string);
-    if nom.is_none()
-        && numero.is_none()
-        && form.is_clean()
-        && value.as_object().is_some_and(serde_json::Map::is_empty)
-    {
-        form.error("nom", messages("You need to specify at least \"nom\" or \"numero\""));
-    }
-    form.finish(Some(Departement { nom, numero }))
+fn read_departement(form: &mut Form<'_>) -> Option<Departement> {
+    form.not_empty("nom", "You need to specify at least \"nom\" or \"numero\"");
+    let nom = form.optional("nom", Text.about("Its name; case does not matter."));
+    let numero = form.optional("numero", Text.about("Its number."));
+    Some(Departement { nom, numero })
 }
 
 /// The one departement of this name or number. Partners misspell: one of the two being right is enough.
@@ -88,11 +135,17 @@ fn find(wanted: &Departement, all: Vec<DepartementRow>) -> Answer<DepartementRow
     let mut found = all.into_iter().filter(matches);
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err(both(StatusCode::NOT_FOUND, "Departement not found")),
-        (Some(_), Some(_)) => {
-            Err(both(StatusCode::CONFLICT, "There is more than one match for this nom/numero"))
-        }
+        (None, _) => Err(no_match()),
+        (Some(_), Some(_)) => Err(many_matches()),
     }
+}
+
+fn no_match() -> Problem {
+    both(StatusCode::NOT_FOUND, "Departement not found")
+}
+
+fn many_matches() -> Problem {
+    both(StatusCode::CONFLICT, "There is more than one match for this nom/numero")
 }
 
 fn both(status: StatusCode, message: &str) -> Problem {

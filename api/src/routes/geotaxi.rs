@@ -12,8 +12,10 @@ use tokio::sync::oneshot;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
-use crate::form::{Field, Form, envelope, kind, merge, messages};
-use crate::role::Role;
+use crate::form::kind::{FloatWithin, Kind, Object, Text};
+use crate::form::{Field, Form, envelope, merge, messages};
+use crate::openapi::{Chapter, Operation};
+use crate::role::REGISTRARS;
 use crate::router::Payload;
 
 /// How many positions a request may carry.
@@ -23,8 +25,8 @@ const SYNC_WITHIN: Duration = Duration::from_secs(10);
 
 /// Takes positions: 200 without a body once all of them are safe.
 pub async fn create(State(app): State<App>, caller: Caller, Payload(body): Payload) -> Answer<Response> {
-    caller.require(&[Role::Admin, Role::Operateur])?;
-    let given = envelope::one(&body, read)?;
+    caller.require(REGISTRARS)?;
+    let given = envelope::one(&body, Object(read))?;
     let sources = find_sources(&app, &caller, &given)?;
     let received_at = app.clock.now();
     let positions: Vec<_> = given
@@ -44,51 +46,79 @@ pub async fn create(State(app): State<App>, caller: Caller, Payload(body): Paylo
         append(&app, positions).await?;
         app.meters.http_positions.add(count);
     }
-    Ok((StatusCode::OK, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], "").into_response())
+    Ok((StatusCode::OK, [(header::CONTENT_TYPE, NOTHING)], "").into_response())
 }
+
+/// `POST /geotaxi` in the reference.
+pub fn describe_create() -> Operation {
+    let about = "All positions or none. Answered once they are safe on disk: no acknowledged position is lost. A \
+                 position counts for 120 seconds; devices that send many use UDP.";
+    let position = json!({"taxi_id": "yCnSfFy", "lon": 2.3522, "lat": 48.8566});
+    Operation::new(Chapter::Operators, "Tells where taxis are", about)
+        .roles(REGISTRARS)
+        .body(&Object(read), &json!({"positions": [position]}))
+        .content(
+            200,
+            "All of them are safe; the body is empty.",
+            "text/html",
+            json!({"schema": {"maxLength": 0}}),
+        )
+        .refuses_with("A taxi is not the caller's.", &unknown_taxis(&Map::from_iter([unknown_taxi(0)])))
+}
+
+/// What the registry before this one said of an empty body.
+const NOTHING: &str = "text/html; charset=utf-8";
 
 struct Given {
     taxi_id: String,
     at: LatLon,
 }
 
-fn read(element: &Value) -> Field<Vec<Given>> {
-    let mut form = Form::begin(element)?;
-    let positions = form.required("positions", read_positions);
-    form.finish(positions)
+fn read(form: &mut Form<'_>) -> Option<Vec<Given>> {
+    form.required("positions", Positions)
 }
 
-fn read_positions(value: &Value) -> Field<Vec<Given>> {
-    let Value::Array(elements) = value else {
-        return Err(messages("Invalid type."));
-    };
-    let mut positions = Vec::with_capacity(elements.len());
-    let mut errors = Map::new();
-    for (i, element) in elements.iter().enumerate() {
-        match read_position(element) {
-            Ok(position) => positions.push(position),
-            Err(error) => {
-                errors.insert(i.to_string(), error);
+/// A list of positions, with the contract's messages on the whole of it.
+struct Positions;
+
+impl Kind for Positions {
+    type Read = Vec<Given>;
+
+    fn read(&self, value: &Value) -> Field<Vec<Given>> {
+        let Value::Array(elements) = value else {
+            return Err(messages("Invalid type."));
+        };
+        let mut positions = Vec::with_capacity(elements.len());
+        let mut errors = Map::new();
+        for (i, element) in elements.iter().enumerate() {
+            match Object(read_position).read(element) {
+                Ok(position) => positions.push(position),
+                Err(error) => {
+                    errors.insert(i.to_string(), error);
+                }
             }
         }
+        let too_many = (elements.len() > POSITIONS_MAX).then(|| messages("Up to 50 positions are accepted"));
+        match (errors.is_empty(), too_many) {
+            (true, None) => Ok(positions),
+            (true, Some(too_many)) => Err(too_many),
+            (false, None) => Err(Value::Object(errors)),
+            (false, Some(too_many)) => Err(merge(Value::Object(errors), too_many)),
+        }
     }
-    let too_many = (elements.len() > POSITIONS_MAX).then(|| messages("Up to 50 positions are accepted"));
-    match (errors.is_empty(), too_many) {
-        (true, None) => Ok(positions),
-        (true, Some(too_many)) => Err(too_many),
-        (false, None) => Err(Value::Object(errors)),
-        (false, Some(too_many)) => Err(merge(Value::Object(errors), too_many)),
+
+    fn schema(&self) -> Value {
+        json!({"type": "array", "maxItems": POSITIONS_MAX, "items": Object(read_position).schema()})
     }
 }
 
-fn read_position(element: &Value) -> Field<Given> {
-    let mut form = Form::begin(element)?;
-    let lon = form.required("lon", kind::float_within(-180.0..=180.0));
-    let lat = form.required("lat", kind::float_within(-MAX_REPORTABLE_LAT..=MAX_REPORTABLE_LAT));
-    let taxi_id = form.required("taxi_id", kind::string);
+fn read_position(form: &mut Form<'_>) -> Option<Given> {
+    let lon = form.required("lon", FloatWithin(-180.0..=180.0).about("Longitude in degrees, WGS 84."));
+    let lat = FloatWithin(-MAX_REPORTABLE_LAT..=MAX_REPORTABLE_LAT).about("Latitude in degrees, WGS 84.");
+    let lat = form.required("lat", lat);
+    let taxi_id = form.required("taxi_id", Text.about("The taxi's id, as its operator knows it."));
     // The ranges were checked just now, with the messages of the contract.
-    let given = (|| Some(Given { at: LatLon::reportable(lat?, lon?).ok()?, taxi_id: taxi_id? }))();
-    form.finish(given)
+    Some(Given { at: LatLon::reportable(lat?, lon?).ok()?, taxi_id: taxi_id? })
 }
 
 /// The sources of positions, or where there are none.
@@ -101,13 +131,17 @@ fn find_sources(app: &App, caller: &Caller, given: &[Given]) -> Answer<Vec<Sourc
         .iter()
         .enumerate()
         .filter(|(_, source)| source.is_none())
-        .map(|(i, _)| (i.to_string(), json!({"taxi_id": ["Identifiant de taxi inconnu"]})))
+        .map(|(i, _)| unknown_taxi(i))
         .collect();
-    if unknown.is_empty() {
-        Ok(found.into_iter().flatten().collect())
-    } else {
-        Err(Problem::data(StatusCode::BAD_REQUEST, &json!({"positions": unknown})))
-    }
+    if unknown.is_empty() { Ok(found.into_iter().flatten().collect()) } else { Err(unknown_taxis(&unknown)) }
+}
+
+fn unknown_taxi(at: usize) -> (String, Value) {
+    (at.to_string(), json!({"taxi_id": ["Identifiant de taxi inconnu"]}))
+}
+
+fn unknown_taxis(unknown: &Map<String, Value>) -> Problem {
+    Problem::data(StatusCode::BAD_REQUEST, &json!({"positions": unknown}))
 }
 
 async fn append(app: &App, positions: Vec<Position>) -> Answer<()> {

@@ -1,21 +1,41 @@
 //! `GET /operators/me/positions`: what came of the datagrams sent with the caller's key.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Map, Value, json};
+use ingest::gate::Refusal;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::naive_timestamp;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
-use crate::form::envelope;
-use crate::role::Role;
-use ingest::gate::Refusal;
+use crate::form::envelope::{self, Elements};
+use crate::openapi::{Chapter, Operation};
+use crate::role::REGISTRARS;
+
+/// What came of an operator's datagrams.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Intake)]
+pub struct IntakeAnswer {
+    /// Email of the operator.
+    pub operator: String,
+    /// Since when they are counted: ISO 8601 in UTC, without an offset.
+    pub since: String,
+    /// How many were accepted.
+    pub accepted: u64,
+    /// How many were refused, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// How many the kernel dropped before they were read, of all senders; null where it does not say.
+    pub dropped_by_kernel: Option<u64>,
+}
 
 /// Counts since this process started, whoever sent with the key: accepted, and refused by reason. Beside them what the
 /// kernel dropped before it was read, of all senders, where it says so.
-pub async fn read(State(app): State<App>, caller: Caller) -> Answer<Json<Value>> {
-    caller.require(&[Role::Admin, Role::Operateur])?;
+pub async fn read(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<IntakeAnswer>>> {
+    caller.require(REGISTRARS)?;
     let operator = caller.operator();
     let port = app.intake.udp_port;
     let dropped = tokio::task::spawn_blocking(move || ingest::udp::dropped_by_kernel(port)).await;
@@ -24,10 +44,26 @@ pub async fn read(State(app): State<App>, caller: Caller) -> Answer<Json<Value>>
     // What found the log full had passed every check before.
     let accepted =
         app.refusals.accepted_of(operator).saturating_sub(overloaded.map_or(0, |(_, count)| *count));
-    let refused: Map<_, _> =
-        refused.iter().map(|(reason, count)| (reason.name().to_owned(), json!(count))).collect();
-    Ok(Json(envelope::answer(&json!({
-        "operator": caller.0.email, "since": naive_timestamp(app.intake.started_at.0),
-        "accepted": accepted, "refused": refused, "dropped_by_kernel": dropped.ok().and_then(Result::ok),
-    }))))
+    Ok(envelope::of_one(IntakeAnswer {
+        operator: caller.0.email.clone(),
+        since: naive_timestamp(app.intake.started_at.0),
+        accepted,
+        refused: refused.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
+        dropped_by_kernel: dropped.ok().and_then(Result::ok),
+    }))
+}
+
+/// `GET /operators/me/positions` in the reference.
+pub fn describe_read() -> Operation {
+    let answer = IntakeAnswer {
+        operator: "my-taxis".to_owned(),
+        since: "2026-11-25T07:30:00".to_owned(),
+        accepted: 81_000,
+        refused: BTreeMap::from([(Refusal::BadHash.name(), 3)]),
+        dropped_by_kernel: Some(0),
+    };
+    let about = "Counted since the process that answers was started, whoever sent with the key.";
+    Operation::new(Chapter::Operators, "What came of the datagrams sent with the caller's key", about)
+        .roles(REGISTRARS)
+        .one(200, "The counts.", &answer)
 }

@@ -8,34 +8,42 @@ use axum::http::StatusCode;
 use engine::engine::Hit;
 use ingest::clock::Millis;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT};
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::debug_span;
 
 use super::grid::GridPoint;
+use super::taxi_answer::{AdsPart, DriverPart, PositionPart, TaxiAnswer, TownPart, VehiclePart};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
+use crate::form::Form;
+use crate::form::envelope::{self, Elements};
+use crate::form::kind::{FloatWithin, Kind as _};
 use crate::form::query::Query;
-use crate::form::{Form, kind};
+use crate::openapi::{Chapter, Operation};
 use crate::registry::card::Face;
-use crate::role::Role;
+use crate::role::{Role, SEARCHERS};
 use crate::visibility::Ground;
 
 /// Whom apps see in place of the operator.
 const NEUTRAL_OPERATOR: &str = "chauffeur professionnel";
 
 /// Answers a search.
-pub async fn search(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Value>> {
+pub async fn search(
+    State(app): State<App>,
+    caller: Caller,
+    query: Query,
+) -> Answer<Json<Elements<TaxiAnswer>>> {
     let began = Instant::now();
-    caller.require(&[Role::Admin, Role::Moteur, Role::Operateur])?;
-    let customer = read_customer(&query)?;
+    caller.require(SEARCHERS)?;
+    let customer = query.read(read_customer)?;
     let territory = app.registry.territory();
     let ground = debug_span!("territory").in_scope(|| Ground::at(&territory, customer));
     if ground.exclusion.is_some() {
-        return Err(Problem::url(StatusCode::NOT_FOUND, "No cruising allowed in this area"));
+        return Err(no_cruising());
     }
     if !ground.may_be_searched() {
-        return Ok(Json(json!({"data": []})));
+        return Ok(envelope::of_all(Vec::new()));
     }
     let now = app.clock.now();
     let operator = sees_own_only(&caller).then(|| caller.operator());
@@ -47,7 +55,42 @@ pub async fn search(State(app): State<App>, caller: Caller, query: Query) -> Ans
     shown.sort_by(|a, b| a.0.total_cmp(&b.0));
     let data: Vec<_> = shown.into_iter().map(|(_, taxi)| taxi).collect();
     app.searches.record(began.elapsed(), data.len());
-    Ok(Json(json!({"data": data})))
+    Ok(envelope::of_all(data))
+}
+
+/// `GET /taxis` in the reference.
+pub fn describe_search() -> Operation {
+    let about = "Free taxis heard less than 120 seconds ago, whose ADS is of the customer's town or of a town that shares \
+                 a ZUPC with it, within each taxi's own radius, nearest first. Ids are pseudonyms: fresh at each search, \
+                 the caller's alone, good for an hour. A mere operator finds its own taxis. Other arguments are ignored.";
+    Operation::new(Chapter::Search, "The free taxis around a customer", about)
+        .roles(SEARCHERS)
+        .query(read_customer, &json!({"lon": 2.3522, "lat": 48.8566}))
+        .list("The taxis, nearest first; none outside any town.", &[example()])
+        .refuses_with("The customer is in an exclusion zone, such as an airport.", &no_cruising())
+}
+
+fn example() -> TaxiAnswer {
+    let face = Face {
+        model: Some("508".to_owned()),
+        constructor: Some("Peugeot".to_owned()),
+        engine: String::new(),
+        nb_seats: Some(4),
+        characteristics: vec!["wifi"],
+    };
+    let point = GridPoint { lat: 48.857, lon: 2.3521 };
+    render(
+        "u3bQ0yVnXw7sZkWlTqPa1g".to_owned(),
+        NEUTRAL_OPERATOR.to_owned(),
+        String::new(),
+        point,
+        45.07,
+        &face,
+    )
+}
+
+fn no_cruising() -> Problem {
+    Problem::url(StatusCode::NOT_FOUND, "No cruising allowed in this area")
 }
 
 /// A mere operator sees its own taxis; one that is a search app too sees all.
@@ -56,13 +99,12 @@ fn sees_own_only(caller: &Caller) -> bool {
 }
 
 /// The customer's place. Other arguments are ignored, as old apps send some.
-pub(super) fn read_customer(query: &Query) -> Answer<LatLon> {
-    let arguments = query.object(&["lon", "lat"]);
-    let mut form = Form::begin(&arguments).map_err(Problem::invalid)?;
-    let lon = form.required("lon", kind::float_within(-180.0..=180.0));
-    let lat = form.required("lat", kind::float_within(-MAX_REPORTABLE_LAT..=MAX_REPORTABLE_LAT));
-    let customer = (|| LatLon::reportable(lat?, lon?).ok())();
-    form.finish(customer).map_err(Problem::invalid)
+pub(super) fn read_customer(form: &mut Form<'_>) -> Option<LatLon> {
+    let lon = form
+        .required("lon", FloatWithin(-180.0..=180.0).about("The customer's longitude in degrees, WGS 84."));
+    let lat = FloatWithin(-MAX_REPORTABLE_LAT..=MAX_REPORTABLE_LAT);
+    let lat = form.required("lat", lat.about("The customer's latitude in degrees, WGS 84."));
+    LatLon::reportable(lat?, lon?).ok()
 }
 
 /// Who looks, from where.
@@ -75,7 +117,7 @@ struct View<'a> {
 
 impl View<'_> {
     /// A taxi as the caller sees it, after its distance; None for one that was removed since it was found.
-    fn shown(&self, hit: &Hit) -> Option<(f64, Value)> {
+    fn shown(&self, hit: &Hit) -> Option<(f64, TaxiAnswer)> {
         let card = self.app.registry.shown_card(hit.source)?;
         let face = card.face(hit.source.operator)?;
         let point = GridPoint::around(hit.at);
@@ -93,26 +135,47 @@ impl View<'_> {
             // An account that cannot be opened hides its name, not its taxis.
             self.app.registry.email(hit.source.operator).unwrap_or_else(|| NEUTRAL_OPERATOR.to_owned())
         };
-        let plate = if is_admin { card.licence_plate.as_str() } else { "" };
-        Some((distance_m, render(&id, &operator, plate, point, distance_m, face)))
+        let plate = if is_admin { card.licence_plate.clone() } else { String::new() };
+        Some((distance_m, render(id, operator, plate, point, distance_m, face)))
     }
 }
 
 /// What the contract still names but no longer tells before a hail has a constant in its place.
-fn render(id: &str, operator: &str, plate: &str, point: GridPoint, distance_m: f64, face: &Face) -> Value {
-    json!({
-        "id": id, "operator": operator, "crowfly_distance": distance_m,
-        "position": {"lon": point.lon, "lat": point.lat},
-        "vehicle": {
-            "model": face.model, "constructor": face.constructor, "nb_seats": face.nb_seats, "engine": face.engine,
-            "characteristics": face.characteristics, "licence_plate": plate, "color": "", "type": "normal",
-            "cpam_conventionne": null,
+fn render(
+    id: String,
+    operator: String,
+    licence_plate: String,
+    point: GridPoint,
+    distance_m: f64,
+    face: &Face,
+) -> TaxiAnswer {
+    TaxiAnswer {
+        id,
+        operator,
+        status: "free".to_owned(),
+        radius: Some(0),
+        rating: Some(0),
+        crowfly_distance: Some(distance_m),
+        added_at: "1970-01-01T00:00:00".to_owned(),
+        last_update: None,
+        position: PositionPart { lon: Some(point.lon), lat: Some(point.lat) },
+        vehicle: VehiclePart {
+            licence_plate,
+            model: face.model.clone(),
+            constructor: face.constructor.clone(),
+            color: String::new(),
+            engine: face.engine.clone(),
+            nb_seats: face.nb_seats,
+            characteristics: face.characteristics.clone(),
+            body: Some("normal".to_owned()),
+            cpam_conventionne: None,
         },
-        "rating": 0, "status": "free", "radius": 0, "last_update": null, "added_at": "1970-01-01T00:00:00",
-        "ads": {
-            "vehicle_id": 0, "insee": "", "owner_type": "", "doublage": null, "town": {"name": ""}, "owner_name": "",
-            "category": "", "numero": "",
+        ads: AdsPart {
+            vehicle_id: Some(0),
+            owner_type: Some(String::new()),
+            town: TownPart::default(),
+            ..AdsPart::default()
         },
-        "driver": {"professional_licence": "", "first_name": "", "last_name": "", "departement": ""},
-    })
+        driver: DriverPart::default(),
+    }
 }

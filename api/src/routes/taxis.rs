@@ -8,14 +8,18 @@ use ingest::position::{SourceKey, TaxiKey};
 use serde_json::{Map, Value, json};
 
 use super::naive_timestamp;
+use super::taxi_answer::{AdsPart, DriverPart, PositionPart, TaxiAnswer, TownPart, VehiclePart};
 use super::vehicles::PLATE_LENGTH;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
+use crate::form::Form;
+use crate::form::envelope::{self, Elements, Paged};
+use crate::form::kind::{IntegerWithin, Kind as _, Length, NonEmpty, OneOf, OpenObject, Text};
 use crate::form::query::{Query, page};
-use crate::form::{Field, Form, envelope, kind};
+use crate::openapi::{Chapter, Operation};
 use crate::registry::card::{characteristics, non_empty};
-use crate::role::Role;
+use crate::role::{REGISTRARS, Role};
 use crate::router::Payload;
 use crate::store::taxis::{FILTERS_MAX, FoundParts, TaxiFilter, TaxiParts, TaxiRow};
 
@@ -29,22 +33,64 @@ pub async fn create(
     State(app): State<App>,
     caller: Caller,
     Payload(body): Payload,
-) -> Answer<(StatusCode, Json<Value>)> {
-    caller.require(&[Role::Admin, Role::Operateur])?;
-    let parts = envelope::one(&body, read_parts)?;
+) -> Answer<(StatusCode, Json<Elements<TaxiAnswer>>)> {
+    caller.require(REGISTRARS)?;
+    let parts = envelope::one(&body, OpenObject(read_parts))?;
     let found = app.registry.store().find_parts(caller.0.id, &parts).await?;
     let (vehicle, ads, driver) = all_parts(found)?;
     let (id, new) = app.registry.put_taxi(caller.0.id, (vehicle, ads, driver)).await?;
     let row = app.registry.store().taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(envelope::answer(&render(&row, None)))))
+    Ok((status, envelope::of_one(render(&row, None))))
+}
+
+/// `POST /taxis` in the reference.
+pub fn describe_create() -> Operation {
+    let about = "Vehicle, ADS and driver were added before. The id in the answer is what positions are reported under; \
+                 the taxi is `off` until its operator says otherwise.";
+    let request = json!({
+        "driver": {"professional_licence": "L1", "departement": "75"}, "vehicle": {"licence_plate": "AB-123-CD"},
+        "ads": {"numero": "1", "insee": "75056"},
+    });
+    let missing = FoundParts::default();
+    let mut operation =
+        Operation::new(Chapter::Operators, "Brings a vehicle, an ADS and a driver together", about)
+            .roles(REGISTRARS)
+            .body(&OpenObject(read_parts), &request)
+            .one(
+                201,
+                "The taxi was added.",
+                &TaxiAnswer { status: "off".to_owned(), ..TaxiAnswer::example() },
+            )
+            .one(200, "This taxi was there already.", &TaxiAnswer::example());
+    if let Err(problem) = all_parts(missing) {
+        operation = operation.refuses_with("A part was not added before.", &problem);
+    }
+    operation
 }
 
 /// One of the caller's taxis, with its last position.
-pub async fn read(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Answer<Json<Value>> {
-    caller.require(&[Role::Admin, Role::Operateur])?;
+pub async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer<Json<Elements<TaxiAnswer>>> {
+    caller.require(REGISTRARS)?;
     let row = app.registry.store().taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
-    Ok(Json(envelope::answer(&render(&row, last_seen(&app, &row)))))
+    Ok(envelope::of_one(render(&row, last_seen(&app, &row))))
+}
+
+/// `GET /taxis/{id}` in the reference.
+pub fn describe_read() -> Operation {
+    one_of_own("One of the caller's taxis, with its last position", "")
+}
+
+fn one_of_own(summary: &'static str, about: &'static str) -> Operation {
+    Operation::new(Chapter::Operators, summary, about)
+        .roles(REGISTRARS)
+        .path("id", &json!({"type": "string"}), "The taxi's id, as its operator knows it.", "yCnSfFy")
+        .one(200, "The taxi.", &TaxiAnswer::example())
+        .refuses_with("No such taxi of the caller's.", &unknown("nowhere"))
 }
 
 /// Changes status and radius; other fields are ignored, as some partners put back what they got.
@@ -53,30 +99,65 @@ pub async fn change(
     caller: Caller,
     Path(id): Path<String>,
     Payload(body): Payload,
-) -> Answer<Json<Value>> {
-    caller.require(&[Role::Admin, Role::Operateur])?;
+) -> Answer<Json<Elements<TaxiAnswer>>> {
+    caller.require(REGISTRARS)?;
     let store = app.registry.store();
     store.taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
-    let availability = envelope::one_if_any(&body, read_availability)?.unwrap_or_default();
+    let availability = envelope::one_if_any(&body, OpenObject(read_availability))?.unwrap_or_default();
     app.registry.set_availability(caller.actor(), caller.0.id, id.clone(), availability).await?;
     let row = store.taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
-    Ok(Json(envelope::answer(&render(&row, last_seen(&app, &row)))))
+    Ok(envelope::of_one(render(&row, last_seen(&app, &row))))
+}
+
+/// `PUT /taxis/{id}` in the reference.
+pub fn describe_change() -> Operation {
+    let about = "Only a taxi that is `free` is found by search apps, within its radius. What is left out stays, other \
+                 fields are ignored.";
+    let wrong = json!({"data": {"0": {"status": ["Must be one of: free, occupied, off."]}}});
+    one_of_own("Changes the status and the radius of one of the caller's taxis", about)
+        .body(&OpenObject(read_availability), &json!({"status": "free", "radius": 300}))
+        .refuses(400, "A value is wrong.", &wrong)
 }
 
 /// A page of the caller's taxis, the newest first.
-pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Value>> {
-    caller.require(&[Role::Operateur])?;
+pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Paged<TaxiAnswer>>> {
+    caller.require(LISTERS)?;
     let page = page(&query, &["id", "licence_plate"])?;
     let filter = TaxiFilter { ids: query.all("id"), plates: query.all("licence_plate") };
     for (name, values) in [("id", &filter.ids), ("licence_plate", &filter.plates)] {
         if values.len() > FILTERS_MAX {
-            let message = format!("Up to {FILTERS_MAX} values are accepted");
-            return Err(Problem::invalid(json!({name: [message]})));
+            return Err(too_many(name));
         }
     }
     let (rows, total) = app.registry.store().taxis(caller.0.id, &filter, page.limit_offset()).await?;
-    let data: Vec<_> = rows.iter().map(|row| render(row, None)).collect();
-    Ok(Json(json!({"data": data, "meta": page.meta(total)})))
+    Ok(envelope::of_page(rows.iter().map(|row| render(row, None)).collect(), page.meta(total)))
+}
+
+/// `GET /taxis/all` in the reference.
+pub fn describe_list() -> Operation {
+    let unseen = TaxiAnswer {
+        last_update: None,
+        position: PositionPart { lon: None, lat: None },
+        ..TaxiAnswer::example()
+    };
+    Operation::new(
+        Chapter::Operators,
+        "The caller's taxis, page by page",
+        "The newest first, without positions.",
+    )
+    .roles(LISTERS)
+    .pages()
+    .repeated("id", "Only taxis with one of these ids.", FILTERS_MAX)
+    .repeated("licence_plate", "Only taxis whose vehicle's plate begins with one of these.", FILTERS_MAX)
+    .page("A page of taxis.", &[unseen])
+    .refuses_with("Too many values.", &too_many("id"))
+}
+
+/// Who has taxis to list.
+const LISTERS: &[Role] = &[Role::Operateur];
+
+fn too_many(name: &str) -> Problem {
+    Problem::invalid(json!({name: [format!("Up to {FILTERS_MAX} values are accepted")]}))
 }
 
 pub(super) fn unknown(id: &str) -> Problem {
@@ -94,38 +175,40 @@ fn last_seen(app: &App, row: &TaxiRow) -> Option<Seen> {
 
 type Availability = (Option<&'static str>, Option<Option<i32>>);
 
-fn read_availability(element: &Value) -> Field<Availability> {
-    let mut form = Form::begin(element)?;
-    let status = form.optional("status", kind::one_of(STATUSES));
-    let radius = form.nullable("radius", kind::integer_within(RADIUS_M));
-    form.finish_leniently(Some((status, radius)))
+fn read_availability(form: &mut Form<'_>) -> Option<Availability> {
+    let status = form.optional("status", OneOf(STATUSES).about("Whether it takes customers."));
+    let radius = IntegerWithin(RADIUS_M);
+    let radius = form.nullable(
+        "radius",
+        radius.about("How far from the customer it wants to be found, in metres; null is the default, 500."),
+    );
+    Some((status, radius))
 }
 
 /// What a taxi is made of. Partners send more of each part than its reference; the rest is ignored.
-fn read_parts(element: &Value) -> Field<TaxiParts> {
-    let mut form = Form::begin(element)?;
-    let ads = form.required("ads", |value| {
-        let mut form = Form::begin(value)?;
-        let numero = form.required("numero", kind::non_empty);
-        let insee = form.required("insee", kind::string);
-        form.finish_leniently((|| Some((numero?, insee?)))())
-    });
-    let plate = form.required("vehicle", |value| {
-        let mut form = Form::begin(value)?;
-        let plate = form.required("licence_plate", kind::text(PLATE_LENGTH));
-        form.finish_leniently(plate)
-    });
-    let driver = form.required("driver", |value| {
-        let mut form = Form::begin(value)?;
-        let licence = form.required("professional_licence", kind::non_empty);
-        let departement = form.required("departement", kind::text(2..=3));
-        form.finish_leniently((|| Some((licence?, departement?)))())
-    });
-    let parts = (|| {
-        let ((ads_numero, ads_insee), (driver_licence, driver_departement)) = (ads?, driver?);
-        Some(TaxiParts { ads_numero, ads_insee, licence_plate: plate?, driver_licence, driver_departement })
-    })();
-    form.finish_leniently(parts)
+fn read_parts(form: &mut Form<'_>) -> Option<TaxiParts> {
+    let ads = form.required("ads", OpenObject(read_ads).about("The ADS, by its number and town."));
+    let plate = form.required("vehicle", OpenObject(read_vehicle).about("The vehicle, by its plate."));
+    let driver = OpenObject(read_driver).about("The driver, by professional card and departement.");
+    let (driver_licence, driver_departement) = form.required("driver", driver)?;
+    let (ads_numero, ads_insee) = ads?;
+    Some(TaxiParts { ads_numero, ads_insee, licence_plate: plate?, driver_licence, driver_departement })
+}
+
+fn read_ads(form: &mut Form<'_>) -> Option<(String, String)> {
+    let numero = form.required("numero", NonEmpty);
+    let insee = form.required("insee", Text);
+    Some((numero?, insee?))
+}
+
+fn read_vehicle(form: &mut Form<'_>) -> Option<String> {
+    form.required("licence_plate", Length(PLATE_LENGTH))
+}
+
+fn read_driver(form: &mut Form<'_>) -> Option<(String, String)> {
+    let licence = form.required("professional_licence", NonEmpty);
+    let departement = form.required("departement", Length(2..=3));
+    Some((licence?, departement?))
 }
 
 /// Every part's number, or what is missing.
@@ -167,8 +250,8 @@ fn all_parts(found: FoundParts) -> Answer<(i32, i32, i32)> {
     Err(Problem::data(StatusCode::NOT_FOUND, &Value::Object(errors)))
 }
 
-fn render(row: &TaxiRow, seen: Option<Seen>) -> Value {
-    let offers = characteristics([
+fn render(row: &TaxiRow, seen: Option<Seen>) -> TaxiAnswer {
+    let characteristics = characteristics([
         row.pet_accepted,
         row.bike_accepted,
         row.baby_seat,
@@ -177,26 +260,43 @@ fn render(row: &TaxiRow, seen: Option<Seen>) -> Value {
         row.amex_accepted,
         row.bank_check_accepted,
     ]);
-    json!({
-        "id": row.public_id, "added_at": naive_timestamp(row.created_at), "operator": row.operator_email,
-        "status": row.status, "radius": row.radius, "rating": null, "crowfly_distance": null,
-        "last_update": seen.map(|seen| seen.received_at.seconds()),
-        "position": {"lon": seen.map(|seen| seen.at.lon()), "lat": seen.map(|seen| seen.at.lat())},
-        "vehicle": {
-            "licence_plate": row.licence_plate, "model": non_empty(&row.model),
-            "constructor": non_empty(&row.constructor),
-            "color": row.color, "engine": row.engine, "nb_seats": row.nb_seats, "characteristics": offers,
-            "type": row.body_type, "cpam_conventionne": row.cpam_conventionne,
+    TaxiAnswer {
+        id: row.public_id.clone(),
+        operator: row.operator_email.clone(),
+        status: row.status.clone(),
+        radius: row.radius,
+        rating: None,
+        crowfly_distance: None,
+        added_at: naive_timestamp(row.created_at),
+        last_update: seen.map(|seen| seen.received_at.seconds()),
+        position: PositionPart { lon: seen.map(|seen| seen.at.lon()), lat: seen.map(|seen| seen.at.lat()) },
+        vehicle: VehiclePart {
+            licence_plate: row.licence_plate.clone(),
+            model: non_empty(&row.model),
+            constructor: non_empty(&row.constructor),
+            color: row.color.clone(),
+            engine: row.engine.clone(),
+            nb_seats: row.nb_seats,
+            characteristics,
+            body: row.body_type.clone(),
+            cpam_conventionne: row.cpam_conventionne,
         },
-        "ads": {
-            "numero": row.ads_numero, "insee": row.ads_insee, "vehicle_id": row.ads_vehicle_id,
-            "owner_type": row.ads_owner_type, "owner_name": row.ads_owner_name, "doublage": row.ads_doublage,
+        ads: AdsPart {
+            numero: row.ads_numero.clone(),
+            insee: row.ads_insee.clone(),
+            vehicle_id: row.ads_vehicle_id,
+            owner_type: row.ads_owner_type.clone(),
+            owner_name: row.ads_owner_name.clone(),
+            doublage: row.ads_doublage,
             // Free text of old clients; a taxi has never shown it.
-            "category": "", "town": {"name": row.town_name},
+            category: String::new(),
+            town: TownPart { name: row.town_name.clone() },
         },
-        "driver": {
-            "professional_licence": row.driver_licence, "departement": row.driver_departement,
-            "first_name": row.driver_first_name, "last_name": row.driver_last_name,
+        driver: DriverPart {
+            professional_licence: row.driver_licence.clone(),
+            departement: row.driver_departement.clone(),
+            first_name: row.driver_first_name.clone(),
+            last_name: row.driver_last_name.clone(),
         },
-    })
+    }
 }

@@ -10,11 +10,15 @@ use axum::http::request::Parts;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
+use super::user_answer::UserAnswer;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
+use crate::form::envelope::{self, Elements, Paged};
+use crate::form::kind::{Integer, Kind, Object, Text, TextThat};
 use crate::form::query::{Query, page};
-use crate::form::{Field, Form, envelope, kind, messages};
+use crate::form::{Field, Form, messages};
+use crate::openapi::{Chapter, Operation};
 use crate::registry::accounts::{Account, Accounts};
 use crate::role::Role;
 use crate::router::Payload;
@@ -24,11 +28,34 @@ use crate::store::users::UserChanges;
 pub const PASSWORD_MIN: usize = 8;
 
 /// An account.
-pub async fn read(State(app): State<App>, number: Number, caller: Caller) -> Answer<Json<Value>> {
+pub async fn read(
+    State(app): State<App>,
+    number: Number,
+    caller: Caller,
+) -> Answer<Json<Elements<UserAnswer>>> {
     caller.require_own_account()?;
     let accounts = app.registry.accounts();
     let account = find(&accounts, &caller, &number)?;
-    Ok(Json(envelope::answer(&render(&accounts, account))))
+    Ok(envelope::of_one(UserAnswer::of(&accounts, account)))
+}
+
+/// `GET /users/{id}` in the reference.
+pub fn describe_read() -> Operation {
+    one_account("An account", "For the account itself and for administrators.")
+}
+
+fn one_account(summary: &'static str, about: &'static str) -> Operation {
+    Operation::new(Chapter::Accounts, summary, about)
+        .any_account()
+        .path("id", &json!({"type": "string", "pattern": "^[0-9]+$"}), "The account's number.", "3")
+        .one(200, "The account.", &UserAnswer::example())
+        .refuses_with(
+            "The account is lent: `X-Logas` with the account of integration tests.",
+            &Problem::forbidden(),
+        )
+        .refuses_with("The account is somebody else's.", &not_yours())
+        .refuses_with("No such account.", &not_found(&Number("0".to_owned())))
+        .refuses_with("What is no number is no account's path.", &Problem::unknown_path())
 }
 
 /// Changes what an account says of itself; email, key, roles and manager stay.
@@ -37,7 +64,7 @@ pub async fn change(
     number: Number,
     caller: Caller,
     Payload(body): Payload,
-) -> Answer<Json<Value>> {
+) -> Answer<Json<Elements<UserAnswer>>> {
     caller.require_own_account()?;
     let accounts = app.registry.accounts();
     let account = find(&accounts, &caller, &number)?;
@@ -47,7 +74,7 @@ pub async fn change(
         Some(endpoint) => is_callable(endpoint, app.behaviour.private_endpoints).await,
         None => true,
     };
-    let wishes = envelope::one_if_any(&body, |element| read_changes(element, callable))?.unwrap_or_default();
+    let wishes = envelope::one_if_any(&body, Changes { callable })?.unwrap_or_default();
     let mut changes = wishes.changes;
     if let Some(password) = wishes.password {
         changes.password_hash = Some(app.passwords.hash(password).await?);
@@ -58,20 +85,32 @@ pub async fn change(
         .await?;
     let accounts = app.registry.accounts();
     match accounts.id(account.id).filter(|_| found) {
-        Some(account) => Ok(Json(envelope::answer(&render(&accounts, account)))),
+        Some(account) => Ok(envelope::of_one(UserAnswer::of(&accounts, account))),
         None => Err(not_found(&number)),
     }
 }
 
+/// `PUT /users/{id}` in the reference.
+pub fn describe_change() -> Operation {
+    let about = "For the account itself and for administrators. What is left out stays; email, key, roles and \
+                 managers are checked and not changed here.";
+    let request = json!({"name": "My taxis", "email_technical": "technique@example.org"});
+    let unreachable = json!({"data": {"0": {"hail_endpoint_production": [NOT_CALLABLE]}}});
+    one_account("Changes what an account says of itself", about)
+        .body(&Changes { callable: true }, &request)
+        .refuses(400, "Hails cannot be sent there.", &unreachable)
+}
+
 /// A page of the accounts that the caller may see: all for an administrator, else those it manages.
-pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Value>> {
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    query: Query,
+) -> Answer<Json<Paged<UserAnswer>>> {
     caller.require_own_account()?;
     let page = page(&query, &["name", "email", "role", "manager"])?;
-    for name in ["name", "email"] {
-        if query.all(name).len() > 1 {
-            let message = format!("Argument `{name}` should not be specified more than once");
-            return Err(Problem::invalid(json!({"_schema": [message]})));
-        }
+    if let Some(name) = ["name", "email"].into_iter().find(|name| query.all(name).len() > 1) {
+        return Err(more_than_once(name));
     }
     let accounts = app.registry.accounts();
     let mut listed = if caller.0.has(Role::Admin) {
@@ -95,8 +134,32 @@ pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answe
     let (limit, offset) = page.limit_offset();
     let at = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
     let shown = listed.iter().skip(at(offset)).take(at(limit));
-    let data: Vec<_> = shown.map(|account| render(&accounts, account)).collect();
-    Ok(Json(json!({"data": data, "meta": page.meta(i64::try_from(listed.len()).unwrap_or(i64::MAX))})))
+    let data = shown.map(|account| UserAnswer::of(&accounts, account)).collect();
+    Ok(envelope::of_page(data, page.meta(i64::try_from(listed.len()).unwrap_or(i64::MAX))))
+}
+
+/// `GET /users` in the reference.
+pub fn describe_list() -> Operation {
+    let about = "All accounts for an administrator, else those that the caller manages. Texts are looked for anywhere, \
+                 without regard to case.";
+    Operation::new(Chapter::Accounts, "The accounts that the caller may see, page by page", about)
+        .any_account()
+        .pages()
+        .argument("name", "Only accounts with this in their name.")
+        .argument("email", "Only accounts with this in their email.")
+        .repeated("role", "Only accounts with one of these roles; for administrators.", None)
+        .repeated("manager", "Only accounts whose manager has this in its email; for administrators.", None)
+        .page("A page of accounts.", &[UserAnswer::example()])
+        .refuses_with("An argument is given twice.", &more_than_once("email"))
+        .refuses_with(LENT, &Problem::forbidden())
+}
+
+/// Why somebody who borrows an account does not see it.
+const LENT: &str = "The account is lent: `X-Logas` with the account of integration tests.";
+
+fn more_than_once(name: &str) -> Problem {
+    let message = format!("Argument `{name}` should not be specified more than once");
+    Problem::invalid(json!({"_schema": [message]}))
 }
 
 /// Whether `part` occurs in `text`, without regard to case.
@@ -127,8 +190,12 @@ fn find<'a>(accounts: &'a Accounts, caller: &Caller, number: &Number) -> Answer<
     if account.id == caller.0.id || caller.0.has(Role::Admin) {
         Ok(account)
     } else {
-        Err(Problem::url(StatusCode::FORBIDDEN, "You do not have the permissions to access this user."))
+        Err(not_yours())
     }
+}
+
+fn not_yours() -> Problem {
+    Problem::url(StatusCode::FORBIDDEN, "You do not have the permissions to access this user.")
 }
 
 fn not_found(number: &Number) -> Problem {
@@ -142,91 +209,118 @@ struct Wishes {
     password: Option<String>,
 }
 
-fn read_changes(element: &Value, callable: bool) -> Field<Wishes> {
-    let mut form = Form::begin(element)?;
-    let mut text = |name| form.nullable(name, kind::string).map(Option::unwrap_or_default);
+/// What an account may say of itself, and whether hails can be sent where it says.
+struct Changes {
+    callable: bool,
+}
+
+impl Kind for Changes {
+    type Read = Wishes;
+
+    fn read(&self, value: &Value) -> Field<Wishes> {
+        let mut form = Form::begin(value)?;
+        let wishes = read_changes(&mut form);
+        if !self.callable {
+            form.error("hail_endpoint_production", messages(NOT_CALLABLE));
+        }
+        form.finish(wishes)
+    }
+
+    fn schema(&self) -> Value {
+        Object(read_changes).schema()
+    }
+}
+
+const NOT_CALLABLE: &str = "This endpoint is invalid.";
+
+fn read_changes(form: &mut Form<'_>) -> Option<Wishes> {
+    let mut text = |name, about| form.nullable(name, Text.about(about)).map(Option::unwrap_or_default);
     let changes = UserChanges {
-        name: text("name"),
-        email_customer: text("email_customer"),
-        email_technical: text("email_technical"),
-        phone_number_customer: text("phone_number_customer"),
-        phone_number_technical: text("phone_number_technical"),
-        hail_endpoint_production: text("hail_endpoint_production"),
+        name: text("name", "The name that others see."),
+        email_customer: text("email_customer", "Where customers write to."),
+        email_technical: text("email_technical", "Where the registry writes to."),
+        phone_number_customer: text("phone_number_customer", "Where customers call."),
+        phone_number_technical: text("phone_number_technical", "Where the registry calls."),
+        hail_endpoint_production: text("hail_endpoint_production", "The URL that hails are sent to."),
         operator_header_name: form
-            .nullable("operator_header_name", header_name)
+            .nullable("operator_header_name", HEADER_NAME.about("The header that is sent with hails."))
             .map(Option::unwrap_or_default),
         ..UserChanges::default()
     };
-    let operator_api_key = form.nullable("operator_api_key", header_value).map(Option::unwrap_or_default);
-    let password = form.optional("password", password).filter(|password| !password.is_empty());
-    if !callable {
-        form.error("hail_endpoint_production", messages("This endpoint is invalid."));
-    }
+    let operator_api_key = form
+        .nullable("operator_api_key", HEADER_VALUE.about("What is in that header."))
+        .map(Option::unwrap_or_default);
+    let password = form.optional("password", PASSWORD.about("A new password; empty leaves the old one."));
     // Partners put back what they got; these are checked, but not theirs to change.
-    form.optional("id", kind::integer);
-    form.optional("email", kind::string);
-    form.optional("apikey", kind::string);
-    form.optional("roles", |value| each(value, "Not a valid list.", read_role));
-    form.optional("managed", |value| each(value, "Invalid type.", read_reference));
-    form.nullable("manager", read_reference);
-    form.finish(Some(Wishes { changes, operator_api_key, password }))
+    form.optional("id", Integer);
+    form.optional("email", Text);
+    form.optional("apikey", Text);
+    form.optional("roles", Each { no_list: "Not a valid list.", or_null: false, element: read_role });
+    form.optional("managed", Each { no_list: "Invalid type.", or_null: true, element: read_reference });
+    form.nullable("manager", Object(read_reference));
+    Some(Wishes { changes, operator_api_key, password: password.filter(|password| !password.is_empty()) })
 }
 
-fn read_role(value: &Value) -> Field<()> {
-    if value.is_null() {
-        return Err(messages("Field may not be null."));
-    }
-    let mut form = Form::begin(value)?;
-    form.optional("name", kind::string);
-    form.finish(Some(()))
+fn read_role(form: &mut Form<'_>) -> Option<()> {
+    form.optional("name", Text);
+    Some(())
 }
 
 /// Another account as an account shows it.
-fn read_reference(value: &Value) -> Field<()> {
-    let mut form = Form::begin(value)?;
-    form.optional("id", kind::integer);
-    form.optional("email", kind::string);
-    form.optional("name", kind::string);
-    form.finish(Some(()))
+fn read_reference(form: &mut Form<'_>) -> Option<()> {
+    form.optional("id", Integer);
+    form.optional("email", Text);
+    form.optional("name", Text);
+    Some(())
 }
 
-/// Every element of a list is right, or what is wrong by its place.
-fn each(value: &Value, no_list: &str, read: impl Fn(&Value) -> Field<()>) -> Field<()> {
-    let elements = value.as_array().ok_or_else(|| messages(no_list))?;
-    let wrong =
-        elements.iter().enumerate().filter_map(|(i, element)| Some((i.to_string(), read(element).err()?)));
-    let wrong: Map<_, _> = wrong.collect();
-    if wrong.is_empty() { Ok(()) } else { Err(Value::Object(wrong)) }
+/// A list of which every element is right, or what is wrong by its place.
+struct Each {
+    no_list: &'static str,
+    element: fn(&mut Form<'_>) -> Option<()>,
+}
+
+impl Kind for Each {
+    type Read = ();
+
+    fn read(&self, value: &Value) -> Field<()> {
+        let elements = value.as_array().ok_or_else(|| messages(self.no_list))?;
+        let wrong = elements.iter().enumerate().filter_map(|(i, element)| {
+            Some((i.to_string(), Object(self.element).read(element).err()?))
+        });
+        let wrong: Map<_, _> = wrong.collect();
+        if wrong.is_empty() { Ok(()) } else { Err(Value::Object(wrong)) }
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "array", "items": Object(self.element).schema()})
+    }
 }
 
 /// A new password; empty means none.
-fn password(value: &Value) -> Field<String> {
-    let text = kind::string(value)?;
-    if text.is_empty() || text.chars().count() >= PASSWORD_MIN {
-        Ok(text)
-    } else {
-        Err(messages(&format!("Shorter than minimum length {PASSWORD_MIN}.")))
-    }
-}
+const PASSWORD: TextThat = TextThat {
+    schema: || json!({"format": "password", "pattern": format!("^(.{{{PASSWORD_MIN},}})?$")}),
+    holds: |text| text.is_empty() || text.chars().count() >= PASSWORD_MIN,
+    message: "Shorter than minimum length 8.",
+};
 
 /// The name of a header, or nothing.
-fn header_name(value: &Value) -> Field<String> {
-    let text = kind::string(value)?;
-    let legal = text.is_ascii()
-        && !text.starts_with(|first: char| first == ':' || first.is_ascii_whitespace())
-        && !text.contains([':', '\r', '\n']);
-    if legal { Ok(text) } else { Err(messages("Invalid header name")) }
-}
+const HEADER_NAME: TextThat = TextThat {
+    schema: || json!({"pattern": r"^([!-9;-~][ -9;-~]*)?$"}),
+    holds: |text| {
+        text.is_ascii()
+            && !text.starts_with(|first: char| first == ':' || first.is_ascii_whitespace())
+            && !text.contains([':', '\r', '\n'])
+    },
+    message: "Invalid header name",
+};
 
 /// The value of a header: a line break in it would begin another header.
-fn header_value(value: &Value) -> Field<String> {
-    let text = kind::string(value)?;
-    if text.is_ascii() && !text.contains(['\r', '\n']) {
-        Ok(text)
-    } else {
-        Err(messages("Invalid header value"))
-    }
-}
+const HEADER_VALUE: TextThat = TextThat {
+    schema: || json!({"pattern": "^[ -~]*$"}),
+    holds: |text| text.is_ascii() && !text.contains(['\r', '\n']),
+    message: "Invalid header value",
+};
 
 /// Whether hails may be posted there: over HTTP, and not inside our own network unless that is allowed.
 async fn is_callable(endpoint: &str, private_allowed: bool) -> bool {
@@ -275,39 +369,23 @@ fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// An account as it sees itself, its key included.
-pub(super) fn render(accounts: &Accounts, account: &Account) -> Value {
-    let named = |other: &Arc<Account>| json!({"id": other.id, "email": other.email, "name": other.name});
-    let managed: Vec<_> = accounts.managed_by(account.id).into_iter().map(named).collect();
-    let roles: Vec<_> = account.roles.iter().map(|role| json!({"name": role.as_str()})).collect();
-    json!({
-        "id": account.id, "email": account.email, "name": account.name, "apikey": account.api_key(), "roles": roles,
-        "email_customer": account.email_customer, "email_technical": account.email_technical,
-        "phone_number_customer": account.phone_number_customer,
-        "phone_number_technical": account.phone_number_technical,
-        "hail_endpoint_production": account.hail_endpoint_production,
-        "operator_header_name": account.operator_header_name, "operator_api_key": account.operator_api_key(),
-        "manager": account.manager_id.and_then(|id| accounts.id(id)).map(named), "managed": managed,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn headers_cannot_smuggle_another() {
-        assert!(header_name(&json!("X-Secret")).is_ok() && header_name(&json!("")).is_ok());
+        assert!(HEADER_NAME.read(&json!("X-Secret")).is_ok() && HEADER_NAME.read(&json!("")).is_ok());
         for name in ["X: Y", ":x", "X\r\nY", "é", " X"] {
-            assert!(header_name(&json!(name)).is_err(), "{name:?}");
+            assert!(HEADER_NAME.read(&json!(name)).is_err(), "{name:?}");
         }
-        assert!(header_value(&json!("open sesame")).is_ok());
-        assert!(header_value(&json!("a\r\nb")).is_err());
+        assert!(HEADER_VALUE.read(&json!("open sesame")).is_ok());
+        assert!(HEADER_VALUE.read(&json!("a\r\nb")).is_err());
     }
 
     #[test]
     fn what_may_not_be_changed_is_checked_all_the_same() {
-        let errors = |element: Value| read_changes(&element, true).err().unwrap_or_default();
+        let errors = |element: Value| Changes { callable: true }.read(&element).err().unwrap_or_default();
         let put_back = json!({"id": 3, "email": "a", "apikey": "k", "roles": [{"name": "admin"}], "manager": null,
                               "managed": [{"id": 4, "email": "b", "name": "B"}]});
         assert_eq!(errors(put_back), Value::Null);
@@ -324,7 +402,7 @@ mod tests {
     #[test]
     fn a_wrong_endpoint_stands_beside_other_wrong_fields() {
         let element = json!({"hail_endpoint_production": "nowhere", "password": "short", "foo": 1});
-        let errors = read_changes(&element, false).err().unwrap();
+        let errors = Changes { callable: false }.read(&element).err().unwrap();
         let told: Vec<_> = errors.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(told, ["foo", "hail_endpoint_production", "password"]);
     }

@@ -8,7 +8,9 @@ use engine::profile::Status;
 use engine::territory::Territory;
 use ingest::clock::Millis;
 use ingest::position::{OperatorKey, SourceKey};
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::naive_timestamp;
 use super::search::read_customer;
@@ -16,9 +18,47 @@ use super::taxis::unknown;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
+use crate::form::envelope::{self, Elements};
 use crate::form::query::Query;
-use crate::role::Role;
+use crate::openapi::{Chapter, Operation};
+use crate::role::{REGISTRARS, Role};
 use crate::visibility::{Condition, Ground, Visibility};
+
+/// Whether a customer at a point is offered a taxi, as one operator describes it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Visibility)]
+pub struct VisibilityAnswer {
+    /// The taxi's id.
+    pub taxi: String,
+    /// Email of the operator.
+    pub operator: Option<String>,
+    /// When this was looked at: ISO 8601 in UTC, without an offset.
+    pub at: String,
+    /// The customer's longitude.
+    pub lon: f64,
+    /// The customer's latitude.
+    pub lat: f64,
+    /// Whether every check is passed.
+    pub visible: bool,
+    /// Every check, in the order in which a search makes them.
+    pub checks: Vec<CheckAnswer>,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = VisibilityCheck)]
+pub struct CheckAnswer {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is passed.
+    pub passed: bool,
+    /// What was seen; null where there was nothing to look at.
+    pub seen: Value,
+    /// What is needed.
+    pub needed: Value,
+    /// Both in words.
+    pub message: String,
+}
 
 /// A taxi as its operator's search apps would find it; for an administrator, as each of its operators describes it.
 /// Read from memory alone.
@@ -27,9 +67,9 @@ pub async fn read(
     caller: Caller,
     Path(id): Path<String>,
     query: Query,
-) -> Answer<Json<Value>> {
-    caller.require(&[Role::Admin, Role::Operateur])?;
-    let customer = read_customer(&query)?;
+) -> Answer<Json<Elements<VisibilityAnswer>>> {
+    caller.require(REGISTRARS)?;
+    let customer = query.read(read_customer)?;
     let taxi = app.registry.directory().taxis().get(id.as_str()).ok_or_else(|| unknown(&id))?;
     let is_admin = caller.0.has(Role::Admin);
     let mut operators: Vec<OperatorKey> =
@@ -44,14 +84,46 @@ pub async fn read(
         let source = SourceKey { taxi: taxi.key, operator };
         let is_known = app.registry.shown_card(source).is_some();
         let visibility = ground.visibility(&app.engine, now, source, is_known);
-        json!({
-            "taxi": id, "operator": app.registry.email(operator), "at": naive_timestamp(now.0),
-            "lon": customer.lon(), "lat": customer.lat(), "visible": visibility.is_visible(),
-            "checks": Condition::ALL.map(|condition| check(&territory, &visibility, condition)),
-        })
+        VisibilityAnswer {
+            taxi: id.clone(),
+            operator: app.registry.email(operator),
+            at: naive_timestamp(now.0),
+            lon: customer.lon(),
+            lat: customer.lat(),
+            visible: visibility.is_visible(),
+            checks: Condition::ALL.map(|condition| check(&territory, &visibility, condition)).to_vec(),
+        }
     };
-    let data: Vec<_> = operators.into_iter().map(describe).collect();
-    Ok(Json(json!({"data": data})))
+    Ok(envelope::of_all(operators.into_iter().map(describe).collect()))
+}
+
+/// `GET /taxis/{id}/visibility` in the reference.
+pub fn describe_read() -> Operation {
+    let about = "Check by check, each with what was seen and what is needed. It stands on what a search stands on, so \
+                 the two agree. An administrator sees the taxi as each of its operators describes it.";
+    let check = CheckAnswer {
+        name: Condition::Free.name(),
+        passed: false,
+        seen: json!("off"),
+        needed: json!("free"),
+        message: "The taxi's status is off; it is offered while its status, set by PUT /taxis/:id, is free."
+            .to_owned(),
+    };
+    let answer = VisibilityAnswer {
+        taxi: "yCnSfFy".to_owned(),
+        operator: Some("my-taxis".to_owned()),
+        at: "2026-11-25T07:30:00".to_owned(),
+        lon: 2.3522,
+        lat: 48.8566,
+        visible: false,
+        checks: vec![check],
+    };
+    Operation::new(Chapter::Operators, "Why a taxi is or is not visible to a customer at a point", about)
+        .roles(REGISTRARS)
+        .path("id", &json!({"type": "string"}), "The taxi's id, as its operator knows it.", "yCnSfFy")
+        .query(read_customer, &json!({"lon": 2.3522, "lat": 48.8566}))
+        .list("The checks; for an administrator, those of each operator.", &[answer])
+        .refuses_with("No such taxi of the caller's.", &unknown("nowhere"))
 }
 
 /// What was seen, what is needed, and both in words.
@@ -67,7 +139,7 @@ impl Evidence {
     }
 }
 
-fn check(territory: &Territory, visibility: &Visibility<'_>, condition: Condition) -> Value {
+fn check(territory: &Territory, visibility: &Visibility<'_>, condition: Condition) -> CheckAnswer {
     let passed = visibility.holds(condition);
     let Evidence { seen, needed, message } = match (&visibility.sight, condition) {
         (_, Condition::Exclusion) => exclusion(&visibility.ground),
@@ -89,7 +161,7 @@ fn check(territory: &Territory, visibility: &Visibility<'_>, condition: Conditio
         (Some(sight), Condition::Radius) => radius(sight, passed),
         (Some(sight), Condition::HeardLast) => heard_last(sight, passed),
     };
-    json!({"name": condition.name(), "passed": passed, "seen": seen, "needed": needed, "message": message})
+    CheckAnswer { name: condition.name(), passed, seen, needed, message }
 }
 
 fn free(sight: &Sight) -> Evidence {
