@@ -14,7 +14,8 @@ The registry of available taxis: operators tell where their taxis are, search ap
 **Requests** carry one element, `{\"data\": [{...}]}`, as `application/json`. Numbers written as texts are read, too. \
 A path answers with and without a slash at its end.
 
-**Answers** carry elements likewise, and every field of an element: null where there is nothing to say. Times are in UTC.
+**Answers** carry elements likewise, and every field of an element: null where there is nothing to say. Times are in \
+UTC.
 
 **Errors** are a tree in the shape of the request with lists of messages at its leaves; `\"\"` is the whole request, \
 `\"url\"` its path: `{\"errors\": {\"data\": {\"0\": {\"insee\": [\"Missing data for required field.\"]}}}}`. Every \

@@ -60,9 +60,10 @@ pub async fn search(
 
 /// `GET /taxis` in the reference.
 pub fn describe_search() -> Operation {
-    let about = "Free taxis heard less than 120 seconds ago, whose ADS is of the customer's town or of a town that shares \
-                 a ZUPC with it, within each taxi's own radius, nearest first. Ids are pseudonyms: fresh at each search, \
-                 the caller's alone, good for an hour. A mere operator finds its own taxis. Other arguments are ignored.";
+    let about = "Free taxis heard less than 120 seconds ago, whose ADS is of the customer's town or of a town \
+                 that shares a ZUPC with it, within each taxi's own radius, nearest first. Ids are pseudonyms: \
+                 fresh at each search, the caller's alone, good for an hour. A mere operator finds its own taxis. \
+                 Other arguments are ignored.";
     Operation::new(Chapter::Search, "The free taxis around a customer", about)
         .roles(SEARCHERS)
         .query(read_customer, &json!({"lon": 2.3522, "lat": 48.8566}))

@@ -101,7 +101,14 @@ pub async fn read(
 pub fn describe_read() -> Operation {
     let about = "Check by check, each with what was seen and what is needed. It stands on what a search stands on, so \
                  the two agree. An administrator sees the taxi as each of its operators describes it.";
-    let check = CheckAnswer {
+    let registered = CheckAnswer {
+        name: Condition::Registered.name(),
+        passed: true,
+        seen: json!(true),
+        needed: json!(true),
+        message: "The operator describes the taxi's vehicle.".to_owned(),
+    };
+    let free = CheckAnswer {
         name: Condition::Free.name(),
         passed: false,
         seen: json!("off"),
@@ -116,7 +123,7 @@ pub fn describe_read() -> Operation {
         lon: 2.3522,
         lat: 48.8566,
         visible: false,
-        checks: vec![check],
+        checks: vec![registered, free],
     };
     Operation::new(Chapter::Operators, "Why a taxi is or is not visible to a customer at a point", about)
         .roles(REGISTRARS)

@@ -18,6 +18,7 @@ mod living;
 mod metrics;
 mod other_process;
 mod positions;
+mod reference;
 mod registry;
 mod replay;
 mod restart;
