@@ -128,7 +128,7 @@ impl Operation {
         let required = schema["required"].as_array().cloned().unwrap_or_default();
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
             let required = required.contains(&json!(name));
-            self = self.argument(name, required, schema.clone(), example.get(name));
+            self = self.parameter(name, required, schema.clone(), example.get(name));
         }
         if let Err(errors) = OpenObject(read).read(&json!({})) {
             self = self.refuses(400, "An argument is missing or wrong.", &errors);
@@ -136,21 +136,34 @@ impl Operation {
         self
     }
 
-    /// An argument of the query that may be repeated.
-    pub fn repeated(self, name: &str, words: &str, max: usize) -> Self {
-        let schema =
-            json!({"type": "array", "items": {"type": "string"}, "maxItems": max, "description": words});
-        self.argument(name, false, schema, None)
+    /// An argument of the query that is a text and may be left out.
+    pub fn argument(self, name: &str, words: &str) -> Self {
+        self.parameter(name, false, json!({"type": "string", "description": words}), None)
+    }
+
+    /// An argument of the query that is one of these texts and may be left out.
+    pub fn choice(self, name: &str, choices: &[&str], words: &str) -> Self {
+        let schema = json!({"type": "string", "enum": choices, "description": words});
+        self.parameter(name, false, schema, None)
+    }
+
+    /// An argument of the query that may be repeated, so often at most.
+    pub fn repeated(self, name: &str, words: &str, max: Option<usize>) -> Self {
+        let mut schema = json!({"type": "array", "items": {"type": "string"}, "description": words});
+        if let Some(max) = max {
+            schema["maxItems"] = json!(max);
+        }
+        self.parameter(name, false, schema, None)
     }
 
     /// The argument `p`: pages of a list.
     pub fn pages(self) -> Self {
         let words = "The number of the page, from 1; a page before the first is the first.";
-        self.argument("p", false, json!({"type": "integer", "format": "int32", "description": words}), None)
+        self.parameter("p", false, json!({"type": "integer", "format": "int32", "description": words}), None)
             .refuses(400, "An argument is wrong or unknown.", &json!({"p": {"0": ["Not a valid integer."]}}))
     }
 
-    fn argument(mut self, name: &str, required: bool, mut schema: Value, example: Option<&Value>) -> Self {
+    fn parameter(mut self, name: &str, required: bool, mut schema: Value, example: Option<&Value>) -> Self {
         let words = schema.as_object_mut().and_then(|schema| schema.remove("description"));
         let mut argument = json!({"name": name, "in": "query", "required": required, "schema": schema});
         if let Some(words) = words {
@@ -222,7 +235,12 @@ impl Operation {
     pub fn refuses(mut self, status: u16, why: &str, errors: &Value) -> Self {
         let response = self.responses.entry(status).or_insert_with(|| {
             let schema = json!({"$ref": "#/components/schemas/Errors"});
-            json!({"description": "", "content": {"application/json": {"schema": schema, "examples": {}}}})
+            let content = json!({"application/json": {"schema": schema, "examples": {}}});
+            let mut response = json!({"description": "", "content": content});
+            if matches!(status, 429 | 503) {
+                response["headers"] = retry_after();
+            }
+            response
         });
         let known = response["description"].as_str().unwrap_or_default();
         let words = if known.is_empty() || known == why { why.to_owned() } else { format!("{known} {why}") };
@@ -250,6 +268,12 @@ impl Operation {
         }
         json!({"$ref": format!("#/components/schemas/{}", T::name())})
     }
+}
+
+/// The header of what may be repeated later.
+fn retry_after() -> Value {
+    let words = "After how many seconds to repeat the request.";
+    json!({"Retry-After": {"description": words, "schema": {"type": "integer", "minimum": 0}}})
 }
 
 /// An answer says null where there is nothing to say: every field is always there.

@@ -62,8 +62,7 @@ impl Passwords {
     ) -> Answer<bool> {
         let who = api_key_digest(email);
         if !self.may_try(&who, now) {
-            let message = "Too many passwords were tried. Please wait a minute.";
-            return Err(Problem::whole(StatusCode::TOO_MANY_REQUESTS, message));
+            return Err(too_many_tries());
         }
         let (known, hash) = (hash.is_some(), hash.unwrap_or(&self.nobodys).to_owned());
         let right = self.slowly(move || is_password(&password, &hash)).await? && known;
@@ -112,6 +111,12 @@ impl Passwords {
         let outcome = tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal())?;
         outcome.map_err(|error| Problem::internal().because(&error))
     }
+}
+
+/// The passwords of an account were tried too often.
+pub fn too_many_tries() -> Problem {
+    let message = "Too many passwords were tried. Please wait a minute.";
+    Problem::whole(StatusCode::TOO_MANY_REQUESTS, message)
 }
 
 #[cfg(test)]

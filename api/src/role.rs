@@ -25,6 +25,8 @@ pub enum Role {
     Analyste,
 }
 
+/// Who sees everything.
+pub const ADMINISTRATORS: &[Role] = &[Role::Admin];
 /// Who registers taxis and reports for them.
 pub const REGISTRARS: &[Role] = &[Role::Admin, Role::Operateur];
 /// Who searches.

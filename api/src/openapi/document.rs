@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::routes::Registered;
-use super::{Callers, Chapter, Operation};
+use super::{Callers, Chapter, Operation, retry_after};
 use crate::error::Problem;
 use crate::router::too_large;
 
@@ -126,12 +126,9 @@ fn errors() -> Map<String, Value> {
 
 /// Answers that many operations share.
 fn shared() -> Value {
-    let again = json!({"Retry-After": {
-        "description": "After how many seconds to repeat the request.", "schema": {"type": "integer", "minimum": 0},
-    }});
     let mut unavailable =
         problem("A part that is needed does not answer.", &Problem::unavailable("database"));
-    unavailable["headers"] = again;
+    unavailable["headers"] = retry_after();
     json!({
         "Unauthorized": problem("The key is missing or wrong.", &Problem::no_key()),
         "Forbidden": problem("The account may not do this.", &Problem::forbidden()),

@@ -2,20 +2,46 @@
 
 use axum::Json;
 use axum::extract::State;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::naive_timestamp;
 use crate::activity::{ACTIONS, RESOURCES};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
+use crate::form::envelope::{self, Paged};
 use crate::form::query::{Query, not_one_of, page_beside};
-use crate::role::Role;
+use crate::openapi::{Chapter, Operation};
+use crate::role::ADMINISTRATORS;
 use crate::store::activity::{ActivityFilter, ActivityRow};
 
+/// One entry: who did what to which account, taxi or customer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Activity)]
+pub struct ActivityAnswer {
+    /// Its number, which rises with time.
+    pub id: String,
+    /// When it was: ISO 8601 in UTC, without an offset.
+    pub time: String,
+    /// What it is about.
+    pub resource: String,
+    /// Which one: a number, or a taxi's id.
+    pub resource_id: String,
+    /// What was done.
+    pub action: String,
+    /// Who did it, and what else there is to say.
+    pub extra: Value,
+}
+
 /// A page of entries, the newest first.
-pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Value>> {
-    caller.require(&[Role::Admin])?;
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    query: Query,
+) -> Answer<Json<Paged<ActivityAnswer>>> {
+    caller.require(ADMINISTRATORS)?;
     let mut errors = Map::new();
     for (name, choices) in [("resource", RESOURCES), ("action", ACTIONS)] {
         if let Some(wrong) = not_one_of(&query, name, choices) {
@@ -30,15 +56,37 @@ pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answe
         action: given("action"),
     };
     let (rows, total) = app.registry.store().activity(&filter, page.limit_offset()).await?;
-    let data: Vec<_> = rows.iter().map(render).collect();
-    Ok(Json(json!({"data": data, "meta": page.meta(total)})))
+    Ok(envelope::of_page(rows.iter().map(render).collect(), page.meta(total)))
 }
 
-fn render(row: &ActivityRow) -> Value {
+/// `GET /activity_logs` in the reference.
+pub fn describe_list() -> Operation {
+    let entry = ActivityAnswer {
+        id: "7".to_owned(),
+        time: "2026-11-25T07:30:00".to_owned(),
+        resource: "user".to_owned(),
+        resource_id: "3".to_owned(),
+        action: "login_apikey".to_owned(),
+        extra: json!({"referrer": null, "user_id": 3}),
+    };
+    Operation::new(Chapter::Accounts, "Who did what, page by page", "The newest first, of the last year.")
+        .roles(ADMINISTRATORS)
+        .pages()
+        .choice("resource", RESOURCES, "Only entries about this.")
+        .argument("resource_id", "Only entries about this one.")
+        .choice("action", ACTIONS, "Only entries of this action.")
+        .page("A page of entries.", &[entry])
+}
+
+fn render(row: &ActivityRow) -> ActivityAnswer {
     // Another version of the program may have written it: shown as it stands rather than not at all.
     let extra = serde_json::from_str(&row.detail).unwrap_or_else(|_| json!({"detail": row.detail}));
-    json!({
-        "id": row.id.to_string(), "time": naive_timestamp(row.at), "resource": row.resource,
-        "resource_id": row.resource_id, "action": row.action, "extra": extra,
-    })
+    ActivityAnswer {
+        id: row.id.to_string(),
+        time: naive_timestamp(row.at),
+        resource: row.resource.clone(),
+        resource_id: row.resource_id.clone(),
+        action: row.action.clone(),
+        extra,
+    }
 }

@@ -5,16 +5,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::users::render;
+use super::user_answer::{EXAMPLE_KEY, UserAnswer};
 use crate::activity::{Actor, Entry, Login};
 use crate::app::App;
 use crate::error::{Answer, Problem};
-use crate::form::{Field, Form, envelope, kind, messages};
+use crate::form::envelope::{self, Elements};
+use crate::form::kind::{Integer, Kind, Object, Text};
+use crate::form::{Field, Form};
+use crate::openapi::{Chapter, Operation};
+use crate::passwords::too_many_tries;
 use crate::router::Payload;
 
 /// The account whose credentials these are. Needs no key; a success is in the activity log before it is answered.
-pub async fn log_in(State(app): State<App>, Payload(body): Payload) -> Answer<Json<Value>> {
-    let credentials = envelope::one(&body, read_credentials)?;
+pub async fn log_in(State(app): State<App>, Payload(body): Payload) -> Answer<Json<Elements<UserAnswer>>> {
+    let credentials = envelope::one(&body, ReadCredentials)?;
     let accounts = app.registry.accounts();
     let account = accounts.email(&credentials.email);
     let (known, login) = match credentials.secret {
@@ -31,7 +35,20 @@ pub async fn log_in(State(app): State<App>, Payload(body): Payload) -> Answer<Js
     let account = account.filter(|_| known).ok_or_else(wrong_credentials)?;
     let entry = Entry::login(account.id, login, credentials.referrer);
     app.registry.store().log_activity(Actor::account(account.id), &entry).await?;
-    Ok(Json(envelope::answer(&render(&accounts, account))))
+    Ok(envelope::of_one(UserAnswer::of(&accounts, account)))
+}
+
+/// `POST /internal/auth` in the reference.
+pub fn describe_log_in() -> Operation {
+    let about = "By the email and either the key or the password. A success is in the activity log before it is \
+                 answered.";
+    let neither = json!({"data": {"0": {"_schema": [NEITHER]}}});
+    Operation::new(Chapter::Accounts, "The account whose credentials these are", about)
+        .body(&ReadCredentials, &json!({"email": "my-taxis", "apikey": EXAMPLE_KEY}))
+        .one(200, "The account, its key included.", &UserAnswer::example())
+        .refuses(400, "There is no key and no password, or both.", &neither)
+        .refuses_with("There is no such account, or these are not its credentials.", &wrong_credentials())
+        .refuses_with("Passwords of this account were tried too often.", &too_many_tries())
 }
 
 fn wrong_credentials() -> Problem {
@@ -50,23 +67,47 @@ enum Secret {
     Password(String),
 }
 
-fn read_credentials(element: &Value) -> Field<Credentials> {
-    let mut form = Form::begin(element)?;
-    let email = form.required("email", kind::string);
-    let mut given = |name| form.optional(name, kind::string).filter(|text| !text.is_empty());
-    let (key, password) = (given("apikey"), given("password"));
-    let referrer = form.optional("referrer", kind::integer);
-    // What is wrong with single fields is told first.
-    let (email, ()) = form.finish(Some((email, ())))?;
-    let secret = match (key, password) {
-        (Some(_), Some(_)) => Err("Specify either apikey or password, not both."),
-        (None, None) => Err("Specify apikey or password."),
-        (Some(key), None) => Ok(Secret::ApiKey(key)),
-        (None, Some(password)) => Ok(Secret::Password(password)),
-    };
-    let secret = secret.map_err(|message| json!({"_schema": [message]}))?;
-    let email = email.ok_or_else(|| messages("Missing data for required field."))?;
-    Ok(Credentials { email, secret, referrer })
+const NEITHER: &str = "Specify apikey or password.";
+
+/// Credentials, of which there is one.
+struct ReadCredentials;
+
+impl Kind for ReadCredentials {
+    type Read = Credentials;
+
+    fn read(&self, value: &Value) -> Field<Credentials> {
+        // What is wrong with single fields is told first.
+        let given = Object(read_given).read(value)?;
+        let secret = match (given.apikey, given.password) {
+            (Some(_), Some(_)) => Err("Specify either apikey or password, not both."),
+            (None, None) => Err(NEITHER),
+            (Some(key), None) => Ok(Secret::ApiKey(key)),
+            (None, Some(password)) => Ok(Secret::Password(password)),
+        };
+        let secret = secret.map_err(|message| json!({"_schema": [message]}))?;
+        Ok(Credentials { email: given.email, secret, referrer: given.referrer })
+    }
+
+    fn schema(&self) -> Value {
+        Object(read_given).schema()
+    }
+}
+
+/// The fields as they stand.
+struct Given {
+    email: String,
+    apikey: Option<String>,
+    password: Option<String>,
+    referrer: Option<i32>,
+}
+
+fn read_given(form: &mut Form<'_>) -> Option<Given> {
+    let email = form.required("email", Text.about("The account's email."));
+    let apikey = form.optional("apikey", Text.about("The account's key; empty is none."));
+    let password = form.optional("password", Text.about("The account's password; empty is none."));
+    let referrer = form.optional("referrer", Integer.about("Number of the account that sent this one here."));
+    let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Some(Given { email: email?, apikey: some(apikey), password: some(password), referrer })
 }
 
 #[cfg(test)]
@@ -75,7 +116,7 @@ mod tests {
 
     #[test]
     fn fields_are_checked_before_what_they_say_together() {
-        let errors = |element: Value| read_credentials(&element).err().unwrap();
+        let errors = |element: Value| ReadCredentials.read(&element).err().unwrap();
         let schema = |message: &str| json!({"_schema": [message]});
         assert_eq!(errors(json!({})), json!({"email": ["Missing data for required field."]}));
         assert_eq!(
@@ -93,7 +134,7 @@ mod tests {
             json!({"email": "a", "apikey": "x", "password": ""}),
             json!({"email": "", "apikey": "", "password": "y", "referrer": "7"}),
         ] {
-            assert!(read_credentials(&element).is_ok(), "{element}");
+            assert!(ReadCredentials.read(&element).is_ok(), "{element}");
         }
     }
 }

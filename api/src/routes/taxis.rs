@@ -147,8 +147,12 @@ pub fn describe_list() -> Operation {
     )
     .roles(LISTERS)
     .pages()
-    .repeated("id", "Only taxis with one of these ids.", FILTERS_MAX)
-    .repeated("licence_plate", "Only taxis whose vehicle's plate begins with one of these.", FILTERS_MAX)
+    .repeated("id", "Only taxis with one of these ids.", Some(FILTERS_MAX))
+    .repeated(
+        "licence_plate",
+        "Only taxis whose vehicle's plate begins with one of these.",
+        Some(FILTERS_MAX),
+    )
     .page("A page of taxis.", &[unseen])
     .refuses_with("Too many values.", &too_many("id"))
 }

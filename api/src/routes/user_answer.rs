@@ -7,6 +7,9 @@ use utoipa::ToSchema;
 
 use crate::registry::accounts::{Account, Accounts};
 
+/// A key as keys look.
+pub(super) const EXAMPLE_KEY: &str = "53e3cb9e-3d07-4f7f-a4b2-31f6a8b1b5d0";
+
 /// An account.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = User)]
@@ -67,7 +70,7 @@ impl UserAnswer {
             id: 3,
             email: "my-taxis".to_owned(),
             name: "My taxis".to_owned(),
-            apikey: "53e3cb9e-3d07-4f7f-a4b2-31f6a8b1b5d0".to_owned(),
+            apikey: EXAMPLE_KEY.to_owned(),
             roles: vec![RoleAnswer { name: "operateur" }],
             email_customer: String::new(),
             email_technical: "technique@example.org".to_owned(),
@@ -83,26 +86,26 @@ impl UserAnswer {
 
     /// As it sees itself, its key included.
     pub(super) fn of(accounts: &Accounts, account: &Account) -> Self {
-    let named = |other: &Arc<Account>| NamedAccount {
-        id: other.id,
-        email: other.email.clone(),
-        name: other.name.clone(),
-    };
-    Self {
-        id: account.id,
-        email: account.email.clone(),
-        name: account.name.clone(),
-        apikey: account.api_key().to_owned(),
-        roles: account.roles.iter().map(|role| RoleAnswer { name: role.as_str() }).collect(),
-        email_customer: account.email_customer.clone(),
-        email_technical: account.email_technical.clone(),
-        phone_number_customer: account.phone_number_customer.clone(),
-        phone_number_technical: account.phone_number_technical.clone(),
-        hail_endpoint_production: account.hail_endpoint_production.clone(),
-        operator_header_name: account.operator_header_name.clone(),
-        operator_api_key: account.operator_api_key().to_owned(),
-        manager: account.manager_id.and_then(|id| accounts.id(id)).map(named),
-        managed: accounts.managed_by(account.id).into_iter().map(named).collect(),
+        let named = |other: &Arc<Account>| NamedAccount {
+            id: other.id,
+            email: other.email.clone(),
+            name: other.name.clone(),
+        };
+        Self {
+            id: account.id,
+            email: account.email.clone(),
+            name: account.name.clone(),
+            apikey: account.api_key().to_owned(),
+            roles: account.roles.iter().map(|role| RoleAnswer { name: role.as_str() }).collect(),
+            email_customer: account.email_customer.clone(),
+            email_technical: account.email_technical.clone(),
+            phone_number_customer: account.phone_number_customer.clone(),
+            phone_number_technical: account.phone_number_technical.clone(),
+            hail_endpoint_production: account.hail_endpoint_production.clone(),
+            operator_header_name: account.operator_header_name.clone(),
+            operator_api_key: account.operator_api_key().to_owned(),
+            manager: account.manager_id.and_then(|id| accounts.id(id)).map(named),
+            managed: accounts.managed_by(account.id).into_iter().map(named).collect(),
+        }
     }
-}
 }

@@ -102,11 +102,7 @@ pub fn describe_change() -> Operation {
 }
 
 /// A page of the accounts that the caller may see: all for an administrator, else those it manages.
-pub async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    query: Query,
-) -> Answer<Json<Paged<UserAnswer>>> {
+pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Paged<UserAnswer>>> {
     caller.require_own_account()?;
     let page = page(&query, &["name", "email", "role", "manager"])?;
     if let Some(name) = ["name", "email"].into_iter().find(|name| query.all(name).len() > 1) {
@@ -187,11 +183,7 @@ impl FromRequestParts<App> for Number {
 
 fn find<'a>(accounts: &'a Accounts, caller: &Caller, number: &Number) -> Answer<&'a Arc<Account>> {
     let account = number.0.parse().ok().and_then(|id| accounts.id(id)).ok_or_else(|| not_found(number))?;
-    if account.id == caller.0.id || caller.0.has(Role::Admin) {
-        Ok(account)
-    } else {
-        Err(not_yours())
-    }
+    if account.id == caller.0.id || caller.0.has(Role::Admin) { Ok(account) } else { Err(not_yours()) }
 }
 
 fn not_yours() -> Problem {
@@ -255,8 +247,9 @@ fn read_changes(form: &mut Form<'_>) -> Option<Wishes> {
     form.optional("id", Integer);
     form.optional("email", Text);
     form.optional("apikey", Text);
-    form.optional("roles", Each { no_list: "Not a valid list.", or_null: false, element: read_role });
-    form.optional("managed", Each { no_list: "Invalid type.", or_null: true, element: read_reference });
+    let null = Some("Field may not be null.");
+    form.optional("roles", Each { no_list: "Not a valid list.", null, element: read_role });
+    form.optional("managed", Each { no_list: "Invalid type.", null: None, element: read_reference });
     form.nullable("manager", Object(read_reference));
     Some(Wishes { changes, operator_api_key, password: password.filter(|password| !password.is_empty()) })
 }
@@ -277,7 +270,18 @@ fn read_reference(form: &mut Form<'_>) -> Option<()> {
 /// A list of which every element is right, or what is wrong by its place.
 struct Each {
     no_list: &'static str,
+    /// What is said of an element that is null, where that is not said of its kind.
+    null: Option<&'static str>,
     element: fn(&mut Form<'_>) -> Option<()>,
+}
+
+impl Each {
+    fn read_element(&self, element: &Value) -> Field<()> {
+        match self.null.filter(|_| element.is_null()) {
+            Some(null) => Err(messages(null)),
+            None => Object(self.element).read(element),
+        }
+    }
 }
 
 impl Kind for Each {
@@ -285,9 +289,8 @@ impl Kind for Each {
 
     fn read(&self, value: &Value) -> Field<()> {
         let elements = value.as_array().ok_or_else(|| messages(self.no_list))?;
-        let wrong = elements.iter().enumerate().filter_map(|(i, element)| {
-            Some((i.to_string(), Object(self.element).read(element).err()?))
-        });
+        let read = elements.iter().map(|element| self.read_element(element));
+        let wrong = read.enumerate().filter_map(|(i, outcome)| Some((i.to_string(), outcome.err()?)));
         let wrong: Map<_, _> = wrong.collect();
         if wrong.is_empty() { Ok(()) } else { Err(Value::Object(wrong)) }
     }

@@ -20,6 +20,9 @@ on_each_database!(
 /// The taxi that examples tell of.
 const TAXI_OF_EXAMPLES: &str = "yCnSfFy";
 
+/// The account that examples tell of, and its key.
+const ACCOUNT_OF_EXAMPLES: (&str, &str) = ("my-taxis", "53e3cb9e-3d07-4f7f-a4b2-31f6a8b1b5d0");
+
 /// What describes itself is not shown in its own example.
 const DOCUMENTS: [&str; 2] = ["/openapi.json", "/swagger.json"];
 
@@ -63,9 +66,13 @@ impl Operation {
         };
         let example = self.described["requestBody"]["content"]["application/json"].get("example");
         Answer::of(match example {
-            Some(example) => request
-                .header("Content-Type", "application/json")
-                .body(example.to_string().replace(TAXI_OF_EXAMPLES, id)),
+            Some(example) => request.header("Content-Type", "application/json").body(
+                example
+                    .to_string()
+                    .replace(TAXI_OF_EXAMPLES, id)
+                    .replace(ACCOUNT_OF_EXAMPLES.0, "op-a")
+                    .replace(ACCOUNT_OF_EXAMPLES.1, world.key("op-a")),
+            ),
             None => request,
         })
         .await
