@@ -90,6 +90,11 @@ impl Problem {
         Self::url(StatusCode::NOT_FOUND, "API endpoint not found.")
     }
 
+    /// What is registered, or is being registered by somebody else, stands against it.
+    pub fn conflict() -> Self {
+        Self::whole(StatusCode::CONFLICT, "This conflicts with what is registered.")
+    }
+
     /// Our fault.
     pub fn internal() -> Self {
         Self::whole(
@@ -134,7 +139,7 @@ impl From<StoreError> for Problem {
         match &error {
             StoreError::Conflict(reason) => {
                 tracing::info!(reason, "a change was refused by the database");
-                Self::whole(StatusCode::CONFLICT, "This conflicts with what is registered.")
+                Self::conflict()
             }
             StoreError::Unavailable(_) => Self::unavailable("database").because(&error),
             StoreError::Migration(_) | StoreError::Damaged { .. } => Self::internal().because(&error),

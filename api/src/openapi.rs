@@ -19,6 +19,7 @@ use crate::role::Role;
 
 pub mod document;
 pub mod older;
+pub mod page;
 pub mod routes;
 
 /// Who may call an operation.
@@ -250,6 +251,11 @@ impl Operation {
             examples.insert(name, json!({"summary": why, "value": {"errors": errors}}));
         }
         self
+    }
+
+    /// Writes rows, which may be refused where others are written at the same time.
+    pub fn writes(self) -> Self {
+        self.refuses_with("It conflicts with what is registered at the same time.", &Problem::conflict())
     }
 
     /// Refuses with this problem, for this reason.

@@ -90,6 +90,8 @@ pub fn routes() -> Routes {
         // Those who keep it running, and the reference.
         .get("/health/live", health::live, health::describe_live())
         .get("/health/ready", health::ready, health::describe_ready())
+        .get("/", reference::root, reference::describe_root())
+        .get("/doc", reference::doc, reference::describe_doc())
         .get("/openapi.json", reference::openapi, reference::describe_openapi())
         .get("/swagger.json", reference::swagger, reference::describe_swagger())
 }

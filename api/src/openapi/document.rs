@@ -38,7 +38,7 @@ pub fn of(operations: &[Registered]) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "maraude", "version": env!("CARGO_PKG_VERSION"), "summary": "The registry of available taxis.",
+            "title": "maraude", "version": env!("CARGO_PKG_VERSION"), "summary": "The registry of available taxis",
             "description": ABOUT, "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "/"}],

@@ -2,7 +2,7 @@
 //!
 //! `/swagger.json` of the registry in service was OpenAPI 3.0 despite its name, so this is what partners' tools read
 //! there. Of what 3.1 has and 3.0 has not our document uses few things, each with an exact equivalent: null among the
-//! types of a value, keywords beside a reference, and two texts about the whole.
+//! types of a value, keywords beside a reference, what names of fields are, and two texts about the whole.
 
 use serde_json::{Map, Value, json};
 
@@ -59,6 +59,8 @@ fn without_null(mut schema: Map<String, Value>) -> Value {
             schema.insert("nullable".to_owned(), json!(true));
         }
     }
+    // That the names of fields are texts goes without saying.
+    schema.remove("propertyNames");
     // Whatever stands beside a reference is not read.
     if schema.len() > 1
         && let Some(target) = schema.remove("$ref")

@@ -86,6 +86,7 @@ pub fn describe_create() -> Operation {
     Operation::new(Chapter::Operators, "Adds an ADS, or replaces it", about)
         .roles(REGISTRARS)
         .body(&Object(read), &request)
+        .writes()
         .one(201, "It was added.", &answer)
         .one(200, "It was replaced.", &answer)
         .refuses_with("No such town.", &unknown_town("99999"))

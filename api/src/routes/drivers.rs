@@ -84,6 +84,7 @@ pub fn describe_create() -> Operation {
     Operation::new(Chapter::Operators, "Adds a driver, or updates it", about)
         .roles(REGISTRARS)
         .body(&Object(read), &request)
+        .writes()
         .one(201, "It was added.", &answer)
         .one(200, "It was updated.", &answer)
         .refuses_with("No such departement.", &no_match())

@@ -57,6 +57,7 @@ pub fn describe_create() -> Operation {
         Operation::new(Chapter::Operators, "Brings a vehicle, an ADS and a driver together", about)
             .roles(REGISTRARS)
             .body(&OpenObject(read_parts), &request)
+            .writes()
             .one(
                 201,
                 "The taxi was added.",
@@ -116,6 +117,7 @@ pub fn describe_change() -> Operation {
     let wrong = json!({"data": {"0": {"status": ["Must be one of: free, occupied, off."]}}});
     one_of_own("Changes the status and the radius of one of the caller's taxis", about)
         .body(&OpenObject(read_availability), &json!({"status": "free", "radius": 300}))
+        .writes()
         .refuses(400, "A value is wrong.", &wrong)
 }
 

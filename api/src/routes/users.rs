@@ -98,6 +98,7 @@ pub fn describe_change() -> Operation {
     let unreachable = json!({"data": {"0": {"hail_endpoint_production": [NOT_CALLABLE]}}});
     one_account("Changes what an account says of itself", about)
         .body(&Changes { callable: true }, &request)
+        .writes()
         .refuses(400, "Hails cannot be sent there.", &unreachable)
 }
 

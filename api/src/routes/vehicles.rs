@@ -111,6 +111,7 @@ pub fn describe_create() -> Operation {
     Operation::new(Chapter::Operators, "Adds a vehicle, or changes what is said of it", about)
         .roles(REGISTRARS)
         .body(&Object(read), &request)
+        .writes()
         .one(201, "The vehicle, or the caller's description of it, was added.", &answer)
         .one(200, "What was given was changed.", &answer)
 }

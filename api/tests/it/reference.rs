@@ -14,7 +14,8 @@ use crate::world::World;
 on_each_database!(
     its_examples_are_answered_as_it_shows,
     who_may_call_is_who_it_says,
-    it_is_served_in_two_versions
+    it_is_served_in_two_versions,
+    its_pages_stand_alone,
 );
 
 /// The taxi that examples tell of.
@@ -196,5 +197,32 @@ fn gather(value: &Value, references: &mut BTreeSet<String>) {
             fields.values().for_each(|field| gather(field, references));
         }
         _ => {}
+    }
+}
+
+/// A browser that opens a page loads nothing else, and what is not ours in it stays text.
+async fn its_pages_stand_alone(world: &mut World) {
+    for (path, language) in [("/", "fr"), ("/doc", "en"), ("/doc/", "en")] {
+        let response = world.client.http.get(format!("{}{path}", world.client.base)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8", "{path}");
+        let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        let page = response.text().await.unwrap();
+        assert!(page.contains(&format!("<html lang=\"{language}\">")), "{path}");
+        for loaded in
+            ["<script", "<link", "<img", "<iframe", "url(", "@import", "style=", "http://", "https://"]
+        {
+            // The reference's own examples name one.
+            let examples = page.matches("https://example.org/").count();
+            let expected = if loaded == "https://" { examples } else { 0 };
+            assert_eq!(page.matches(loaded).count(), expected, "{path} has {loaded}");
+        }
+    }
+    let page = world.client.http.get(format!("{}/doc", world.client.base)).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    for operation in operations() {
+        let id = operation.described["operationId"].as_str().unwrap();
+        assert_eq!(page.matches(&format!("<section id=\"{id}\">")).count(), 1, "{id}");
     }
 }
