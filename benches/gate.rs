@@ -46,7 +46,7 @@ fn check_alike(data: &Datagrams) -> anyhow::Result<()> {
     let (gate, mut scratch) = (gate(data), Scratch::default());
     let mut bytes = 0;
     for datagram in &data.datagrams {
-        let ours = gate.check(&mut scratch, datagram, NOW).ok().context("a datagram was refused")?;
+        let ours = gate.check(&mut scratch, datagram, None, NOW).ok().context("a datagram was refused")?;
         ensure!(data.rival.check(datagram, NOW) == Some(ours), "the rival disagrees");
         bytes += datagram.len();
     }
@@ -62,7 +62,7 @@ fn check(criterion: &mut Criterion, data: &Datagrams) {
     group.bench_function("maraude", |bencher| {
         bencher.iter(|| {
             for datagram in batches.next().into_iter().flatten() {
-                black_box(gate.check(&mut scratch, datagram, NOW).is_ok());
+                black_box(gate.check(&mut scratch, datagram, None, NOW).is_ok());
             }
         });
     });
@@ -81,7 +81,7 @@ fn check(criterion: &mut Criterion, data: &Datagrams) {
 /// batch into the cache. Prints the median batch of each.
 fn check_in_turn(data: &Datagrams) {
     let (gate, mut scratch) = (gate(data), Scratch::default());
-    let mut ours = |datagram: &[u8]| gate.check(&mut scratch, datagram, NOW).is_ok();
+    let mut ours = |datagram: &[u8]| gate.check(&mut scratch, datagram, None, NOW).is_ok();
     let mut rival = |datagram: &[u8]| data.rival.check(datagram, NOW).is_some();
     let (mut ours_ns, mut rival_ns) = (Vec::with_capacity(TURNS), Vec::with_capacity(TURNS));
     for (turn, batch) in data.datagrams.chunks_exact(BATCH).cycle().take(TURNS).enumerate() {
@@ -157,7 +157,7 @@ fn log_all(gate: &Gate, log: &Log, data: &Datagrams) -> anyhow::Result<()> {
     let (mut scratch, mut under_way) = (Scratch::default(), 0);
     let appends = data.datagrams.chunks_exact(BATCH).cycle().take(LOGGED / BATCH);
     for (batch, number) in appends.zip(1..) {
-        let checked = batch.iter().map(|datagram| gate.check(&mut scratch, datagram, NOW));
+        let checked = batch.iter().map(|datagram| gate.check(&mut scratch, datagram, None, NOW));
         let positions: Vec<_> = checked.filter_map(Result::ok).collect();
         ensure!(positions.len() == BATCH, "a datagram was refused");
         if number % APPENDS_PER_ACKNOWLEDGED == 0 {

@@ -1,8 +1,10 @@
 //! Who is asking: an API key, and perhaps another account to be logged as.
 
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use ingest::position::OperatorKey;
@@ -87,6 +89,19 @@ impl FromRequestParts<App> for Caller {
                 Ok(caller)
             }
         }
+    }
+}
+
+/// Where a request comes from: the address at the other end of its connection, which may be a proxy's.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub Option<IpAddr>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(connection.map(|ConnectInfo(address)| address.ip())))
     }
 }
 

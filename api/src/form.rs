@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use self::kind::Kind;
 
 pub mod envelope;
+pub mod instant;
 pub mod kind;
 pub mod query;
 

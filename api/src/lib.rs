@@ -16,6 +16,7 @@ mod observe;
 pub mod openapi;
 pub mod passwords;
 pub mod pseudonym;
+pub mod refused;
 pub mod registry;
 pub mod replay;
 pub mod role;

@@ -26,8 +26,8 @@ use crate::observe;
 use crate::openapi::routes::Routes;
 use crate::routes::reference::Reference;
 use crate::routes::{
-    activity_logs, ads, drivers, geotaxi, health, intake, login, reference, search, taxis, users, vehicles,
-    visibility,
+    activity_logs, ads, drivers, geotaxi, health, intake, login, operators, reference, search, taxis, users,
+    vehicles, visibility,
 };
 
 /// The largest body of a request, in bytes.
@@ -81,6 +81,7 @@ pub fn routes() -> Routes {
         .get("/taxis/{id}/visibility", visibility::read, visibility::describe_read())
         .post("/geotaxi", geotaxi::create, geotaxi::describe_create())
         .get("/operators/me/positions", intake::read, intake::describe_read())
+        .get("/operators/{id}/refusals", operators::refusals, operators::describe_refusals())
         // Accounts.
         .get("/users", users::list, users::describe_list())
         .get("/users/{id}", users::read, users::describe_read())

@@ -8,6 +8,7 @@ pub mod grid;
 pub mod health;
 pub mod intake;
 pub mod login;
+pub mod operators;
 pub mod reference;
 pub mod search;
 pub mod taxi_answer;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::ServiceExt;
+use axum::extract::Request;
 use engine::engine::Engine;
 use engine::follow::Follower;
 use ingest::clock::Clock;
@@ -24,7 +26,7 @@ use crate::pseudonym::Pseudonyms;
 use crate::registry::{Registry, follow};
 use crate::secrets::{SecretError, SecretKey};
 use crate::store::{Store, StoreError};
-use crate::{keep, metrics, router};
+use crate::{keep, metrics, refused, router};
 
 /// How long requests under way may take once the server is to stop; the whole stop stays under 5 s.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -156,6 +158,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(follow::follow(registry, stop_tasks.clone()));
         tasks.spawn(keep::keep(keeper.clone(), stop_tasks.clone()));
+        tasks.spawn(refused::keep(app.clone(), stop_tasks.clone()));
         let mut serving = JoinSet::new();
         serving.spawn(serve_http(listener, app.clone(), stop_serving.clone()));
         let metrics = scraped.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -230,7 +233,7 @@ async fn follow_log(registry: &Registry, engine: &Engine, log: &Log) -> Result<F
 }
 
 async fn serve_http(listener: TcpListener, app: App, stop: CancellationToken) {
-    let service = tower::make::Shared::new(router::http(app));
+    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(router::http(app));
     let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "the HTTP server ended");

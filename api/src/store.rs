@@ -26,6 +26,7 @@ mod migrate;
 pub mod places;
 pub mod positions;
 pub mod projected;
+pub mod refusals;
 pub mod taxis;
 pub mod users;
 pub mod vehicles;

@@ -4,17 +4,21 @@
 //! operator, hash, taxi. What is cheap comes first; what tells strangers from operators comes before what tells
 //! which taxis exist.
 
+pub mod heaviest;
 mod refusals;
+pub mod tally;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 
 pub use self::refusals::{Refusal, Refusals};
+use self::tally::{Noted, Secrets};
 use crate::clock::Millis;
 use crate::directory::{Directory, NoSource, Operator};
 use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_DATAGRAM};
-use crate::position::{LatLon, OperatorKey, OutOfRange, Position, ReportedStatus, Transport};
+use crate::position::{LatLon, OutOfRange, Position, ReportedStatus, Transport};
 use crate::wire::json::{self, Fields, Malformed, Value};
 
 /// The checks between the network and the log. Cheap to clone; clones count together.
@@ -43,43 +47,50 @@ impl Gate {
         &self.refusals
     }
 
-    /// Checks a datagram received at `now`, and counts what came of it.
+    /// Checks a datagram received at `now`, and counts what came of it; a refused one is noted as coming `from` there
+    /// if it names an operator.
     ///
     /// A timestamp that is no readable number of seconds leaves the device's time unknown; one far off is counted.
-    /// About a microsecond; allocates nothing once `scratch` is warm.
-    pub fn check(&self, scratch: &mut Scratch, datagram: &[u8], now: Millis) -> Result<Position, Refusal> {
-        match self.judge(scratch, datagram, now) {
+    /// About a microsecond; allocates nothing once `scratch` and the refusals are warm, and what is accepted takes no
+    /// lock.
+    pub fn check(
+        &self,
+        scratch: &mut Scratch,
+        datagram: &[u8],
+        from: Option<IpAddr>,
+        now: Millis,
+    ) -> Result<Position, Refusal> {
+        let fields = match read(&mut scratch.json, datagram) {
+            Ok(fields) => fields,
+            Err(refusal) => {
+                self.refusals.count_unowned(refusal);
+                return Err(refusal);
+            }
+        };
+        match self.judge(&fields, &mut scratch.number, now) {
             Ok(position) => {
                 let off = |at: Millis| at.0.abs_diff(now.0) > MAX_CLOCK_SKEW_MS;
                 self.refusals.count_accepted(position.source.operator, position.device_at.is_some_and(off));
                 Ok(position)
             }
-            Err((operator, refusal)) => {
-                self.refusals.count(operator, refusal);
+            Err(refusal) => {
+                self.note(&fields, refusal, from, now);
                 Err(refusal)
             }
         }
     }
 
-    fn judge(
-        &self,
-        scratch: &mut Scratch,
-        datagram: &[u8],
-        now: Millis,
-    ) -> Result<Position, (Option<OperatorKey>, Refusal)> {
-        let claim = Claim::read(scratch, datagram).map_err(|refusal| (None, refusal))?;
+    fn judge(&self, fields: &Fields<'_>, number: &mut String, now: Millis) -> Result<Position, Refusal> {
+        let claim = Claim::of_fields(fields, number)?;
         let signed = |operator: &Operator| (operator.key, claim.is_signed_by(operator));
-        let (operator, is_signed) = self
-            .directory
-            .operators()
-            .with(claim.operator, signed)
-            .ok_or((None, Refusal::UnknownOperator))?;
+        let (operator, is_signed) =
+            self.directory.operators().with(claim.operator, signed).ok_or(Refusal::UnknownOperator)?;
         if !is_signed {
-            return Err((Some(operator), Refusal::BadHash));
+            return Err(Refusal::BadHash);
         }
         let source = self.directory.find_source(claim.taxi, operator).map_err(|why| match why {
-            NoSource::UnknownTaxi => (Some(operator), Refusal::UnknownTaxi),
-            NoSource::NotTheirs => (Some(operator), Refusal::NotTheirTaxi),
+            NoSource::UnknownTaxi => Refusal::UnknownTaxi,
+            NoSource::NotTheirs => Refusal::NotTheirTaxi,
         })?;
         Ok(Position {
             source,
@@ -90,6 +101,37 @@ impl Gate {
             transport: Transport::Udp,
         })
     }
+
+    /// Notes a refused datagram with the operator that it names, whoever really sent it.
+    fn note(&self, fields: &Fields<'_>, refusal: Refusal, from: Option<IpAddr>, now: Millis) {
+        let of_operator = |operator: &Operator| {
+            let hash = string(fields.hash).unwrap_or_default();
+            let noted = Noted {
+                at: now,
+                transport: Transport::Udp,
+                from,
+                taxi: string(fields.taxi).ok(),
+                fields: &fields.but_the_hash(),
+                secrets: Secrets { key: &operator.api_key, hash },
+            };
+            self.refusals.note(operator.key, refusal, &noted);
+        };
+        let named = string(fields.operator).ok();
+        if named.and_then(|name| self.directory.operators().with(name, of_operator)).is_none() {
+            self.refusals.count_unowned(refusal);
+        }
+    }
+}
+
+fn read<'a>(scratch: &'a mut json::Scratch, datagram: &'a [u8]) -> Result<Fields<'a>, Refusal> {
+    if datagram.len() > MAX_DATAGRAM {
+        return Err(Refusal::TooLong);
+    }
+    let text = std::str::from_utf8(datagram).map_err(|_| Refusal::NotUtf8)?;
+    json::read(scratch, text).map_err(|malformed| match malformed {
+        Malformed::NotJson => Refusal::NotJson,
+        Malformed::NotAnObject => Refusal::NotAnObject,
+    })
 }
 
 /// What a datagram claims, well-formed but not yet believed.
@@ -105,18 +147,6 @@ struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    fn read(scratch: &'a mut Scratch, datagram: &'a [u8]) -> Result<Self, Refusal> {
-        if datagram.len() > MAX_DATAGRAM {
-            return Err(Refusal::TooLong);
-        }
-        let text = std::str::from_utf8(datagram).map_err(|_| Refusal::NotUtf8)?;
-        let fields = json::read(&mut scratch.json, text).map_err(|malformed| match malformed {
-            Malformed::NotJson => Refusal::NotJson,
-            Malformed::NotAnObject => Refusal::NotAnObject,
-        })?;
-        Self::of_fields(&fields, &mut scratch.number)
-    }
-
     fn of_fields(fields: &Fields<'a>, number: &mut String) -> Result<Self, Refusal> {
         let timestamp = string_or_number(fields.timestamp)?;
         let operator = string(fields.operator)?;

@@ -26,6 +26,18 @@ pub const MAX_SOCKETS: usize = 64;
 /// Milliseconds between a device's clock and ours from which on the clock is counted as off.
 pub const MAX_CLOCK_SKEW_MS: u64 = 120_000;
 
+/// Taxis that are told apart among what was refused of one operator for one reason.
+pub const MAX_REFUSED_TAXIS: usize = 20;
+
+/// Senders that are told apart among what was refused of one operator for one reason.
+pub const MAX_REFUSED_SOURCES: usize = 20;
+
+/// Refused positions that are kept whole, the latest, of one operator and one reason.
+pub const MAX_REFUSED_EXAMPLES: usize = 5;
+
+/// Bytes of a refused position's taxi id, and of each of its fields, that are kept.
+pub const MAX_REFUSED_FIELD: usize = 64;
+
 /// Partitions of a log.
 pub const MAX_PARTITIONS: u16 = 256;
 

@@ -5,24 +5,24 @@
 
 use std::io;
 use std::io::IoSliceMut;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 use socket2::{Domain, Socket, Type};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::counter::Flag;
 use crate::gate::{Gate, Scratch};
 use crate::limits::{
     DATAGRAMS_PER_CALL, DRAIN_CALLS, MAX_DATAGRAM, MAX_SOCKETS, SOCKET_BUFFER, STOP_LATENCY_MS,
 };
 use crate::log::Log;
-use crate::position::{OperatorKey, Position};
+use crate::position::{OperatorKey, Position, Transport};
 
 /// Sockets that share an address, among which the kernel spreads the senders; 1 to 64. On port 0 all share the
 /// one that the first is given. An IPv6 address takes IPv4 senders too where the system lets it.
@@ -91,7 +91,7 @@ struct Receiver {
     log: Log,
     clock: Clock,
     scratch: Scratch,
-    headers: MultiHeaders<()>,
+    headers: MultiHeaders<SockaddrStorage>,
     buffers: Box<[Buffer; DATAGRAMS_PER_CALL]>,
     /// Empty, to be filled by the next call; without room once it was given to the log.
     batch: Vec<Position>,
@@ -163,16 +163,17 @@ impl Receiver {
             count += 1;
             // No slice: an empty datagram.
             let datagram = message.iovs().next().unwrap_or_default();
-            self.batch.extend(self.gate.check(&mut self.scratch, datagram, now).ok());
+            let from = message.address.as_ref().and_then(address_of);
+            self.batch.extend(self.gate.check(&mut self.scratch, datagram, from, now).ok());
         }
         gate.record("accepted", self.batch.len());
         drop(gate);
         span.record("datagrams", count);
-        self.append();
+        self.append(now);
         Ok(count)
     }
 
-    fn append(&mut self) {
+    fn append(&mut self, now: Millis) {
         if self.batch.is_empty() {
             return;
         }
@@ -181,9 +182,15 @@ impl Receiver {
         self.operators.clear();
         self.operators.extend(positions.iter().map(|position| position.source.operator));
         if self.log.append(positions).is_err() {
-            self.gate.refusals().count_overloaded(self.operators.iter().copied());
+            self.gate.refusals().count_overloaded(self.operators.iter().copied(), Transport::Udp, now);
         }
     }
+}
+
+/// Who sent a datagram, without the port.
+fn address_of(sender: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = || sender.as_sockaddr_in().map(|sender| IpAddr::from(sender.ip()));
+    v4().or_else(|| sender.as_sockaddr_in6().map(|sender| IpAddr::from(sender.ip())))
 }
 
 #[cfg(test)]
@@ -193,7 +200,6 @@ mod tests {
     use sha1::{Digest as _, Sha1};
 
     use super::*;
-    use crate::clock::Millis;
     use crate::directory::{Directory, Operator, Taxi};
     use crate::gate::Refusals;
     use crate::log::{LogUrl, Settings};
@@ -215,8 +221,9 @@ mod tests {
         let (sender, address) = (UdpSocket::bind("127.0.0.1:0").unwrap(), socket.local_addr().unwrap());
         let mut receiver = Receiver::new(socket, gate, log.clone(), clock);
         let (good, mut reader) = (datagram(), log.reader(&[]));
+        let unsigned = good.replace("48.86", "48.87");
         for round in 0..40 {
-            for datagram in [good.as_bytes(), b"{oops", good.as_bytes()].iter().take(1 + round % 3) {
+            for datagram in [good.as_bytes(), b"{oops", unsigned.as_bytes()].iter().take(1 + round % 3) {
                 sender.send_to(datagram, address).unwrap();
             }
             let mut received = 0;

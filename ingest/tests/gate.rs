@@ -4,22 +4,24 @@
 
 mod datagram;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use datagram::{Datagram, KEY, directory};
 use ingest::clock::Millis;
 use ingest::gate::{Gate, Refusal, Refusals, Scratch};
-use ingest::limits::MAX_DATAGRAM;
+use ingest::limits::{MAX_DATAGRAM, MAX_REFUSED_EXAMPLES};
 use ingest::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
 
 const NOW: Millis = Millis(1_764_158_400_000);
+const FROM: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
 
 fn gate() -> Gate {
     Gate::new(Arc::new(directory()), Arc::new(Refusals::default()))
 }
 
 fn check(datagram: &[u8]) -> Result<Position, Refusal> {
-    gate().check(&mut Scratch::default(), datagram, NOW)
+    gate().check(&mut Scratch::default(), datagram, FROM, NOW)
 }
 
 #[test]
@@ -123,7 +125,8 @@ fn each_refusal_has_its_reason() {
     }
     for refusal in Refusal::ALL {
         let is_tried = refused().iter().any(|(tried, _)| *tried == refusal);
-        assert_eq!(is_tried, refusal != Refusal::Overloaded, "{refusal:?}");
+        let elsewhere = [Refusal::Overloaded, Refusal::UnknownField].contains(&refusal);
+        assert_eq!(is_tried, !elsewhere, "{refusal:?}");
     }
 }
 
@@ -140,11 +143,11 @@ fn counts_are_kept_by_operator_where_it_is_known() {
     let gate = gate();
     let mut scratch = Scratch::default();
     for (_, datagram) in refused() {
-        assert!(gate.check(&mut scratch, &datagram, NOW).is_err());
+        assert!(gate.check(&mut scratch, &datagram, FROM, NOW).is_err());
     }
     for seconds in ["1764158519", "1764158521", "\"yesterday\"", "1e300"] {
         let signed = Datagram { timestamp: seconds, ..Datagram::default() }.signed(KEY);
-        assert!(gate.check(&mut scratch, &signed, NOW).is_ok());
+        assert!(gate.check(&mut scratch, &signed, FROM, NOW).is_ok());
     }
     let refusals = gate.refusals();
     assert_eq!((refusals.accepted(), refusals.clocks_off()), (4, 1));
@@ -152,7 +155,13 @@ fn counts_are_kept_by_operator_where_it_is_known() {
     let of_operator: Vec<_> =
         refusals.snapshot().into_iter().filter(|(operator, _, _)| operator.is_some()).collect();
     let operator = Some(OperatorKey(1));
+    // Whose datagram it is said to be is known once its fields are.
     let expected = [
+        (operator, Refusal::MissingField, 2),
+        (operator, Refusal::WrongType, 2),
+        (operator, Refusal::NotANumber, 4),
+        (operator, Refusal::LatOutOfRange, 1),
+        (operator, Refusal::LonOutOfRange, 2),
         (operator, Refusal::BadHash, 2),
         (operator, Refusal::UnknownTaxi, 1),
         (operator, Refusal::NotTheirTaxi, 1),
@@ -160,6 +169,36 @@ fn counts_are_kept_by_operator_where_it_is_known() {
     assert_eq!(of_operator, expected);
     let all: u64 = refusals.snapshot().iter().map(|(_, _, count)| count).sum();
     assert_eq!(all, refused().len() as u64);
+}
+
+#[test]
+fn what_is_refused_is_kept_without_the_hash_or_the_key() {
+    let (gate, mut scratch) = (gate(), Scratch::default());
+    let taxi = "taxi-of-d8a1f6a2";
+    let stranger = Datagram { taxi, lat: "\"48,8600\"", ..Datagram::default() }.signed("another key");
+    for _ in 0..3 {
+        assert_eq!(gate.check(&mut scratch, &stranger, FROM, NOW), Err(Refusal::BadHash));
+    }
+    let text = String::from_utf8(Datagram::default().signed("another key")).unwrap();
+    assert!(gate.check(&mut scratch, text.as_bytes(), None, NOW.plus(5)).is_err());
+    let taken = gate.refusals().take();
+    let [(operator, refusal, tally)] = &taken[..] else { panic!("{taken:?}") };
+    assert_eq!((*operator, *refusal, tally.count), (OperatorKey(1), Refusal::BadHash, 4));
+    assert_eq!(tally.last_at, NOW.plus(5));
+    let taxis: Vec<_> = tally.taxis.weights().iter().map(|one| (one.name.as_str(), one.at_least())).collect();
+    assert_eq!(taxis, [("***", 3), ("taxi-1", 1)], "the key is nowhere");
+    let sources: Vec<_> = tally.sources.weights().iter().map(|one| (one.name, one.at_least())).collect();
+    assert_eq!(sources, [(FROM.unwrap(), 3)]);
+    let examples: Vec<_> = tally.examples.iter().map(|one| (one.text.as_str(), one.from)).collect();
+    assert_eq!(examples.len(), 4);
+    let masked = concat!(
+        r#"{"timestamp":"1764158399","operator":"op1","version":"2","lat":"48,8600","lon":2.35,"#,
+        r#""device":"phone","taxi":"***","status":"free"}"#
+    );
+    assert_eq!(examples[2], (masked, FROM));
+    assert_eq!(examples[3], (&*masked.replace("***", "taxi-1").replace("\"48,8600\"", "48.86"), None));
+    assert!(!format!("{taken:?}").contains(KEY), "{taken:?}");
+    assert_eq!(gate.refusals().take().len(), 0);
 }
 
 #[test]
@@ -179,8 +218,11 @@ fn a_warm_check_allocates_nothing() {
     let mut datagrams = vec![Datagram::default().signed(KEY), escaped.into_bytes(), comma];
     datagrams.extend(refused().into_iter().map(|(_, datagram)| datagram));
     let mut round =
-        || datagrams.iter().filter(|datagram| gate.check(&mut scratch, datagram, NOW).is_ok()).count();
-    round();
+        || datagrams.iter().filter(|datagram| gate.check(&mut scratch, datagram, FROM, NOW).is_ok()).count();
+    // Warm is who holds as many refused ones as are kept.
+    for _ in 0..MAX_REFUSED_EXAMPLES {
+        round();
+    }
     let mut passed = 0;
     let allocations = allocation_counter::measure(|| {
         for _ in 0..100 {

@@ -98,6 +98,10 @@ fn what_is_valid_is_logged_and_the_rest_is_counted() {
         ];
         assert_eq!(service.gate.refusals().snapshot(), expected);
         assert_eq!(service.gate.refusals().accepted(), 200);
+        let taken = service.gate.refusals().take();
+        let sources = taken[0].2.sources.weights();
+        assert_eq!((taken.len(), sources.len(), sources[0].at_least()), (1, 1, 20), "without the port");
+        assert_eq!(sources[0].name, service.address.ip());
         let logged = service.logged();
         assert_eq!(logged.len(), 200);
         assert!(logged.iter().all(|p| p.received_at == NOON && p.transport == Transport::Udp));

@@ -1,16 +1,20 @@
 //! `POST /geotaxi/`: up to 50 positions of the caller's taxis, all or none, acknowledged when synced in the log.
 
+mod refused;
+
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use ingest::directory::NoSource;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT, Position, ReportedStatus, SourceKey, Transport};
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
+use self::refused::Sender;
 use crate::app::App;
-use crate::auth::Caller;
+use crate::auth::{Caller, Peer};
 use crate::error::{Answer, Problem};
 use crate::form::kind::{FloatWithin, Kind, Object, Text};
 use crate::form::{Field, Form, envelope, merge, messages};
@@ -23,12 +27,23 @@ pub const POSITIONS_MAX: usize = 50;
 /// How long the log may take to sync before the client is told that the outcome is unknown.
 const SYNC_WITHIN: Duration = Duration::from_secs(10);
 
-/// Takes positions: 200 without a body once all of them are safe.
-pub async fn create(State(app): State<App>, caller: Caller, Payload(body): Payload) -> Answer<Response> {
+/// Takes positions: 200 without a body once all of them are safe. What is refused is noted for its operator.
+pub async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Peer(from): Peer,
+    Payload(body): Payload,
+) -> Answer<Response> {
     caller.require(REGISTRARS)?;
-    let given = envelope::one(&body, Object(read))?;
-    let sources = find_sources(&app, &caller, &given)?;
     let received_at = app.clock.now();
+    let sender = Sender { caller: &caller, from, at: received_at };
+    let given = envelope::one(&body, Object(read)).inspect_err(|_| sender.note_body(&app.refusals, &body))?;
+    let found: Vec<_> = given
+        .iter()
+        .map(|position| app.registry.directory().find_source(&position.taxi_id, caller.operator()))
+        .collect();
+    sender.note_sources(&app.refusals, &body, found.iter().map(|source| source.err()));
+    let sources = all_sources(&found)?;
     let positions: Vec<_> = given
         .iter()
         .zip(sources)
@@ -122,18 +137,18 @@ fn read_position(form: &mut Form<'_>) -> Option<Given> {
 }
 
 /// The sources of positions, or where there are none.
-fn find_sources(app: &App, caller: &Caller, given: &[Given]) -> Answer<Vec<SourceKey>> {
-    let found: Vec<_> = given
-        .iter()
-        .map(|position| app.registry.directory().source(&position.taxi_id, caller.operator()))
-        .collect();
+fn all_sources(found: &[Result<SourceKey, NoSource>]) -> Answer<Vec<SourceKey>> {
     let unknown: Map<_, _> = found
         .iter()
         .enumerate()
-        .filter(|(_, source)| source.is_none())
+        .filter(|(_, source)| source.is_err())
         .map(|(i, _)| unknown_taxi(i))
         .collect();
-    if unknown.is_empty() { Ok(found.into_iter().flatten().collect()) } else { Err(unknown_taxis(&unknown)) }
+    if unknown.is_empty() {
+        Ok(found.iter().flatten().copied().collect())
+    } else {
+        Err(unknown_taxis(&unknown))
+    }
 }
 
 fn unknown_taxi(at: usize) -> (String, Value) {
@@ -150,7 +165,10 @@ async fn append(app: &App, positions: Vec<Position>) -> Answer<()> {
         // A client that hung up is not there to be told.
         let _ = done.send(outcome);
     });
+    let (operators, at): (Vec<_>, _) =
+        (positions.iter().map(|position| position.source.operator).collect(), app.clock.now());
     if let Err(error) = app.log.append_acknowledged(positions, acknowledge) {
+        app.refusals.count_overloaded(operators, Transport::Http, at);
         let message =
             "The log of positions takes nothing now; nothing of this request was taken. Please repeat it.";
         return Err(Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message).because(&error));

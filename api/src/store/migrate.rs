@@ -19,7 +19,7 @@ const fn portable(version: i64, description: &'static str, sql: &'static str) ->
     Step { version, description, sqlite: sql, postgres: sql, sqlite_alone: false }
 }
 
-const HISTORY: [Step; 4] = [
+const HISTORY: [Step; 5] = [
     portable(1, "registry", include_str!("../../../migrations/0001_registry.sql")),
     Step {
         version: 2,
@@ -36,6 +36,7 @@ const HISTORY: [Step; 4] = [
         postgres: include_str!("../../../migrations/0005_accounts.postgres.sql"),
         sqlite_alone: true,
     },
+    portable(6, "refusals", include_str!("../../../migrations/0006_refusals.sql")),
 ];
 
 impl Store {

@@ -19,6 +19,7 @@ mod metrics;
 mod other_process;
 mod positions;
 mod reference;
+mod refusals;
 mod registry;
 mod replay;
 mod restart;

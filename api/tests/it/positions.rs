@@ -123,8 +123,8 @@ async fn refused_datagrams_are_counted_by_operator_and_reason(world: &mut World)
         (None, Refusal::NotJson, 1),
         (None, Refusal::NotAnObject, 1),
         (None, Refusal::MissingField, 1),
-        (None, Refusal::LatOutOfRange, 1),
         (None, Refusal::UnknownOperator, 1),
+        (operator, Refusal::LatOutOfRange, 1),
         (operator, Refusal::BadHash, 1),
         (operator, Refusal::UnknownTaxi, 1),
         (operator, Refusal::NotTheirTaxi, 1),
@@ -236,10 +236,10 @@ pub(crate) fn logged(world: &World) -> Vec<Position> {
 
 /// What sends datagrams on behalf of an operator.
 pub(crate) struct Device {
-    socket: UdpSocket,
-    server: std::net::SocketAddr,
-    operator: String,
-    key: String,
+    pub(crate) socket: UdpSocket,
+    pub(crate) server: std::net::SocketAddr,
+    pub(crate) operator: String,
+    pub(crate) key: String,
 }
 
 impl Device {

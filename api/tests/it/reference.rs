@@ -122,7 +122,11 @@ fn same_shape(example: &Value, answer: &Value) -> Result<(), String> {
 
 /// An account that may call, and the id that stands in the path.
 fn caller<'a>(operation: &Operation, taxi: &'a str, user: &'a str) -> (Option<&'static str>, &'a str) {
-    let id = if operation.path.starts_with("/users") { user } else { taxi };
+    let id = match operation.path.split('/').nth(1) {
+        Some("users") => user,
+        Some("operators") => "me",
+        _ => taxi,
+    };
     let account = match operation.roles() {
         Some(roles) if roles.contains("operateur") => Some("op-a"),
         Some(roles) if roles.contains("moteur") => Some("app"),

@@ -1,14 +1,18 @@
-//! Why datagrams are refused, and how often.
+//! Why positions are refused, how often, and what is known of them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use papaya::HashMap;
 
+use super::tally::{Noted, Tally};
+use crate::clock::Millis;
 use crate::counter::Counter;
-use crate::position::OperatorKey;
+use crate::position::{OperatorKey, Transport};
 
-/// Every reason for which a datagram leaves no trace but a count. In the order of the checks.
+/// Every reason for which a position never reaches the log. In the order of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
-    /// It has more bytes than [`crate::limits::MAX_DATAGRAM`].
+    /// It has more bytes than [`crate::limits::MAX_DATAGRAM`]; over HTTP, it is one of too many in a request.
     TooLong,
     /// It is not UTF-8.
     NotUtf8,
@@ -20,6 +24,8 @@ pub enum Refusal {
     MissingField,
     /// A field is neither a string nor, where numbers are allowed, a number.
     WrongType,
+    /// Over HTTP, where every field counts: a field that a position does not have.
+    UnknownField,
     /// Latitude or longitude is a text that is no decimal number.
     NotANumber,
     /// The latitude is beyond [`crate::position::MAX_REPORTABLE_LAT`].
@@ -40,13 +46,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TooLong,
         Self::NotUtf8,
         Self::NotJson,
         Self::NotAnObject,
         Self::MissingField,
         Self::WrongType,
+        Self::UnknownField,
         Self::NotANumber,
         Self::LatOutOfRange,
         Self::LonOutOfRange,
@@ -57,7 +64,7 @@ impl Refusal {
         Self::Overloaded,
     ];
 
-    /// Its name in metrics: `snake_case`, never changed.
+    /// Its name in metrics, rows and answers: `snake_case`, never changed.
     pub fn name(self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
@@ -66,6 +73,7 @@ impl Refusal {
             Self::NotAnObject => "not_an_object",
             Self::MissingField => "missing_field",
             Self::WrongType => "wrong_type",
+            Self::UnknownField => "unknown_field",
             Self::NotANumber => "not_a_number",
             Self::LatOutOfRange => "lat_out_of_range",
             Self::LonOutOfRange => "lon_out_of_range",
@@ -76,9 +84,18 @@ impl Refusal {
             Self::Overloaded => "overloaded",
         }
     }
+
+    /// The refusal of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.name() == name)
+    }
 }
 
-/// What came of all datagrams so far. Shared by the receiving threads; readers never wait.
+/// What came of all datagrams so far, and what is known of the positions that were refused lately, over HTTP too.
+/// Shared by the receiving threads; readers of the counts never wait.
+///
+/// What is accepted only moves a counter. What is refused of an operator takes the lock of that operator for about a
+/// microsecond, and at most about 10 KB a reason, however much of it there is and whoever made it up.
 #[derive(Debug, Default)]
 pub struct Refusals {
     accepted: Counter,
@@ -86,32 +103,77 @@ pub struct Refusals {
     /// As many as there are operators that sent one.
     accepted_of: HashMap<OperatorKey, Counter>,
     /// Of senders we know. As many rows as there are operators: only the directory's make one.
-    by_operator: HashMap<OperatorKey, ByReason>,
+    by_operator: HashMap<OperatorKey, OfOperator>,
     /// Of everybody else.
     of_unknown: ByReason,
 }
 
 type ByReason = [Counter; Refusal::ALL.len()];
 
+#[derive(Debug, Default)]
+struct OfOperator {
+    counts: ByReason,
+    /// What was refused since it was taken last, by reason; made when the first is.
+    tallies: Mutex<[Option<Box<Tally>>; Refusal::ALL.len()]>,
+}
+
+impl OfOperator {
+    fn tallies(&self) -> MutexGuard<'_, [Option<Box<Tally>>; Refusal::ALL.len()]> {
+        // A tally is whole between any two statements, so a thread that died leaves nothing broken.
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Refusals {
-    /// Counts one refusal, of an operator if its email was one we know.
-    pub fn count(&self, operator: Option<OperatorKey>, refusal: Refusal) {
-        let Some(operator) = operator else {
-            return self.of_unknown[refusal as usize].add(1);
-        };
-        let rows = self.by_operator.pin();
-        let row = match rows.get(&operator) {
-            Some(row) => row,
-            None => rows.get_or_insert_with(operator, ByReason::default),
-        };
-        row[refusal as usize].add(1);
+    /// Counts one of nobody we know.
+    pub fn count_unowned(&self, refusal: Refusal) {
+        self.of_unknown[refusal as usize].add(1);
+    }
+
+    /// Keeps what is known of a refused position of an operator, and counts it if it was a datagram.
+    pub fn note(&self, operator: OperatorKey, refusal: Refusal, noted: &Noted<'_>) {
+        self.of(operator, refusal, noted.transport, |tally| tally.note(noted));
     }
 
     /// Counts positions of these operators that passed every check and then found the log full.
-    pub fn count_overloaded(&self, operators: impl IntoIterator<Item = OperatorKey>) {
+    pub fn count_overloaded(
+        &self,
+        operators: impl IntoIterator<Item = OperatorKey>,
+        transport: Transport,
+        at: Millis,
+    ) {
         for operator in operators {
-            self.count(Some(operator), Refusal::Overloaded);
+            self.of(operator, Refusal::Overloaded, transport, |tally| tally.count(at));
         }
+    }
+
+    /// What was refused since the last call, of every operator and for every reason. The counts of all time stay.
+    pub fn take(&self) -> Vec<(OperatorKey, Refusal, Tally)> {
+        let mut taken = Vec::new();
+        for (&operator, row) in &self.by_operator.pin() {
+            for (refusal, tally) in Refusal::ALL.into_iter().zip(row.tallies().iter_mut()) {
+                if let Some(tally) = tally.as_mut().filter(|tally| tally.count > 0) {
+                    taken.push((operator, refusal, tally.take()));
+                }
+            }
+        }
+        taken
+    }
+
+    fn of(
+        &self,
+        operator: OperatorKey,
+        refusal: Refusal,
+        transport: Transport,
+        note: impl FnOnce(&mut Tally),
+    ) {
+        let rows = self.by_operator.pin();
+        let row = match rows.get(&operator) {
+            Some(row) => row,
+            None => rows.get_or_insert_with(operator, OfOperator::default),
+        };
+        row.counts[refusal as usize].add(u64::from(transport == Transport::Udp));
+        note(row.tallies()[refusal as usize].get_or_insert_default());
     }
 
     /// Datagrams that passed every check, whether or not the log then had room.
@@ -128,7 +190,7 @@ impl Refusals {
     pub fn refused_of(&self, operator: OperatorKey) -> Vec<(Refusal, u64)> {
         let rows = self.by_operator.pin();
         let Some(row) = rows.get(&operator) else { return Vec::new() };
-        let counts = Refusal::ALL.into_iter().map(|refusal| (refusal, row[refusal as usize].get()));
+        let counts = Refusal::ALL.into_iter().map(|refusal| (refusal, row.counts[refusal as usize].get()));
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
@@ -139,7 +201,7 @@ impl Refusals {
 
     /// All refusals for one reason.
     pub fn total(&self, refusal: Refusal) -> u64 {
-        let known: u64 = self.by_operator.pin().values().map(|row| row[refusal as usize].get()).sum();
+        let known: u64 = self.by_operator.pin().values().map(|row| row.counts[refusal as usize].get()).sum();
         known + self.of_unknown[refusal as usize].get()
     }
 
@@ -153,7 +215,7 @@ impl Refusals {
         };
         add(None, &self.of_unknown);
         for (operator, row) in &self.by_operator.pin() {
-            add(Some(*operator), row);
+            add(Some(*operator), &row.counts);
         }
         counts.sort_unstable();
         counts
@@ -172,6 +234,7 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tally::Secrets;
     use super::*;
 
     #[test]
@@ -179,6 +242,7 @@ mod tests {
         let mut names: Vec<_> = Refusal::ALL.iter().map(|refusal| refusal.name()).collect();
         for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
             assert_eq!(refusal as usize, place);
+            assert_eq!(Refusal::named(refusal.name()), Some(refusal));
         }
         names.sort_unstable();
         names.dedup();
@@ -188,20 +252,53 @@ mod tests {
     #[test]
     fn counts_are_kept_by_operator_and_reason() {
         let refusals = Refusals::default();
-        refusals.count(Some(OperatorKey(2)), Refusal::BadHash);
-        refusals.count(Some(OperatorKey(2)), Refusal::BadHash);
-        refusals.count(Some(OperatorKey(1)), Refusal::BadHash);
-        refusals.count(None, Refusal::NotJson);
+        let noted = Noted {
+            at: Millis(7),
+            transport: Transport::Udp,
+            from: None,
+            taxi: Some("t"),
+            fields: &[],
+            secrets: Secrets::default(),
+        };
+        refusals.note(OperatorKey(2), Refusal::BadHash, &noted);
+        refusals.note(OperatorKey(2), Refusal::BadHash, &noted);
+        refusals.note(OperatorKey(1), Refusal::BadHash, &noted);
+        refusals.count_overloaded([OperatorKey(1)], Transport::Udp, Millis(8));
+        refusals.count_unowned(Refusal::NotJson);
         let expected = vec![
             (None, Refusal::NotJson, 1),
             (Some(OperatorKey(1)), Refusal::BadHash, 1),
+            (Some(OperatorKey(1)), Refusal::Overloaded, 1),
             (Some(OperatorKey(2)), Refusal::BadHash, 2),
         ];
         assert_eq!(refusals.snapshot(), expected);
         assert_eq!(refusals.total(Refusal::BadHash), 3);
+        let take = || {
+            let taken = refusals.take().into_iter().map(|(operator, refusal, tally)| {
+                (Some(operator), refusal, tally.count, tally.taxis.weights().len(), tally.last_at.0)
+            });
+            let mut taken: Vec<_> = taken.collect();
+            taken.sort_unstable();
+            taken
+        };
+        let [one, two] = [1, 2].map(|key| Some(OperatorKey(key)));
+        let first = [
+            (one, Refusal::BadHash, 1, 1, 7),
+            (one, Refusal::Overloaded, 1, 0, 8),
+            (two, Refusal::BadHash, 2, 1, 7),
+        ];
+        assert_eq!(take(), first);
+        assert_eq!(take(), []);
+        refusals.note(OperatorKey(1), Refusal::BadHash, &noted);
+        assert_eq!(take(), [(one, Refusal::BadHash, 1, 1, 7)]);
+        assert_eq!(refusals.total(Refusal::BadHash), 4, "of all time");
+        refusals.note(OperatorKey(1), Refusal::BadHash, &Noted { transport: Transport::Http, ..noted });
+        assert_eq!(take(), [(one, Refusal::BadHash, 1, 1, 7)]);
+        assert_eq!(refusals.total(Refusal::BadHash), 4, "of datagrams");
         assert_eq!(refusals.refused_of(OperatorKey(2)), [(Refusal::BadHash, 2)]);
         assert_eq!(refusals.refused_of(OperatorKey(3)), []);
     }
+
     #[test]
     fn accepted_ones_are_counted_by_operator() {
         let refusals = Refusals::default();

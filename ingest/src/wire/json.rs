@@ -31,6 +31,15 @@ pub struct Fields<'a> {
     pub hash: Option<Value<'a>>,
 }
 
+impl<'a> Fields<'a> {
+    /// Every field but the hash, by its name.
+    pub fn but_the_hash(&self) -> [(&'static str, Option<Value<'a>>); 8] {
+        let Self { timestamp, operator, version, lat, lon, device, taxi, status, hash: _ } = *self;
+        let values = [timestamp, operator, version, lat, lon, device, taxi, status];
+        std::array::from_fn(|place| (KEYS[place], values[place]))
+    }
+}
+
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
