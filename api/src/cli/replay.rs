@@ -73,8 +73,6 @@ pub(super) async fn run(args: &Args, clock: Clock) -> anyhow::Result<()> {
     );
     let target = Target::new(args.server.clone(), args.positions)?;
     let tally = Tally::begin(&target, &args.operator).await.context("asking what the server counts")?;
-    let ids = enrol(args, &target, &trace.taxis).await?;
-    let tally = tally.ready(&target).await.context("asking what the server counts")?;
     let stop = CancellationToken::new();
     let interrupted = tokio::spawn({
         let stop = stop.clone();
@@ -84,15 +82,22 @@ pub(super) async fn run(args: &Args, clock: Clock) -> anyhow::Result<()> {
             }
         }
     });
-    let began = Instant::now();
-    let sent = send(args, &target, &trace, &ids, (&clock, &stop)).await?;
-    let seconds = began.elapsed().as_secs_f64();
-    let outcome = match sent.sent {
-        0 => Outcome::Unknown("nothing was sent".to_owned()),
-        sent => tally.end(&target, sent).await,
+    let prepared = tokio::select! {
+        () = stop.cancelled() => None,
+        prepared = prepare(args, &target, &trace.taxis, tally) => Some(prepared?),
+    };
+    let account = if let Some((ids, tally)) = prepared {
+        let began = Instant::now();
+        let sent = send(args, &target, &trace, &ids, (&clock, &stop)).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        let outcome = tally.end(&target, sent.sent).await;
+        Account { trace, sent, outcome, seconds }
+    } else {
+        let sent = Sent { not_due: trace.fixes.len() as u64, ..Sent::default() };
+        let outcome = Outcome::Unknown("the run was stopped before the first one".to_owned());
+        Account { trace, sent, outcome, seconds: 0.0 }
     };
     interrupted.abort();
-    let account = Account { trace, sent, outcome, seconds };
     if args.json {
         return json::print(&account.json());
     }
@@ -105,6 +110,17 @@ fn read(path: &Path, hours: Option<f64>) -> anyhow::Result<trace::Trace> {
     let is_packed = path.extension().is_some_and(|extension| extension == "gz");
     let text: Box<dyn Read> = if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     trace::read(text, hours).with_context(|| path.display().to_string())
+}
+
+/// What comes before the first position: the taxis' ids, and a last look at the server's counts.
+async fn prepare(
+    args: &Args,
+    target: &Target,
+    taxis: &[Box<str>],
+    tally: Tally,
+) -> anyhow::Result<(Vec<String>, Tally)> {
+    let ids = enrol(args, target, taxis).await?;
+    Ok((ids, tally.ready(target).await.context("asking what the server counts")?))
 }
 
 /// The taxis' ids, in their order; each has the status asked for.

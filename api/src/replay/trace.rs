@@ -118,23 +118,38 @@ impl RefusedRows {
     }
 }
 
+/// How large a trace may be.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    rows: u32,
+    text_bytes: u64,
+    taxis: usize,
+}
+
+const LIMITS: Limits = Limits { rows: ROWS_MAX, text_bytes: TEXT_MAX_BYTES, taxis: TAXIS_MAX };
+
 /// Reads a trace; with `hours`, what is so long after its first position is left out.
 pub fn read(text: impl Read, hours: Option<f64>) -> Result<Trace, TraceError> {
-    let mut reader =
-        ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(text.take(TEXT_MAX_BYTES));
-    let mut gathered = Gathered::default();
+    read_within(LIMITS, text, hours)
+}
+
+fn read_within(limits: Limits, text: impl Read, hours: Option<f64>) -> Result<Trace, TraceError> {
+    // One byte more than is allowed, to tell a text that has too many.
+    let text = text.take(limits.text_bytes + 1);
+    let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(text);
+    let mut gathered = Gathered { taxis_max: limits.taxis, ..Gathered::default() };
     let columns = find_columns(reader.byte_headers().map_err(|error| unreadable(0, &error))?)?;
     let mut record = ByteRecord::new();
     let mut row = 0;
     while reader.read_byte_record(&mut record).map_err(|error| unreadable(row, &error))? {
-        if row == ROWS_MAX {
-            return Err(TraceError::TooLarge { what: "rows", limit: u64::from(ROWS_MAX) });
+        if row == limits.rows {
+            return Err(TraceError::TooLarge { what: "rows", limit: u64::from(limits.rows) });
         }
         row += 1;
         gathered.take(row, &record, columns)?;
     }
     if reader.get_ref().limit() == 0 {
-        return Err(TraceError::TooLarge { what: "bytes", limit: TEXT_MAX_BYTES });
+        return Err(TraceError::TooLarge { what: "bytes", limit: limits.text_bytes });
     }
     Ok(gathered.finish(row, hours))
 }
@@ -147,6 +162,7 @@ type Columns = [usize; 4];
 
 #[derive(Default)]
 struct Gathered {
+    taxis_max: usize,
     numbers: HashMap<Box<str>, u32>,
     taxis: Vec<Box<str>>,
     fixes: Vec<Fix>,
@@ -169,8 +185,9 @@ impl Gathered {
         if let Some(number) = self.numbers.get(taxi) {
             return Ok(*number);
         }
-        let number = u32::try_from(self.taxis.len()).ok().filter(|_| self.taxis.len() < TAXIS_MAX);
-        let number = number.ok_or(TraceError::TooLarge { what: "taxis", limit: TAXIS_MAX as u64 })?;
+        let number = u32::try_from(self.taxis.len()).ok().filter(|_| self.taxis.len() < self.taxis_max);
+        let too_many = || TraceError::TooLarge { what: "taxis", limit: self.taxis_max as u64 };
+        let number = number.ok_or_else(too_many)?;
         self.numbers.insert(taxi.into(), number);
         self.taxis.push(taxi.into());
         Ok(number)
@@ -267,8 +284,6 @@ fn unreadable(row: u32, error: &csv::Error) -> TraceError {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use super::*;
 
     fn rows(trace: &Trace) -> Vec<(&str, i64, f64)> {
@@ -355,14 +370,17 @@ mod tests {
     }
 
     #[test]
-    fn taxis_are_as_many_as_the_limit_and_no_more() {
-        let mut text = "taxi_id,unix_ts,lat,lon\n".to_owned();
-        for taxi in 0..TAXIS_MAX {
-            writeln!(text, "{taxi},1,41,-8").unwrap();
+    fn a_trace_is_as_large_as_the_limits_and_no_larger() {
+        let text = "taxi_id,unix_ts,lat,lon\na,1,41,-8\nb,2,41,-8\na,3,41,-8\n";
+        let just = Limits { rows: 3, text_bytes: text.len() as u64, taxis: 2 };
+        assert_eq!(read_within(just, text.as_bytes(), None).unwrap().fixes.len(), 3);
+        for (limits, told) in [
+            (Limits { rows: 2, ..just }, "more than 2 rows"),
+            (Limits { text_bytes: just.text_bytes - 1, ..just }, "more than 53 bytes"),
+            (Limits { taxis: 1, ..just }, "more than 1 taxis"),
+        ] {
+            let error = read_within(limits, text.as_bytes(), None).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
         }
-        assert_eq!(read(text.as_bytes(), None).unwrap().taxis.len(), TAXIS_MAX);
-        text.push_str("one more,1,41,-8\n");
-        let error = read(text.as_bytes(), None).unwrap_err().to_string();
-        assert!(error.contains("100000 taxis"), "{error}");
     }
 }

@@ -18,6 +18,7 @@ const HERE: (f64, f64) = (48.85, 2.35);
 on_each_database!(
     every_position_is_accounted_for_and_taxis_are_found,
     a_run_that_is_interrupted_gives_its_account,
+    many_taxis_are_found_again,
     nothing_is_concluded_when_others_send_with_the_key,
     what_reaches_nobody_is_lost_and_said,
     what_cannot_be_replayed_says_why,
@@ -103,6 +104,36 @@ async fn a_run_that_is_interrupted_gives_its_account(world: &mut World) {
     assert_eq!((count("sent") + count("not_due"), count("sent")), (1000, count("accepted")), "{account}");
 }
 
+async fn many_taxis_are_found_again(world: &mut World) {
+    // More than a page of the registry's list has.
+    let mut text = "taxi_id,unix_ts,lat,lon\n".to_owned();
+    for taxi in 0..32 {
+        writeln!(text, "{taxi},0,{},{}", HERE.0, HERE.1).unwrap();
+    }
+    let file = file(world, &text);
+    let file = file.to_str().unwrap();
+    // Stopped as soon as the first taxi is registered: nothing was sent.
+    let mut running = start(world, "op-a", &[file, "--register", "--insee", MIDDLE]);
+    let total =
+        async || world.client.get(world.key("op-a"), "/taxis/all").await.body["meta"]["total"].as_u64();
+    within(SOON, "the first taxi", async || total().await.filter(|total| *total > 0)).await;
+    running.signal(Signal::SIGINT);
+    let account = end(&mut running).await;
+    let counts = ["sent", "not_due"].map(|name| account["positions"][name].as_u64().unwrap());
+    assert_eq!(counts.iter().sum::<u64>(), 32, "{account}");
+
+    let registered = end(&mut start(world, "op-a", &[file, "--register", "--insee", MIDDLE])).await;
+    let found = end(&mut start(world, "op-a", &[file])).await;
+    for account in [registered, found] {
+        assert_eq!(
+            (&account["taxis"], &account["positions"]["accepted"]),
+            (&json!(32), &json!(32)),
+            "{account}"
+        );
+    }
+    assert_eq!(total().await, Some(32));
+}
+
 async fn nothing_is_concluded_when_others_send_with_the_key(world: &mut World) {
     let text = "taxi_id,unix_ts,lat,lon\na,0,48.85,2.35\na,20,48.85,2.35\n";
     let file = file(world, text);
@@ -158,6 +189,7 @@ async fn what_cannot_be_replayed_says_why(world: &mut World) {
     fails(&ours, &[good, "--register", "--insee", "75999"], &["/ads", "75999"]).await;
     fails(&ours, &[good, "--register"], &["--insee"]).await;
     fails(&ours, &[good, "--speed", "0"], &["a number above 0"]).await;
+    fails(&ours, &[good, "--max-rate", "0"], &["1..=1000000"]).await;
     fails(&ours, &[good, "--status", "busy"], &["free, occupied or off"]).await;
     fails(&ours, &[bad.to_str().unwrap()], &["bad.csv", "no column taxi_id"]).await;
     fails(&ours, &[empty.to_str().unwrap()], &["empty.csv", "no position to send, of 1 rows"]).await;
