@@ -237,6 +237,31 @@ mod tests {
     }
 
     #[test]
+    fn what_reads_an_object_describes_it() {
+        fn read(form: &mut Form<'_>) -> Option<(String, i32)> {
+            form.not_empty("name", "Say something.");
+            let name = form.required("name", kind::NonEmpty.about("Its name."));
+            let radius = form.nullable("radius", kind::IntegerWithin(150..=500));
+            form.optional("kind", kind::OneOf(&["a", "b"]));
+            Some((name?, radius.flatten()?))
+        }
+        assert_eq!(
+            kind::Object(read).schema(),
+            json!({
+                "type": "object", "required": ["name"], "minProperties": 1, "additionalProperties": false,
+                "properties": {
+                    "name": {"type": "string", "minLength": 1, "description": "Its name."},
+                    "radius": {"type": ["integer", "null"], "minimum": 150, "maximum": 500},
+                    "kind": {"type": "string", "enum": ["a", "b"]},
+                },
+            })
+        );
+        let errors = kind::Object(read).read(&json!({"radius": 1})).unwrap_err();
+        assert_eq!(errors["name"], json!(["Missing data for required field."]));
+        assert_eq!(kind::Object(read).read(&json!({"name": "x", "radius": 200})), Ok(("x".to_owned(), 200)));
+    }
+
+    #[test]
     fn errors_of_a_list_and_of_its_elements_stand_together() {
         assert_eq!(
             merge(json!({"0": {"a": ["x"]}}), json!(["too long"])),

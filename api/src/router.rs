@@ -123,8 +123,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 
 /// JSON in, or a refusal: what holds for every path, known or not, and before the key is looked at.
 async fn read_body(mut request: Request, next: Next) -> Response {
-    // Nothing is registered under a text with a NUL, which `PostgreSQL` refuses even to look for.
-    if request.uri().to_string().contains("%00") {
+    // Nothing is registered under a text with a NUL, which `PostgreSQL` refuses even to look for; in a query it is
+    // replaced.
+    if request.uri().path().contains("%00") {
         return Problem::unknown_path().into_response();
     }
     if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {

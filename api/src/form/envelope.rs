@@ -78,11 +78,6 @@ fn one_of_list<T>(data: &Value, read: impl Fn(&Value) -> Field<T>) -> Field<T> {
     }
 }
 
-/// An answer of one element.
-pub fn answer(element: &Value) -> Value {
-    json!({"data": [element]})
-}
-
 /// An answer: elements, of which there may be one alone.
 #[derive(Clone, Debug, Serialize)]
 pub struct Elements<T> {
@@ -116,16 +111,14 @@ mod tests {
     use axum::response::IntoResponse as _;
 
     use super::*;
-    use crate::form::kind;
+    use crate::form::kind::{self, Object};
 
-    fn name(element: &Value) -> Field<String> {
-        let mut form = Form::begin(element)?;
-        let name = form.required("name", kind::Text);
-        form.finish(name)
+    fn name(form: &mut Form<'_>) -> Option<String> {
+        form.required("name", kind::Text)
     }
 
     fn errors(body: &Value) -> Value {
-        let problem = one(body, name).unwrap_err();
+        let problem = one(body, Object(name)).unwrap_err();
         assert!(!format!("{problem:?}").is_empty());
         let response = problem.into_response();
         assert_eq!(response.status(), 400);
@@ -139,7 +132,7 @@ mod tests {
 
     #[test]
     fn one_element_is_needed() {
-        assert_eq!(one(&json!({"data": [{"name": "x"}]}), name).unwrap(), "x");
+        assert_eq!(one(&json!({"data": [{"name": "x"}]}), Object(name)).unwrap(), "x");
         assert_eq!(errors(&json!([])), json!({"_schema": ["Invalid input type."]}));
         assert_eq!(errors(&json!({})), json!({"data": ["Missing data for required field."]}));
         assert_eq!(errors(&json!({"data": null})), json!({"data": ["Field may not be null."]}));
@@ -166,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_partial_body_may_have_no_data() {
-        assert_eq!(one_if_any(&json!({}), name).unwrap(), None);
-        assert!(one_if_any(&json!({"data": []}), name).is_err());
+        assert_eq!(one_if_any(&json!({}), Object(name)).unwrap(), None);
+        assert!(one_if_any(&json!({"data": []}), Object(name)).is_err());
     }
 }

@@ -213,27 +213,14 @@ impl Kind for TextThat {
     }
 }
 
-/// What was written before kinds described themselves: a function that reads.
-impl<F: Fn(&Value) -> Field<T>, T> Kind for F {
-    type Read = T;
-
-    fn read(&self, value: &Value) -> Field<T> {
-        self(value)
-    }
-
-    fn schema(&self) -> Value {
-        json!({})
-    }
-}
-
 /// A text; not one with a NUL, which PostgreSQL keeps nowhere.
-pub fn string(value: &Value) -> Field<String> {
+fn string(value: &Value) -> Field<String> {
     let text = value.as_str().filter(|text| !text.contains('\0'));
     text.map(str::to_owned).ok_or_else(|| messages("Not a valid string."))
 }
 
 /// A text of this many characters.
-pub fn text(length: RangeInclusive<usize>) -> impl Fn(&Value) -> Field<String> {
+fn text(length: RangeInclusive<usize>) -> impl Fn(&Value) -> Field<String> {
     move |value| {
         let text = string(value)?;
         if length.contains(&text.chars().count()) {
@@ -245,13 +232,13 @@ pub fn text(length: RangeInclusive<usize>) -> impl Fn(&Value) -> Field<String> {
 }
 
 /// A text that is not empty.
-pub fn non_empty(value: &Value) -> Field<String> {
+fn non_empty(value: &Value) -> Field<String> {
     let text = string(value)?;
     if text.is_empty() { Err(messages("Shorter than minimum length 1.")) } else { Ok(text) }
 }
 
 /// One of these texts.
-pub fn one_of(choices: &'static [&'static str]) -> impl Fn(&Value) -> Field<&'static str> {
+fn one_of(choices: &'static [&'static str]) -> impl Fn(&Value) -> Field<&'static str> {
     move |value| {
         let text = string(value)?;
         let choice = choices.iter().copied().find(|choice| *choice == text);
@@ -260,7 +247,7 @@ pub fn one_of(choices: &'static [&'static str]) -> impl Fn(&Value) -> Field<&'st
 }
 
 /// A whole number; fractions are cut off, texts are read.
-pub fn integer(value: &Value) -> Field<i32> {
+fn integer(value: &Value) -> Field<i32> {
     let invalid = || messages("Not a valid integer.");
     let too_large = || messages("Number too large.");
     match value {
@@ -294,7 +281,7 @@ fn cut(real: f64) -> i32 {
 }
 
 /// A whole number within a range.
-pub fn integer_within(range: RangeInclusive<i32>) -> impl Fn(&Value) -> Field<i32> {
+fn integer_within(range: RangeInclusive<i32>) -> impl Fn(&Value) -> Field<i32> {
     move |value| {
         let number = integer(value)?;
         if range.contains(&number) { Ok(number) } else { Err(out_of_range(range.start(), range.end())) }
@@ -302,7 +289,7 @@ pub fn integer_within(range: RangeInclusive<i32>) -> impl Fn(&Value) -> Field<i3
 }
 
 /// A number; texts are read.
-pub fn float(value: &Value) -> Field<f64> {
+fn float(value: &Value) -> Field<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => float_text(text),
@@ -316,7 +303,7 @@ pub fn float(value: &Value) -> Field<f64> {
 }
 
 /// A number within a range.
-pub fn float_within(range: RangeInclusive<f64>) -> impl Fn(&Value) -> Field<f64> {
+fn float_within(range: RangeInclusive<f64>) -> impl Fn(&Value) -> Field<f64> {
     move |value| {
         let number = float(value)?;
         if range.contains(&number) { Ok(number) } else { Err(out_of_range(range.start(), range.end())) }
@@ -342,7 +329,7 @@ fn without_underscores(text: &str) -> Option<String> {
 }
 
 /// Yes or no, in any of the usual spellings.
-pub fn boolean(value: &Value) -> Field<bool> {
+fn boolean(value: &Value) -> Field<bool> {
     const YES: [&str; 12] = ["t", "T", "true", "True", "TRUE", "on", "On", "ON", "y", "Y", "1", "yes"];
     const NO: [&str; 12] = ["f", "F", "false", "False", "FALSE", "off", "Off", "OFF", "n", "N", "0", "no"];
     let read = match value {
@@ -357,7 +344,7 @@ pub fn boolean(value: &Value) -> Field<bool> {
 }
 
 /// A day, `YYYY-MM-DD`; month and day may have one digit.
-pub fn date(value: &Value) -> Field<NaiveDate> {
+fn date(value: &Value) -> Field<NaiveDate> {
     let read = value.as_str().and_then(|text| {
         let mut parts = text.split('-');
         let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);

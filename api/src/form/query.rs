@@ -4,10 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::kind::{Kind as _, OpenObject};
+use super::kind::{Integer, Kind as _, OneOf, OpenObject};
 use super::{Field, Form, messages};
 use crate::error::{Answer, Problem};
-use crate::form::kind;
 
 /// The arguments of a query, in their order; names may repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,12 +36,6 @@ impl Query {
             first.entry(name.as_str()).or_insert_with(|| json!(value));
         }
         OpenObject(read).read(&Value::Object(first)).map_err(Problem::invalid)
-    }
-
-    /// The first values of these names as an object, so that a query is read like a body.
-    pub fn object(&self, names: &[&str]) -> Value {
-        let pairs = names.iter().filter_map(|name| Some(((*name).to_owned(), json!(self.first(name)?))));
-        Value::Object(pairs.collect())
     }
 }
 
@@ -118,14 +111,14 @@ pub fn page_beside(query: &Query, known: &[&str], mut errors: Map<String, Value>
 
 /// What is wrong with the values of an argument that may be one of `choices`, by their places; None: nothing.
 pub fn not_one_of(query: &Query, name: &str, choices: &'static [&'static str]) -> Option<Value> {
-    let read = query.all(name).into_iter().map(|text| kind::one_of(choices)(&json!(text)));
+    let read = query.all(name).into_iter().map(|text| OneOf(choices).read(&json!(text)));
     let wrong = read.enumerate().filter_map(|(i, outcome)| Some((i.to_string(), outcome.err()?)));
     let wrong: Map<_, _> = wrong.collect();
     (!wrong.is_empty()).then_some(Value::Object(wrong))
 }
 
 fn page_number(given: &[String]) -> Field<Page> {
-    let read: Vec<_> = given.iter().map(|text| kind::integer(&json!(text))).collect();
+    let read: Vec<_> = given.iter().map(|text| Integer.read(&json!(text))).collect();
     let wrong: Map<_, _> = read
         .iter()
         .enumerate()

@@ -70,12 +70,6 @@ impl Routes {
         self
     }
 
-    /// A route that the reference does not know.
-    pub fn route(mut self, path: &str, handler: MethodRouter<App>) -> Self {
-        self.router = self.router.route(path, handler);
-        self
-    }
-
     /// The router, and its operations.
     pub fn finish(self) -> (Router<App>, Vec<Registered>) {
         (self.router, self.operations)
