@@ -234,8 +234,17 @@ impl Connection {
 
     /// Sends JSON, and gives the status.
     pub fn post(&mut self, path: &str, json: &str) -> anyhow::Result<u16> {
+        self.send_json("POST", path, json)
+    }
+
+    /// Sends JSON in place of what is there, and gives the status.
+    pub fn put(&mut self, path: &str, json: &str) -> anyhow::Result<u16> {
+        self.send_json("PUT", path, json)
+    }
+
+    fn send_json(&mut self, method: &str, path: &str, json: &str) -> anyhow::Result<u16> {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {}\r\nContent-Type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{json}",
             self.key,
             json.len(),

@@ -150,8 +150,8 @@ impl TownServer {
     }
 }
 
-/// Towns, their zones, an operator and an app; gives the keys of these two.
-async fn seed_rows(config: &Config) -> anyhow::Result<(String, String)> {
+/// Towns, their zones, an operator (the first account) and an app; gives the keys of these two.
+pub async fn seed_rows(config: &Config) -> anyhow::Result<(String, String)> {
     let (store, secret) = open_store(config, Clock::System).await?;
     let collection: Collection<'_> = serde_json::from_str(outlines().towns)?;
     let town = |feature: Feature<'_>| ShapeRow {

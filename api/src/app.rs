@@ -47,10 +47,10 @@ pub struct App {
 
 impl App {
     /// Each part, and whether it is ready.
-    pub fn parts(&self) -> [(&'static str, bool); 2] {
+    pub fn parts(&self) -> [(&'static str, bool); 3] {
         let Readiness { caught_up, lost } = &*self.readiness;
         let map = caught_up.is_raised() && !lost.is_raised() && self.engine.is_alive();
-        [("map", map), ("log", self.log.is_writable())]
+        [("map", map), ("log", self.log.is_writable()), ("database", self.registry.is_current())]
     }
 }
 

@@ -145,6 +145,12 @@ impl Values {
         Ok(Self::resolve(flags, environment, path, &in_file))
     }
 
+    /// Values of a file's text and defaults alone.
+    pub fn of_text(text: &str) -> Result<Self, ConfigError> {
+        let path = Path::new(FILE);
+        Ok(Self::resolve(&BTreeMap::new(), |_| None, path, &read_text(path, text)?))
+    }
+
     /// Values of flags and defaults alone.
     pub fn of_flags(flags: &BTreeMap<&'static str, String>) -> Self {
         Self::resolve(flags, |_| None, Path::new(FILE), &BTreeMap::new())
@@ -221,6 +227,11 @@ impl Values {
 fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let failed = |reason: String| ConfigError::File { path: path.display().to_string(), reason };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    read_text(path, &text)
+}
+
+fn read_text(path: &Path, text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+    let failed = |reason: String| ConfigError::File { path: path.display().to_string(), reason };
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
@@ -273,6 +284,8 @@ pub struct Config {
     pub secret_key: Option<SecretKey>,
     /// How answers are to look.
     pub behaviour: crate::app::Behaviour,
+    /// Limits of the HTTP interface: no setting, but a test may lower them.
+    pub limits: crate::limits::Http,
     /// What is logged.
     pub logging: String,
 }
@@ -316,6 +329,7 @@ impl Config {
                 neutral_operator: values.get("neutral_operator", "true or false")?,
                 private_endpoints: values.get("private_endpoints", "true or false")?,
             },
+            limits: crate::limits::Http::default(),
             logging: values.parse("logging", |value| {
                 value
                     .parse::<tracing_subscriber::EnvFilter>()

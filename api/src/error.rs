@@ -2,12 +2,14 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::limits::{HEAD_MAX_BYTES, HEADERS_MAX, URI_MAX_BYTES};
 use crate::observe::Cause;
 use crate::store::StoreError;
 
@@ -103,6 +105,32 @@ impl Problem {
         )
     }
 
+    /// The head or the body of the request did not come within its time.
+    pub fn slow_request(within: Duration) -> Self {
+        let message = format!("The request was not read within {} seconds.", within.as_secs_f64());
+        Self::whole(StatusCode::REQUEST_TIMEOUT, &message)
+    }
+
+    /// Too many or too long header fields.
+    pub fn large_head() -> Self {
+        let message = format!(
+            "The header fields of a request may not be more than {HEADERS_MAX}, nor exceed {HEAD_MAX_BYTES} bytes."
+        );
+        Self::whole(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message)
+    }
+
+    /// Too long an address.
+    pub fn long_uri() -> Self {
+        let message = format!("The address of a request may not exceed {URI_MAX_BYTES} bytes.");
+        Self::url(StatusCode::URI_TOO_LONG, &message)
+    }
+
+    /// One too many of something at once: nothing was done.
+    pub fn overloaded(what: &str) -> Self {
+        let message = format!("The server has too many {what} now. Please repeat this request.");
+        Self::whole(StatusCode::SERVICE_UNAVAILABLE, &message)
+    }
+
     /// A part that is needed does not answer: whether the request took effect is unknown, repeating it is harmless.
     pub fn unavailable(part: &str) -> Self {
         Self::whole(
@@ -111,6 +139,24 @@ impl Problem {
                 "The {part} is not available; it is unknown whether this request took effect. Please repeat it."
             ),
         )
+    }
+}
+
+impl Problem {
+    /// The answer as it goes over a connection that is closed after it: where no handler can answer.
+    pub(crate) fn whole_answer(&self) -> Vec<u8> {
+        let body = json!({"errors": self.errors}).to_string();
+        let retry = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => format!("retry-after: {RETRY_AFTER_S}\r\n"),
+            _ => String::new(),
+        };
+        let head = format!(
+            "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
+             access-control-allow-origin: *\r\n{retry}\r\n",
+            self.status,
+            body.len()
+        );
+        (head + &body).into_bytes()
     }
 }
 

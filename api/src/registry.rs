@@ -13,8 +13,9 @@ use engine::territory::{Insee, Territory};
 use ingest::directory::{Directory, Operator, Taxi};
 use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 use ingest::projection::Projection;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
+use crate::limits::TAXIS_A_READING;
 use crate::secrets::SecretKey;
 use crate::store::changes::Change;
 use crate::store::projected::{ProjectedRow, Which};
@@ -42,11 +43,13 @@ pub struct Registry {
     places_read: Mutex<Option<(i64, i64)>>,
     accounts_read: Mutex<()>,
     directory: Arc<Directory>,
-    cards: Projection<TaxiKey, Arc<Card>>,
+    cards: Arc<Projection<TaxiKey, Arc<Card>>>,
     /// Its profiles are a projection like the others.
     engine: Engine,
     /// Somebody committed but could not project: everything is to be read again soon.
     stale: Notify,
+    /// Other processes' writes are heard of.
+    following: watch::Sender<bool>,
 }
 
 impl Registry {
@@ -60,9 +63,10 @@ impl Registry {
             places_read: Mutex::new(None),
             accounts_read: Mutex::new(()),
             directory: Arc::new(Directory::default()),
-            cards: Projection::default(),
+            cards: Arc::default(),
             engine,
             stale: Notify::new(),
+            following: watch::Sender::new(false),
         };
         registry.read_all().await?;
         Ok(Arc::new(registry))
@@ -76,6 +80,12 @@ impl Registry {
     /// The rows themselves, for what memory does not hold.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Whether the database answers and its changes are followed: whether rows can be written, and memory is soon as
+    /// they are.
+    pub fn is_current(&self) -> bool {
+        self.store.is_available() && *self.following.borrow()
     }
 
     /// Every account, as it is now.
@@ -118,23 +128,32 @@ impl Registry {
             self.engine.profiles().begin_reading(),
             self.cards.begin_reading(),
         );
-        let read = self.store.projected(Which::All).await?;
-        let taxis_read: Vec<_> = group(&read).filter_map(ProjectedTaxi::new).collect();
-        self.directory.taxis().finish_reading(
-            &taxis,
-            taxis_read
-                .iter()
-                .map(|taxi| (taxi.card.public_id.as_str().into(), taxi.version, taxi.directory())),
-        );
-        self.engine.profiles().finish_reading(
-            &profiles,
-            taxis_read.iter().map(|taxi| (taxi.key, taxi.version, taxi.profile.clone())),
-        );
-        self.cards.finish_reading(
-            &cards,
-            taxis_read.into_iter().map(|taxi| (taxi.key, taxi.version, Arc::new(taxi.card))),
-        );
-        Ok(())
+        let mut read = Vec::new();
+        let last = self.store.last_taxi().await?;
+        let mut after = 0;
+        while after < last {
+            let upto = after.saturating_add(TAXIS_A_READING);
+            let rows = self.store.projected(Which::Between(after, upto)).await?;
+            read.extend(
+                aside(move || group(&rows).filter_map(ProjectedTaxi::new).collect::<Vec<_>>()).await?,
+            );
+            after = upto;
+        }
+        let memory = (self.directory.clone(), self.engine.clone(), self.cards.clone());
+        aside(move || {
+            let (directory, engine, all_cards) = memory;
+            directory.taxis().finish_reading(
+                &taxis,
+                read.iter().map(|taxi| (taxi.card.public_id.as_str().into(), taxi.version, taxi.directory())),
+            );
+            engine.profiles().finish_reading(
+                &profiles,
+                read.iter().map(|taxi| (taxi.key, taxi.version, taxi.profile.clone())),
+            );
+            let read = read.into_iter().map(|taxi| (taxi.key, taxi.version, Arc::new(taxi.card)));
+            all_cards.finish_reading(&cards, read);
+        })
+        .await
     }
 
     /// Reads again what changed.
@@ -174,13 +193,17 @@ impl Registry {
             return Ok(());
         }
         let places = self.store.places().await?;
-        let territory = tokio::task::spawn_blocking(move || geometry::territory(places))
-            .await
-            .map_err(|error| StoreError::Unavailable(sqlx::Error::Protocol(error.to_string())))??;
+        let territory = aside(move || geometry::territory(places)).await??;
         self.territory.store(Arc::new(territory));
         *read = Some(stamp);
         Ok(())
     }
+}
+
+/// Does what takes a while where no request waits for it.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| StoreError::Unavailable(sqlx::Error::Protocol(error.to_string())))
 }
 
 async fn open_accounts(store: &Store, secret: &SecretKey) -> Result<Vec<Account>> {

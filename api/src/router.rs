@@ -12,6 +12,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -22,6 +24,9 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::error::Problem;
 use crate::form::query::Query;
+use crate::limits::{
+    self, BODY_DROPPED_MAX_BYTES, BODY_MAX_BYTES, HEADERS_MAX, REQUEST_WITHIN, URI_MAX_BYTES,
+};
 use crate::observe;
 use crate::openapi::routes::Routes;
 use crate::routes::reference::Reference;
@@ -30,19 +35,12 @@ use crate::routes::{
     vehicles, visibility,
 };
 
-/// The largest body of a request, in bytes.
-pub const BODY_MAX_BYTES: usize = 1 << 20;
-/// How much of a larger one is taken and dropped before it is answered; then the connection is closed.
-const BODY_DROPPED_MAX_BYTES: usize = 16 * BODY_MAX_BYTES;
-/// How long a request may take in all.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The whole HTTP interface.
 pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infallible>;
 
 /// The routes over `app`, with what holds for all of them.
-pub fn http(app: App) -> HttpService {
-    let meters = app.meters.clone();
+pub fn http(app: App, limits: limits::Http) -> HttpService {
+    let (meters, room) = (app.meters.clone(), Arc::new(Semaphore::new(limits.requests)));
     let (routes, operations) = routes().finish();
     let routes = routes
         .fallback(|| async { Problem::unknown_path() })
@@ -57,8 +55,9 @@ pub fn http(app: App) -> HttpService {
         }))
         .layer(NormalizePathLayer::trim_trailing_slash())
         .layer(from_fn(name_methods))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
-        .layer(from_fn(read_body))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_WITHIN))
+        .layer(from_fn(move |request, next| read_body(request, next, limits.request_read_within)))
+        .layer(from_fn(move |request, next| find_room(request, next, room.clone())))
         .service(routes);
     BoxCloneSyncService::new(tower::ServiceExt::map_response(service, |response: Response<_>| {
         response.map(Body::new)
@@ -122,7 +121,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 }
 
 /// JSON in, or a refusal: what holds for every path, known or not, and before the key is looked at.
-async fn read_body(mut request: Request, next: Next) -> Response {
+async fn read_body(mut request: Request, next: Next, within: Duration) -> Response {
+    if request.headers().len() > HEADERS_MAX {
+        return Problem::large_head().into_response();
+    }
+    if request.uri().to_string().len() > URI_MAX_BYTES {
+        return Problem::long_uri().into_response();
+    }
     // Nothing is registered under a text with a NUL, which `PostgreSQL` refuses even to look for; in a query it is
     // replaced.
     if request.uri().path().contains("%00") {
@@ -137,7 +142,8 @@ async fn read_body(mut request: Request, next: Next) -> Response {
             return Problem::whole(StatusCode::BAD_REQUEST, &message).into_response();
         }
         let body = std::mem::take(request.body_mut());
-        match collect(body).await {
+        match timeout(within, collect(body)).await.unwrap_or(Err(BadBody::Slow)) {
+            Err(BadBody::Slow) => return Problem::slow_request(within).into_response(),
             Err(BadBody::Broken) => return Problem::not_json().into_response(),
             Err(BadBody::TooLarge) => return too_large().into_response(),
             Ok(bytes) => match serde_json::from_slice(&bytes) {
@@ -149,7 +155,20 @@ async fn read_body(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+/// Refuses what comes while too many requests are under way: at once, rather than let all of them wait. Whether the
+/// server is well can always be asked.
+async fn find_room(request: Request, next: Next, room: Arc<Semaphore>) -> Response {
+    let Ok(_permit) = room.try_acquire() else {
+        if request.uri().path().starts_with("/health/") {
+            return next.run(request).await;
+        }
+        return Problem::overloaded("requests under way").into_response();
+    };
+    next.run(request).await
+}
+
 enum BadBody {
+    Slow,
     TooLarge,
     Broken,
 }

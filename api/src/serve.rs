@@ -3,10 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use axum::ServiceExt;
-use axum::extract::Request;
 use engine::engine::Engine;
 use engine::follow::Follower;
 use ingest::clock::Clock;
@@ -21,18 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::keep::Keeper;
+use crate::limits::{DRAIN, END};
 use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::registry::{Registry, follow};
 use crate::secrets::{SecretError, SecretKey};
 use crate::store::{Store, StoreError};
-use crate::{keep, metrics, refused, router};
-
-/// How long requests under way may take once the server is to stop; the whole stop stays under 5 s.
-const DRAIN: Duration = Duration::from_secs(2);
-
-/// How long each of the last steps may take.
-const END: Duration = Duration::from_millis(700);
+use crate::{connections, keep, metrics, refused, router};
 
 /// Why a server did not start.
 #[derive(Debug, Error)]
@@ -119,7 +111,7 @@ impl Server {
         };
         let (store, secret) = open_store(config, clock.clone()).await?;
         let engine = Engine::start(config.shards);
-        let registry = Registry::load(store, secret.clone(), engine.clone()).await?;
+        let registry = Registry::load(store.bounded(), secret.clone(), engine.clone()).await?;
         let log = Log::open(&config.log, &config.log_settings, clock.clone())?;
         let follower = Arc::new(follow_log(&registry, &engine, &log).await?);
         let sockets =
@@ -160,7 +152,8 @@ impl Server {
         tasks.spawn(keep::keep(keeper.clone(), stop_tasks.clone()));
         tasks.spawn(refused::keep(app.clone(), stop_tasks.clone()));
         let mut serving = JoinSet::new();
-        serving.spawn(serve_http(listener, app.clone(), stop_serving.clone()));
+        let routes = router::http(app.clone(), config.limits);
+        serving.spawn(connections::serve(listener, routes, config.limits, stop_serving.clone()));
         let metrics = scraped.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = scraped {
             let sources = metrics::Sources { app: app.clone(), follower };
@@ -210,7 +203,8 @@ impl Server {
         if tokio::time::timeout(END, self.keeper.finish()).await.is_err() {
             tracing::warn!("last positions were not saved in time; the next start replays more of the log");
         }
-        self.app.registry.store().close().await;
+        // A connection on which nothing answers any more would be waited for.
+        let _ = tokio::time::timeout(END, self.app.registry.store().close()).await;
     }
 }
 
@@ -230,12 +224,4 @@ async fn follow_log(registry: &Registry, engine: &Engine, log: &Log) -> Result<F
         what: "starting the thread that follows the log".to_owned(),
         error,
     })
-}
-
-async fn serve_http(listener: TcpListener, app: App, stop: CancellationToken) {
-    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(router::http(app));
-    let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the HTTP server ended");
-    }
 }

@@ -11,16 +11,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingest::clock::Clock;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use thiserror::Error;
 
+use self::health::Health;
+use self::meters::Failures;
+pub use self::meters::PoolUse;
+use crate::limits::{CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS};
+
 pub mod activity;
 pub mod ads;
 pub mod changes;
 pub mod drivers;
+mod health;
 mod meters;
 mod migrate;
 pub mod places;
@@ -31,20 +37,15 @@ pub mod taxis;
 pub mod users;
 pub mod vehicles;
 
-use meters::Failures;
-pub use meters::PoolUse;
-
-/// How long a write waits for another process's write, and a request for a connection.
-const WAIT: Duration = Duration::from_secs(5);
-const READERS: u32 = 4;
-const POSTGRES_CONNECTIONS: u32 = 16;
-
 /// The database, opened and migrated. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
     clock: Clock,
     failures: Arc<Failures>,
+    health: Arc<Health>,
+    /// How long a statement may take; None: as long as it takes.
+    within: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -155,11 +156,15 @@ macro_rules! read {
         match &$store.pool {
             $crate::store::Pool::Sqlite { readers, .. } => {
                 let $db = readers;
-                $query.await.map_err(|error| $store.failed(error))
+                $store
+                    .reading(Box::pin(async { $query.await.map_err($crate::store::StoreError::from) }))
+                    .await
             }
             $crate::store::Pool::Postgres(pool) => {
                 let $db = pool;
-                $query.await.map_err(|error| $store.failed(error))
+                $store
+                    .reading(Box::pin(async { $query.await.map_err($crate::store::StoreError::from) }))
+                    .await
             }
         }
     };
@@ -168,11 +173,10 @@ macro_rules! read {
 /// Runs statements in one transaction and commits unless one fails: `write!(store, tx => { ...; value })`.
 /// Inside, `&mut *tx` is the connection and `?` leaves and rolls back.
 macro_rules! write {
-    ($store:expr, $tx:ident => $body:block) => {{
-        // A block of its own, so that whatever leaves it early is seen here.
-        let attempt = async {
-            match &$store.pool {
-                $crate::store::Pool::Sqlite { writer, .. } => {
+    ($store:expr, $tx:ident => $body:block) => {
+        match &$store.pool {
+            $crate::store::Pool::Sqlite { writer, .. } => {
+                let work = async {
                     // Immediate: a read that turns into a write could not wait for another process's write.
                     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
                     let outcome = {
@@ -181,20 +185,23 @@ macro_rules! write {
                     };
                     transaction.commit().await?;
                     Ok::<_, $crate::store::StoreError>(outcome)
-                }
-                $crate::store::Pool::Postgres(pool) => {
+                };
+                $store.writing(Box::pin(work)).await
+            }
+            $crate::store::Pool::Postgres(pool) => {
+                let work = async {
                     let mut transaction = pool.begin().await?;
                     let outcome = {
                         let $tx = &mut transaction;
                         $body
                     };
                     transaction.commit().await?;
-                    Ok(outcome)
-                }
+                    Ok::<_, $crate::store::StoreError>(outcome)
+                };
+                $store.writing(Box::pin(work)).await
             }
-        };
-        attempt.await.inspect_err(|error| $store.failures.count(error))
-    }};
+        }
+    };
 }
 
 pub(crate) use {read, write};
@@ -207,19 +214,19 @@ impl Store {
             // Its migrations hold a lock of their own.
             DatabaseUrl::Postgres(_) => None,
         };
-        let pool = match url {
-            DatabaseUrl::Sqlite(path) => open_sqlite(path).await?,
+        let (pool, aside) = match url {
+            DatabaseUrl::Sqlite(path) => (open_sqlite(path).await?, None),
             DatabaseUrl::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url)?.application_name("maraude");
-                let pool = PgPoolOptions::new()
+                let pool = health::pool_options()
                     .max_connections(POSTGRES_CONNECTIONS)
-                    .acquire_timeout(WAIT)
-                    .connect_with(options)
+                    .acquire_timeout(CONNECTION_WITHIN)
+                    .connect_with(options.clone())
                     .await?;
-                Pool::Postgres(pool)
+                (Pool::Postgres(pool), Some(health::pool_aside(options)))
             }
         };
-        let store = Self { pool, clock, failures: Arc::default() };
+        let store = Self { pool, clock, health: Health::new(aside), within: None, failures: Arc::default() };
         store.migrate().await?;
         Ok(store)
     }
@@ -231,7 +238,12 @@ impl Store {
                 readers.close().await;
                 writer.close().await;
             }
-            Pool::Postgres(pool) => pool.close().await,
+            Pool::Postgres(pool) => {
+                if let Some(aside) = self.health.aside() {
+                    aside.close().await;
+                }
+                pool.close().await;
+            }
         }
     }
 
@@ -264,19 +276,19 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(WAIT);
+        .busy_timeout(CONNECTION_WITHIN);
     // The one writer is never recycled: data_version counts the commits of others since it was opened.
     let writer = SqlitePoolOptions::new()
         .min_connections(1)
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .acquire_timeout(WAIT)
+        .acquire_timeout(CONNECTION_WITHIN)
         .connect_with(options.clone())
         .await?;
     let readers = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(WAIT)
+        .max_connections(SQLITE_READERS)
+        .acquire_timeout(CONNECTION_WITHIN)
         .connect_with(options.read_only(true))
         .await?;
     Ok(Pool::Sqlite { writer, readers })

@@ -9,6 +9,8 @@ use engine::territory::{Exclusion, Insee, Territory, Town};
 use ingest::clock::Millis;
 use ingest::position::{LatLon, OperatorKey, SourceKey};
 
+use crate::limits::HITS_MAX;
+
 /// How far around the customer a search looks, in metres; it answers within each taxi's own radius.
 pub const LOOK_AROUND_M: f64 = 1000.0;
 
@@ -42,11 +44,18 @@ impl<'a> Ground<'a> {
         self.exclusion.is_none() && self.town.is_some()
     }
 
-    /// The taxis to be offered, nearest first; where an operator is given, by its descriptions alone.
+    /// The taxis to be offered, the nearest [`HITS_MAX`] of them, nearest first; where an operator is given, by its
+    /// descriptions alone.
     pub fn hits(&self, engine: &Engine, now: Millis, operator: Option<OperatorKey>) -> Vec<Hit> {
         if !self.may_be_searched() {
             return Vec::new();
         }
+        let mut hits = self.all_hits(engine, now, operator);
+        hits.truncate(HITS_MAX);
+        hits
+    }
+
+    fn all_hits(&self, engine: &Engine, now: Millis, operator: Option<OperatorKey>) -> Vec<Hit> {
         let mut hits = engine.nearby(&self.search(now, operator));
         hits.retain(Hit::within_reach);
         hits
@@ -62,7 +71,9 @@ impl<'a> Ground<'a> {
         is_known: bool,
     ) -> Visibility<'a> {
         let sight = engine.sight(&self.search(now, None), source).filter(|_| is_known);
-        Visibility { ground: *self, now, sight }
+        let hits = if self.may_be_searched() { self.all_hits(engine, now, None) } else { Vec::new() };
+        let nearer = hits.iter().position(|hit| hit.source == source).unwrap_or(0);
+        Visibility { ground: *self, now, sight, nearer }
     }
 
     fn search(&self, now: Millis, operator: Option<OperatorKey>) -> Search<'a> {
@@ -89,11 +100,13 @@ pub enum Condition {
     Radius,
     /// No other operator of the taxi was heard more recently.
     HeardLast,
+    /// Fewer than [`HITS_MAX`] of those offered are nearer.
+    Nearest,
 }
 
 impl Condition {
     /// Every condition.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Registered,
         Self::Free,
         Self::Position,
@@ -102,6 +115,7 @@ impl Condition {
         Self::Zupc,
         Self::Radius,
         Self::HeardLast,
+        Self::Nearest,
     ];
 
     /// Its name in answers: `snake_case`, never changed.
@@ -115,6 +129,7 @@ impl Condition {
             Self::Zupc => "zupc",
             Self::Radius => "radius",
             Self::HeardLast => "heard_last",
+            Self::Nearest => "nearest",
         }
     }
 }
@@ -128,6 +143,8 @@ pub struct Visibility<'a> {
     pub now: Millis,
     /// What the map knows; None: it knows no such taxi of this operator.
     pub sight: Option<Sight>,
+    /// How many of those offered are nearer, where it is offered.
+    pub nearer: usize,
 }
 
 impl Visibility<'_> {
@@ -143,6 +160,7 @@ impl Visibility<'_> {
             Condition::Zupc => seen(|sight| sight.may_pick_up),
             Condition::Radius => seen(Sight::is_within_reach),
             Condition::HeardLast => seen(Sight::is_heard_last),
+            Condition::Nearest => self.sight.is_some() && self.nearer < HITS_MAX,
         }
     }
 

@@ -22,7 +22,7 @@ mod error;
 pub mod local;
 mod meters;
 mod reader;
-mod record;
+pub mod record;
 mod retention;
 
 use std::fmt;

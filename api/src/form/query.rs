@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::kind::{Integer, Kind as _, OneOf, OpenObject};
 use super::{Field, Form, messages};
 use crate::error::{Answer, Problem};
+use crate::limits::PER_PAGE;
 
 /// The arguments of a query, in their order; names may repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,9 +39,6 @@ impl Query {
         OpenObject(read).read(&Value::Object(first)).map_err(Problem::invalid)
     }
 }
-
-/// How many elements a page has.
-pub const PER_PAGE: i64 = 30;
 
 /// The number of a page, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::routes::Registered;
 use super::{Callers, Chapter, Operation, retry_after};
 use crate::error::Problem;
+use crate::limits::REQUEST_READ_WITHIN;
 use crate::router::too_large;
 
 /// What holds for every operation.
@@ -98,8 +99,11 @@ fn render(operation: &Operation) -> Value {
     }
     if let Some(body) = &operation.body {
         rendered["requestBody"] = json!({"required": true, "content": {"application/json": body}});
+        add(408, "Slow");
         add(413, "TooLarge");
     }
+    add(414, "LongAddress");
+    add(431, "LargeHead");
     add(500, "Internal");
     add(503, "Unavailable");
     rendered["parameters"] = json!(parameters);
@@ -132,7 +136,10 @@ fn shared() -> Value {
     json!({
         "Unauthorized": problem("The key is missing or wrong.", &Problem::no_key()),
         "Forbidden": problem("The account may not do this.", &Problem::forbidden()),
+        "Slow": problem("The body does not come in time.", &Problem::slow_request(REQUEST_READ_WITHIN)),
         "TooLarge": problem("The body is too large.", &too_large()),
+        "LongAddress": problem("The address is too long.", &Problem::long_uri()),
+        "LargeHead": problem("The header fields are too many or too large.", &Problem::large_head()),
         "Internal": problem("Our fault.", &Problem::internal()),
         "Unavailable": unavailable,
     })

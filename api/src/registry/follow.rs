@@ -17,24 +17,27 @@ const FULL_READING: Duration = Duration::from_mins(1);
 /// The pause before trying again after the database failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Follows until `stop`, whatever fails meanwhile.
+/// Follows until `stop`, whatever fails meanwhile; and watches whether the database answers.
 pub async fn follow(registry: Arc<Registry>, stop: CancellationToken) {
-    let mut failing = false;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = registry.store.watch() => {}
+        () = follow_for_good(&registry) => {}
+    }
+}
+
+async fn follow_for_good(registry: &Registry) {
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            outcome = follow_until_failure(&registry) => {
-                if let Err(error) = outcome && !failing {
-                    tracing::warn!(%error, "following the database's changes failed; trying again every second");
-                    failing = true;
-                }
-            }
+        let outcome = tokio::select! {
+            outcome = follow_until_failure(registry) => outcome,
+            // A listening connection would not notice by itself.
+            () = registry.store.lost() => Ok(()),
+        };
+        if registry.following.send_replace(false) {
+            let error = outcome.err().map(|error| error.to_string());
+            tracing::warn!(error, "the database's changes are no longer followed; trying again every second");
         }
-        tokio::select! { () = stop.cancelled() => return, () = sleep(RETRY) => {} }
-        if failing && registry.read_all().await.is_ok() {
-            tracing::info!("the database is back");
-            failing = false;
-        }
+        sleep(RETRY).await;
     }
 }
 
@@ -42,6 +45,7 @@ async fn follow_until_failure(registry: &Registry) -> Result<()> {
     let mut changes = registry.store.changes().await?;
     // What was written before we began to listen.
     registry.read_all().await?;
+    registry.following.send_replace(true);
     let mut full_reading = interval(FULL_READING);
     full_reading.set_missed_tick_behavior(MissedTickBehavior::Delay);
     full_reading.tick().await;
@@ -51,7 +55,7 @@ async fn follow_until_failure(registry: &Registry) -> Result<()> {
             () = registry.stale.notified() => registry.read_all().await?,
             heard = next(&mut changes) => match heard? {
                 Heard::Change(change) => registry.read_change(change).await?,
-                Heard::Reconnected => registry.read_all().await?,
+                Heard::Something => registry.read_all().await?,
             },
         }
     }
@@ -61,7 +65,7 @@ async fn follow_until_failure(registry: &Registry) -> Result<()> {
 async fn next(changes: &mut Changes) -> Result<Heard> {
     match changes {
         Changes::Notified(notified) => notified.next().await,
-        Changes::Polled(polled) => moved(polled).await.map(|()| Heard::Reconnected),
+        Changes::Polled(polled) => moved(polled).await.map(|()| Heard::Something),
     }
 }
 

@@ -2,8 +2,6 @@
 
 mod refused;
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -18,14 +16,10 @@ use crate::auth::{Caller, Peer};
 use crate::error::{Answer, Problem};
 use crate::form::kind::{FloatWithin, Kind, Object, Text};
 use crate::form::{Field, Form, envelope, merge, messages};
+use crate::limits::{POSITIONS_MAX, SYNC_WITHIN};
 use crate::openapi::{Chapter, Operation};
 use crate::role::REGISTRARS;
 use crate::router::Payload;
-
-/// How many positions a request may carry.
-pub const POSITIONS_MAX: usize = 50;
-/// How long the log may take to sync before the client is told that the outcome is unknown.
-const SYNC_WITHIN: Duration = Duration::from_secs(10);
 
 /// Takes positions: 200 without a body once all of them are safe. What is refused is noted for its operator.
 pub async fn create(
@@ -113,7 +107,8 @@ impl Kind for Positions {
                 }
             }
         }
-        let too_many = (elements.len() > POSITIONS_MAX).then(|| messages("Up to 50 positions are accepted"));
+        let too_many = || messages(&format!("Up to {POSITIONS_MAX} positions are accepted"));
+        let too_many = (elements.len() > POSITIONS_MAX).then(too_many);
         match (errors.is_empty(), too_many) {
             (true, None) => Ok(positions),
             (true, Some(too_many)) => Err(too_many),

@@ -27,6 +27,8 @@ pub struct ReadyAnswer {
     pub map: &'static str,
     /// Whether the log takes positions.
     pub log: &'static str,
+    /// Whether the database answers, and its changes are followed.
+    pub database: &'static str,
 }
 
 /// The process answers.
@@ -44,25 +46,34 @@ pub fn describe_live() -> Operation {
     .bare(200, "It does.", &LiveAnswer { status: "live" })
 }
 
-/// 200 once every part is ready; else 503, and which part is not.
+/// 200 once every part is ready; else 503, and which part is not. Without the database searches and positions go on,
+/// from memory and to the log: whoever asks decides by the part.
 pub async fn ready(State(app): State<App>) -> (StatusCode, Json<ReadyAnswer>) {
-    let [(_, map), (_, log)] = app.parts();
-    let status = if map && log { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(ReadyAnswer { status: word(map && log), map: word(map), log: word(log) }))
+    let parts = app.parts().map(|(_, is_ready)| is_ready);
+    let is_ready = parts.iter().all(|part| *part);
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(ReadyAnswer::new(parts)))
 }
 
 /// `GET /health/ready` in the reference.
 pub fn describe_ready() -> Operation {
-    let answer = |map, log| ReadyAnswer { status: word(map && log), map: word(map), log: word(log) };
     Operation::new(
         Chapter::Service,
         "Whether every part is ready",
-        "For whoever sends requests to those that are.",
+        "For whoever sends requests to those that are. Without the database searches and positions go on.",
     )
-    .bare(200, "Every part is.", &answer(true, true))
-    .bare(503, "A part is not.", &answer(false, true))
+    .bare(200, "Every part is.", &ReadyAnswer::new([true; 3]))
+    .bare(503, "A part is not.", &ReadyAnswer::new([false, true, true]))
 }
 
-fn word(ready: bool) -> &'static str {
-    if ready { "ready" } else { "not ready" }
+impl ReadyAnswer {
+    fn new([map, log, database]: [bool; 3]) -> Self {
+        let word = |is_ready| if is_ready { "ready" } else { "not ready" };
+        Self {
+            status: word(map && log && database),
+            map: word(map),
+            log: word(log),
+            database: word(database),
+        }
+    }
 }

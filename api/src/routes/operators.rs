@@ -15,7 +15,6 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::geotaxi::POSITIONS_MAX;
 use super::naive_timestamp;
 use crate::app::App;
 use crate::auth::Caller;
@@ -24,6 +23,7 @@ use crate::form::envelope::{self, Elements};
 use crate::form::instant::instant;
 use crate::form::messages;
 use crate::form::query::Query;
+use crate::limits::POSITIONS_MAX;
 use crate::openapi::{Chapter, Operation};
 use crate::refused::{Example, RETENTION_DAYS, RETENTION_MS, Refused, hour};
 use crate::role::{REGISTRARS, Role};

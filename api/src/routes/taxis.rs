@@ -17,11 +17,12 @@ use crate::form::Form;
 use crate::form::envelope::{self, Elements, Paged};
 use crate::form::kind::{IntegerWithin, Kind as _, Length, NonEmpty, OneOf, OpenObject, Text};
 use crate::form::query::{Query, page};
+use crate::limits::FILTERS_MAX;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::card::{characteristics, non_empty};
 use crate::role::{REGISTRARS, Role};
 use crate::router::Payload;
-use crate::store::taxis::{FILTERS_MAX, FoundParts, TaxiFilter, TaxiParts, TaxiRow};
+use crate::store::taxis::{FoundParts, TaxiFilter, TaxiParts, TaxiRow};
 
 /// The smallest and the largest radius within which a taxi may choose to be seen, in metres.
 const RADIUS_M: std::ops::RangeInclusive<i32> = 150..=500;

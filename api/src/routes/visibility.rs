@@ -20,6 +20,7 @@ use crate::auth::Caller;
 use crate::error::Answer;
 use crate::form::envelope::{self, Elements};
 use crate::form::query::Query;
+use crate::limits::HITS_MAX;
 use crate::openapi::{Chapter, Operation};
 use crate::role::{REGISTRARS, Role};
 use crate::visibility::{Condition, Ground, Visibility};
@@ -167,6 +168,7 @@ fn check(territory: &Territory, visibility: &Visibility<'_>, condition: Conditio
         (Some(sight), Condition::Zupc) => zupc(territory, &visibility.ground, sight, passed),
         (Some(sight), Condition::Radius) => radius(sight, passed),
         (Some(sight), Condition::HeardLast) => heard_last(sight, passed),
+        (Some(_), Condition::Nearest) => nearest(visibility.nearer),
     };
     CheckAnswer { name: condition.name(), passed, seen, needed, message }
 }
@@ -280,6 +282,11 @@ fn heard_last(sight: &Sight, passed: bool) -> Evidence {
         }
     };
     Evidence::new(json!({"received_at": own}), json!({"received_after": other}), message)
+}
+
+fn nearest(nearer: usize) -> Evidence {
+    let message = format!("Nearer ones: {nearer}; a search answers with the {HITS_MAX} nearest taxis.");
+    Evidence::new(json!({"nearer": nearer}), json!({"nearer_below": HITS_MAX}), message)
 }
 
 /// Milliseconds as seconds, with what is left of them.

@@ -3,8 +3,10 @@
 use std::str::FromStr;
 
 use sqlx::postgres::{PgConnection, PgListener};
+use tokio::time::timeout;
 
 use super::{Pool, Result, Store, StoreError};
+use crate::limits::CONNECTION_WITHIN;
 
 /// The channel of notifications.
 const CHANNEL: &str = "maraude_changes";
@@ -92,8 +94,8 @@ pub struct Notified {
 pub enum Heard {
     /// This row changed.
     Change(Change),
-    /// The connection was lost and made again: anything may have changed meanwhile.
-    Reconnected,
+    /// Something changed, whatever it is.
+    Something,
 }
 
 impl Store {
@@ -106,8 +108,16 @@ impl Store {
                 Ok(Changes::Polled(polled))
             }
             Pool::Postgres(pool) => {
-                let mut listener = PgListener::connect_with(pool).await?;
-                listener.listen(CHANNEL).await?;
+                let pool = self.health.aside().unwrap_or(pool);
+                let begin = async {
+                    let mut listener = PgListener::connect_with(pool).await?;
+                    // A lost connection is told, and whoever hears of it begins again.
+                    listener.eager_reconnect(false);
+                    listener.listen(CHANNEL).await?;
+                    Ok::<_, sqlx::Error>(listener)
+                };
+                let silent = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+                let listener = timeout(CONNECTION_WITHIN, begin).await.map_err(silent)??;
                 Ok(Changes::Notified(Notified { listener }))
             }
         }
@@ -125,11 +135,11 @@ impl Polled {
 }
 
 impl Notified {
-    /// The next change; waits for it.
+    /// The next change; waits for it. An error ends the listening.
     pub async fn next(&mut self) -> Result<Heard> {
         loop {
             match self.listener.try_recv().await.map_err(StoreError::from)? {
-                None => return Ok(Heard::Reconnected),
+                None => return Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into()).into()),
                 Some(notification) => {
                     if let Ok(change) = notification.payload().parse() {
                         return Ok(Heard::Change(change));

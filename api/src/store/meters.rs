@@ -52,13 +52,6 @@ impl Store {
         let Failures { conflicts, unavailable, damaged } = &*self.failures;
         [("conflict", conflicts.get()), ("unavailable", unavailable.get()), ("damaged", damaged.get())]
     }
-
-    /// A failed statement as what a caller can do about it, counted.
-    pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
-        let error = StoreError::from(error);
-        self.failures.count(&error);
-        error
-    }
 }
 
 fn pool_use<DB: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<DB>) -> PoolUse {

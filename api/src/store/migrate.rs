@@ -19,7 +19,7 @@ const fn portable(version: i64, description: &'static str, sql: &'static str) ->
     Step { version, description, sqlite: sql, postgres: sql, sqlite_alone: false }
 }
 
-const HISTORY: [Step; 5] = [
+const HISTORY: [Step; 6] = [
     portable(1, "registry", include_str!("../../../migrations/0001_registry.sql")),
     Step {
         version: 2,
@@ -37,6 +37,13 @@ const HISTORY: [Step; 5] = [
         sqlite_alone: true,
     },
     portable(6, "refusals", include_str!("../../../migrations/0006_refusals.sql")),
+    Step {
+        version: 7,
+        description: "lists",
+        sqlite: include_str!("../../../migrations/0007_lists.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0007_lists.postgres.sql"),
+        sqlite_alone: false,
+    },
 ];
 
 impl Store {

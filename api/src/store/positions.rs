@@ -4,9 +4,10 @@ use engine::engine::Fix;
 use ingest::clock::Millis;
 use ingest::log::{Offset, Partition};
 use ingest::position::{LatLon, OperatorKey, Order, SourceKey, TaxiKey};
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::{Result, Store, read, write};
+use crate::limits::{POSITIONS_A_STATEMENT, POSITIONS_A_TRANSACTION};
 
 #[derive(FromRow)]
 struct LastRow {
@@ -46,45 +47,80 @@ impl Store {
         Ok((!pairs.is_empty()).then_some(pairs))
     }
 
-    /// Writes last positions and, in the same transaction, the offsets that they cover. The map
-    /// has decided which position of a source is the last.
+    /// Writes last positions and the offsets that they cover. The map has decided which position of a source is the
+    /// last.
+    ///
+    /// Many transactions, so that other writes have their turn, the offsets in the last one: whatever ends this early
+    /// leaves offsets that are covered, and positions that are later than these, as a replay from there makes them.
     pub async fn save_last_positions(&self, fixes: &[Fix], epoch: u64, offsets: &[Offset]) -> Result<()> {
-        write!(self, tx => {
-            for fix in fixes {
-                let (Ok(taxi), Ok(operator)) =
-                    (i32::try_from(fix.source.taxi.0), i32::try_from(fix.source.operator.0))
-                else {
-                    continue;
-                };
-                // A taxi that was deleted meanwhile has no row to refer to, and no position to keep.
-                sqlx::query(
-                    "INSERT INTO last_positions (taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at)
-                     SELECT t.id, u.id, $3, $4, $5, $6 FROM taxis t, users u WHERE t.id = $1 AND u.id = $2
-                     ON CONFLICT (taxi_id, operator_id)
-                     DO UPDATE SET lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
-                     received_at = excluded.received_at, device_at = excluded.device_at",
-                )
-                .bind(taxi)
-                .bind(operator)
-                .bind(fix.at.lat_e7())
-                .bind(fix.at.lon_e7())
-                .bind(fix.order.received_at.0)
-                .bind(fix.order.device_at.map(|at| at.0))
-                .execute(&mut **tx)
-                .await?;
-            }
-            for (partition, offset) in offsets.iter().enumerate() {
-                sqlx::query(
-                    "INSERT INTO log_offsets (log_epoch, log_partition, next_offset) VALUES ($1, $2, $3)
-                     ON CONFLICT (log_epoch, log_partition) DO UPDATE SET next_offset = excluded.next_offset
-                     WHERE excluded.next_offset > log_offsets.next_offset",
-                )
-                .bind(epoch_text(epoch))
-                .bind(i32::try_from(partition).unwrap_or(i32::MAX))
-                .bind(i64::try_from(offset.0).unwrap_or(i64::MAX))
-                .execute(&mut **tx)
-                .await?;
-            }
+        let rows: Vec<_> = fixes.iter().filter_map(LastRow::new).collect();
+        let (mut parts, mut is_last) = (rows.chunks(POSITIONS_A_TRANSACTION).peekable(), false);
+        while !is_last {
+            let part = parts.next().unwrap_or_default();
+            is_last = parts.peek().is_none();
+            let covered = if is_last { offsets } else { &[] };
+            write!(self, tx => {
+                for rows in part.chunks(POSITIONS_A_STATEMENT) {
+                    // Only whole ones are worth being remembered by the connection.
+                    let query = sqlx::query(AssertSqlSafe(insert(rows.len())))
+                        .persistent(rows.len() == POSITIONS_A_STATEMENT);
+                    let bound = rows.iter().fold(query, |query, row| {
+                        query
+                            .bind(row.taxi_id)
+                            .bind(row.operator_id)
+                            .bind(row.lat_e7)
+                            .bind(row.lon_e7)
+                            .bind(row.received_at)
+                            .bind(row.device_at)
+                    });
+                    bound.execute(&mut **tx).await?;
+                }
+                for (partition, offset) in covered.iter().enumerate() {
+                    sqlx::query(
+                        "INSERT INTO log_offsets (log_epoch, log_partition, next_offset) VALUES ($1, $2, $3)
+                         ON CONFLICT (log_epoch, log_partition) DO UPDATE SET next_offset = excluded.next_offset
+                         WHERE excluded.next_offset > log_offsets.next_offset",
+                    )
+                    .bind(epoch_text(epoch))
+                    .bind(i32::try_from(partition).unwrap_or(i32::MAX))
+                    .bind(i64::try_from(offset.0).unwrap_or(i64::MAX))
+                    .execute(&mut **tx)
+                    .await?;
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// A statement that writes so many positions. A taxi that was deleted meanwhile has no row to refer to, and no
+/// position to keep.
+fn insert(rows: usize) -> String {
+    let row = |i: usize| {
+        let parameters: Vec<_> = (1..=6).map(|column| format!("${}", i * 6 + column)).collect();
+        format!("({})", parameters.join(", "))
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    format!(
+        "INSERT INTO last_positions (taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at)
+         SELECT t.id, u.id, v.column3, v.column4, v.column5, v.column6
+         FROM (VALUES {}) AS v, taxis t, users u WHERE t.id = v.column1 AND u.id = v.column2
+         ON CONFLICT (taxi_id, operator_id)
+         DO UPDATE SET lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
+         received_at = excluded.received_at, device_at = excluded.device_at",
+        rows.join(", ")
+    )
+}
+
+impl LastRow {
+    fn new(fix: &Fix) -> Option<Self> {
+        Some(Self {
+            taxi_id: i32::try_from(fix.source.taxi.0).ok()?,
+            operator_id: i32::try_from(fix.source.operator.0).ok()?,
+            lat_e7: fix.at.lat_e7(),
+            lon_e7: fix.at.lon_e7(),
+            received_at: fix.order.received_at.0,
+            device_at: fix.order.device_at.map(|at| at.0),
         })
     }
 }

@@ -33,8 +33,8 @@ pub struct ProjectedRow {
 /// Which taxis to read.
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
-    /// All of them.
-    All,
+    /// Those whose number is beyond the first and not beyond the second.
+    Between(i32, i32),
     /// One, by its number.
     Taxi(i32),
     /// Those of a vehicle.
@@ -51,12 +51,19 @@ const SELECT: &str = "SELECT t.id AS taxi_id, t.public_id, t.version AS taxi_ver
 impl Store {
     /// Taxis with their descriptions, one snapshot, ordered by taxi and operator.
     pub async fn projected(&self, which: Which) -> Result<Vec<ProjectedRow>> {
-        let (condition, key) = match which {
-            Which::All => ("$1 = 0", 0),
-            Which::Taxi(id) => ("t.id = $1", id),
-            Which::Vehicle(id) => ("t.vehicle_id = $1", id),
+        let (column, after, upto) = match which {
+            Which::Between(after, upto) => ("t.id", after, upto),
+            Which::Taxi(id) => ("t.id", id - 1, id),
+            Which::Vehicle(id) => ("t.vehicle_id", id - 1, id),
         };
-        let sql = format!("{SELECT} WHERE {condition} ORDER BY t.id, d.operator_id");
-        read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).bind(key).fetch_all(db))
+        let sql = format!("{SELECT} WHERE {column} > $1 AND {column} <= $2 ORDER BY t.id, d.operator_id");
+        read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(upto).fetch_all(db))
+    }
+
+    /// The highest number that a taxi has; 0 without any.
+    pub async fn last_taxi(&self) -> Result<i32> {
+        let (last,): (Option<i32>,) =
+            read!(self, db => sqlx::query_as("SELECT max(id) FROM taxis").fetch_one(db))?;
+        Ok(last.unwrap_or(0))
     }
 }

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::activity::Remember as _;
 use super::changes::{Announce as _, Change};
-use super::{Result, Store, read, write};
+use super::{Pool, Result, Store, read, write};
 use crate::activity::{Actor, Entry};
 
 /// A taxi with all that its operator sees of it, by one operator's description of the vehicle.
@@ -97,9 +97,6 @@ pub struct TaxiFilter {
     /// Beginnings of plates.
     pub plates: Vec<String>,
 }
-
-/// How many beginnings of a kind a list may be asked for.
-pub const FILTERS_MAX: usize = 50;
 
 impl Store {
     /// What `parts` refers to among what `operator` registered.
@@ -201,26 +198,33 @@ impl Store {
         filter: &TaxiFilter,
         (limit, offset): (i64, i64),
     ) -> Result<(Vec<TaxiRow>, i64)> {
-        let mut condition = " WHERE t.operator_id = $1 AND d.operator_id = $1".to_owned();
         let mut next = 2;
-        let mut alternatives = |column: &str, values: &[String]| {
-            let each = values.iter().map(|_| {
+        let mut begin_so = |table: &str, column: &str, texts: &[String]| {
+            let each = texts.iter().map(|_| {
                 next += 1;
-                format!("substr(lower({column}), 1, length(${n})) = lower(${n})", n = next - 1)
+                format!("SELECT id FROM {table} WHERE {}", self.begins(column, next - 1))
             });
-            let each: Vec<_> = each.collect();
-            if each.is_empty() { String::new() } else { format!(" AND ({})", each.join(" OR ")) }
+            each.collect::<Vec<_>>().join(" UNION ALL ")
         };
-        condition += &alternatives("t.public_id", &filter.ids);
-        condition += &alternatives("v.licence_plate", &filter.plates);
+        let (ids, plates) = (
+            begin_so("taxis", "public_id", &filter.ids),
+            begin_so("vehicles", "licence_plate", &filter.plates),
+        );
+        let found = [("t.id", ids), ("t.vehicle_id", plates)];
+        let found = found.iter().filter(|(_, ids)| !ids.is_empty());
+        let found: Vec<_> = found.map(|(column, ids)| format!(" AND {column} IN ({ids})")).collect();
+        let matching = format!("FROM taxis t WHERE t.operator_id = $1{}", found.concat());
         let texts: Vec<_> = filter.ids.iter().chain(&filter.plates).map(String::as_str).collect();
-        let count = format!("SELECT count(*){FROM}{condition}");
+        // Nothing else is joined to be counted or passed over: whoever registers a taxi describes its vehicle.
+        let count = format!("SELECT count(*) {matching}");
         let (total,): (i64,) = read!(self, db => {
             let query = sqlx::query_as(AssertSqlSafe(count)).bind(operator);
             texts.iter().fold(query, sqlx::query::QueryAs::bind).fetch_one(db)
         })?;
+        let newest = "ORDER BY t.created_at DESC, t.id DESC";
         let page = format!(
-            "{SELECT}{FROM}{condition} ORDER BY t.created_at DESC, t.id DESC LIMIT ${next} OFFSET ${}",
+            "{SELECT}{FROM} WHERE d.operator_id = $1 AND t.id IN
+             (SELECT t.id {matching} {newest} LIMIT ${next} OFFSET ${}) {newest}",
             next + 1
         );
         let rows = read!(self, db => {
@@ -228,6 +232,21 @@ impl Store {
             texts.iter().fold(query, sqlx::query::QueryAs::bind).bind(limit).bind(offset).fetch_all(db)
         })?;
         Ok((rows, total))
+    }
+
+    /// A condition: a text begins like the parameter of this number, whatever the case. Bytes are compared, so that an
+    /// index of the same expression finds it.
+    fn begins(&self, column: &str, parameter: usize) -> String {
+        let bytewise = match self.pool {
+            Pool::Sqlite { .. } => "",
+            Pool::Postgres(_) => " COLLATE \"C\"",
+        };
+        // After every text that begins so: the last character there is.
+        let end = '\u{10ffff}';
+        format!(
+            "lower({column}){bytewise} >= lower(${parameter}) AND lower({column}){bytewise} < lower(${parameter}) || \
+             '{end}'"
+        )
     }
 
     /// Sets the status, the radius or both of what `operator` says of the vehicle of a taxi; None leaves it. Says

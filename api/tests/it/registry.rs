@@ -125,7 +125,7 @@ async fn a_client_that_hangs_up_leaves_no_taxi_unknown(world: &mut World) {
         let body = json!({"data": [taxi(number, MIDDLE)]}).to_string();
         let stream = send(world, "POST", "/taxis", &body);
         let looked = async { while registered(world).await.len() == before {} };
-        let _ = tokio::time::timeout(Duration::from_micros(u64::from(number) * 100), looked).await;
+        let _ = tokio::time::timeout(Duration::from_micros(u64::from(number).pow(2) * 40), looked).await;
         drop(stream);
         let agreed = async || {
             let registered = registered(world).await;

@@ -19,8 +19,8 @@ on_each_database!(
 const HERE: (f64, f64) = (48.83, 2.35);
 
 /// In the order in which they are told.
-const NAMES: [&str; 8] =
-    ["registered", "free", "position", "exclusion", "town", "zupc", "radius", "heard_last"];
+const NAMES: [&str; 9] =
+    ["registered", "free", "position", "exclusion", "town", "zupc", "radius", "heard_last", "nearest"];
 
 fn path(taxi: &str, (lat, lon): (f64, f64)) -> String {
     format!("/taxis/{taxi}/visibility?lon={lon}&lat={lat}")
@@ -71,6 +71,7 @@ async fn a_taxi_that_is_seen_passes_every_check(world: &mut World) {
         ("zupc", json!({"insee": WEST}), json!({"insee": MIDDLE, "zupc": [{"id": "z", "name": "Z"}]})),
         ("radius", json!({"distance_m": 0.0}), json!({"distance_m_at_most": 500.0})),
         ("heard_last", json!({"received_at": "2026-09-21T14:13:20"}), json!({"received_after": null})),
+        ("nearest", json!({"nearer": 0}), json!({"nearer_below": 1_000})),
     ] {
         assert_eq!(evidence(&answer, name), (&seen, &needed), "{name}");
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::config::{Config, Values};
+use api::limits;
 use api::registry::add_user;
 use api::role::Role;
 use api::serve::{Server, open_store};
@@ -72,7 +73,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    async fn begin(backend: Backend) -> Option<Self> {
+    pub(crate) async fn begin(backend: Backend) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::new(backend, folder.path()).await?;
         let clock = Clock::manual(NOW);
@@ -98,7 +99,12 @@ impl World {
 
     /// Starts the server again, on other ports.
     pub(crate) async fn start(&mut self) {
-        let config = config(&self.folder, &self.database);
+        self.start_with(limits::Http::default()).await;
+    }
+
+    /// Starts the server again with limits that a test can reach.
+    pub(crate) async fn start_with(&mut self, limits: limits::Http) {
+        let config = Config { limits, ..config(&self.folder, &self.database) };
         let server = Server::start(&config, self.clock.clone()).await.unwrap();
         self.client = Client::new(server.http);
         self.server = Some(server);

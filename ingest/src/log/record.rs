@@ -56,7 +56,7 @@ pub enum Damage {
 }
 
 /// The bytes of a record of some positions.
-pub(super) fn encode(positions: &[Position], appended_at: Millis) -> Result<Vec<u8>, ArrowError> {
+pub fn encode(positions: &[Position], appended_at: Millis) -> Result<Vec<u8>, ArrowError> {
     let batch = batch::encode(positions);
     let rows = u32::try_from(batch.num_rows()).map_err(|_| ArrowError::IpcError("too many rows".into()))?;
     let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
@@ -81,7 +81,7 @@ pub(super) fn encode(positions: &[Position], appended_at: Millis) -> Result<Vec<
 }
 
 /// The positions of a record, and when it was appended. Never panics, whatever the bytes.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Millis, Vec<Position>), Damage> {
+pub fn decode(bytes: &[u8]) -> Result<(Millis, Vec<Position>), Damage> {
     let header = Header::read(bytes)?;
     if checksum(bytes) != header.checksum {
         return Err(Damage::Checksum);

@@ -1,0 +1,144 @@
+//! Every limit of this crate, and how they relate.
+//!
+//! What is beyond a limit is refused and counted nowhere but in the answer: 413 for a body, 414 for an address, 431 for
+//! header fields, 408 for a request that trickles in, 503 for one too many, 400 where a form says how many of something
+//! it takes. `ingest::limits` has those of datagrams and of the log, `engine::engine` those of the map.
+
+use std::time::Duration;
+
+// What a request may be.
+
+/// The largest body of a request, in bytes.
+pub const BODY_MAX_BYTES: usize = 1 << 20;
+/// How much of a larger one is taken and dropped before it is answered; then the connection is closed.
+pub const BODY_DROPPED_MAX_BYTES: usize = 16 * BODY_MAX_BYTES;
+/// Header fields of a request. A browser behind two proxies sends about thirty.
+pub const HEADERS_MAX: usize = 64;
+/// Bytes of a request's first line and header fields together.
+pub const HEAD_MAX_BYTES: usize = 16 << 10;
+/// Bytes of the address in a request's first line. A list filtered by all the ids and plates it takes has about 2,500.
+pub const URI_MAX_BYTES: usize = 8 << 10;
+/// Positions that one `POST /geotaxi` may carry.
+pub const POSITIONS_MAX: usize = 50;
+/// Elements of a page of a list.
+pub const PER_PAGE: i64 = 30;
+/// How many beginnings of a kind a list may be asked for.
+pub const FILTERS_MAX: usize = 50;
+
+// What an answer may be.
+
+/// Taxis in the answer to one search: those beyond are the farthest. Three times what the densest rank of the
+/// demonstration has.
+pub const HITS_MAX: usize = 1_000;
+
+// What a client may take of our time.
+
+/// How long the head of a request may take from its first byte (of a new connection: from the beginning), and then
+/// again its body.
+pub const REQUEST_READ_WITHIN: Duration = Duration::from_secs(10);
+/// How long a client may take to read an answer.
+pub const ANSWER_READ_WITHIN: Duration = Duration::from_secs(30);
+/// How long a connection may lie idle between two requests. Longer than what proxies keep theirs (60 s), so that it is
+/// they who close, and no request crosses our closing.
+pub const IDLE_WITHIN: Duration = Duration::from_secs(75);
+/// How long a request may take in all, from the end of its head to the beginning of its answer.
+pub const REQUEST_WITHIN: Duration = Duration::from_secs(45);
+/// How long a refused client is listened to, so that it hears the refusal before the connection is reset.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// How much of what it sends meanwhile is taken and dropped, in bytes.
+pub const LINGER_MAX_BYTES: usize = 256 << 10;
+
+// How many at once.
+
+/// Connections. One more is answered 503 at once and closed, so that its client can go elsewhere: waiting in the
+/// system's queue it would not know why nothing comes.
+pub const CONNECTIONS_MAX: usize = 2_048;
+/// Connections beyond that can be told so at a time; more are closed without a word.
+pub const TURNED_AWAY_MAX: usize = 64;
+/// Requests under way, their bodies read; one more is answered 503.
+pub const REQUESTS_MAX: usize = 1_024;
+/// Statements that run on the database or wait for a connection to it; one more is answered 503. What needs no
+/// database (searches, positions) always has room besides.
+pub const STATEMENTS_MAX: usize = 256;
+/// Connections to `PostgreSQL` for statements; two more listen and watch.
+pub const POSTGRES_CONNECTIONS: u32 = 16;
+/// Connections that read `SQLite`; one more writes.
+pub const SQLITE_READERS: u32 = 4;
+/// Open files that the process needs beside its connections: the log's, the database's, sockets.
+pub const FILES_BESIDE: usize = 512;
+
+// What waits for others.
+
+/// How long a statement waits for a connection, and on `SQLite` for another process's write.
+pub const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
+/// How long a server's statement or transaction may take.
+pub const STATEMENT_WITHIN: Duration = Duration::from_secs(20);
+/// How long the database may take to answer whether it is there.
+pub const PROBE_WITHIN: Duration = Duration::from_secs(3);
+/// How often it is asked.
+pub const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How long the log may take to sync before the client is told that the outcome is unknown.
+pub const SYNC_WITHIN: Duration = Duration::from_secs(10);
+/// How long requests under way may take once the server is to stop.
+pub const DRAIN: Duration = Duration::from_secs(2);
+/// How long each of the last steps may take; there are three.
+pub const END: Duration = Duration::from_millis(700);
+/// What is promised of a whole stop.
+pub const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Taxis (their numbers, to be exact) that one statement of a full reading reads: memory, and the time of a statement,
+/// stay small whatever the registry's size.
+pub const TAXIS_A_READING: i32 = 5_000;
+/// Last positions in one statement: six parameters each.
+pub const POSITIONS_A_STATEMENT: usize = 500;
+/// Last positions in one transaction, between which other writes have their turn.
+pub const POSITIONS_A_TRANSACTION: usize = 5_000;
+/// Parameters that a statement may have, `PostgreSQL`'s limit and about `SQLite`'s.
+const PARAMETERS_MAX: usize = 32_766;
+
+const _: () = assert!(URI_MAX_BYTES < HEAD_MAX_BYTES, "a long address is told from long header fields");
+const _: () = assert!(HEAD_MAX_BYTES < BODY_MAX_BYTES, "what is larger belongs in a body");
+const _: () = assert!(HEADERS_MAX < 100, "a hundred is what hyper reads without allocating");
+const _: () = assert!(BODY_MAX_BYTES < BODY_DROPPED_MAX_BYTES, "a body just too large is taken to its end");
+const _: () =
+    assert!(POSITIONS_MAX * 1_024 <= BODY_MAX_BYTES, "a whole batch fits a body, a kilobyte a position");
+const _: () = assert!(REQUESTS_MAX < CONNECTIONS_MAX, "who is one too many has a connection to be told so");
+const _: () = assert!(STATEMENTS_MAX * 2 <= REQUESTS_MAX, "a database that hangs leaves room for searches");
+const _: () =
+    assert!(POSTGRES_CONNECTIONS as usize <= STATEMENTS_MAX, "no connection idles for want of statements");
+const _: () = assert!(CONNECTION_WITHIN.as_secs() + STATEMENT_WITHIN.as_secs() < REQUEST_WITHIN.as_secs());
+const _: () =
+    assert!(SYNC_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "the log's delay is told as the log's");
+const _: () =
+    assert!(REQUEST_READ_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "a slow body is told as slow");
+const _: () = assert!(REQUEST_READ_WITHIN.as_secs() < IDLE_WITHIN.as_secs());
+const _: () = assert!(DRAIN.as_millis() + 3 * END.as_millis() < STOP_WITHIN.as_millis(), "a stop is bounded");
+const _: () = assert!(POSITIONS_A_STATEMENT * 6 <= PARAMETERS_MAX);
+const _: () = assert!(POSITIONS_A_STATEMENT <= POSITIONS_A_TRANSACTION);
+
+/// Those limits of the HTTP interface that a test needs to reach; in service they are the constants above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// See [`CONNECTIONS_MAX`].
+    pub connections: usize,
+    /// See [`REQUESTS_MAX`].
+    pub requests: usize,
+    /// See [`REQUEST_READ_WITHIN`].
+    pub request_read_within: Duration,
+    /// See [`ANSWER_READ_WITHIN`].
+    pub answer_read_within: Duration,
+    /// See [`IDLE_WITHIN`].
+    pub idle_within: Duration,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS_MAX,
+            requests: REQUESTS_MAX,
+            request_read_within: REQUEST_READ_WITHIN,
+            answer_read_within: ANSWER_READ_WITHIN,
+            idle_within: IDLE_WITHIN,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Whether the database answers, and a bound on everything that is asked of it.
+//!
+//! Somebody asks it every second. Once it does not answer, what needs it fails at once and what is under way is given
+//! up, until it answers again: nobody waits for a database that is known to be gone. `SQLite` whose write lock is held
+//! still answers readers.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use super::{Pool, Result, Store, StoreError};
+use crate::limits::{PROBE_EVERY, PROBE_WITHIN, STATEMENT_WITHIN, STATEMENTS_MAX};
+
+/// What all clones of a store know of its database.
+#[derive(Debug)]
+pub(super) struct Health {
+    lost: watch::Sender<bool>,
+    room: Semaphore,
+    /// To `PostgreSQL`, for who listens and who watches: a pool that is busy is no outage.
+    aside: Option<PgPool>,
+}
+
+impl Health {
+    pub(super) fn new(aside: Option<PgPool>) -> Arc<Self> {
+        Arc::new(Self { lost: watch::Sender::new(false), room: Semaphore::new(STATEMENTS_MAX), aside })
+    }
+
+    /// Where listening connections come from, as they are held for good.
+    pub(super) fn aside(&self) -> Option<&PgPool> {
+        self.aside.as_ref()
+    }
+
+    async fn lost(&self) {
+        // The sender is ours: it is never gone.
+        let _ = self.lost.subscribe().wait_for(|lost| *lost).await;
+    }
+}
+
+/// Options of a pool whose connections are let go of in time: one on which an answer is missing would otherwise be
+/// waited for on its way back, and its place in the pool be lost.
+pub(super) fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new().after_release(|connection, _| {
+        Box::pin(async move {
+            match timeout(PROBE_WITHIN, connection.ping()).await {
+                Ok(Ok(())) => Ok(true),
+                // The pool closes it without a word to the other side.
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(sqlx::Error::PoolTimedOut),
+            }
+        })
+    })
+}
+
+/// One connection that listens, one that watches.
+pub(super) fn pool_aside(options: PgConnectOptions) -> PgPool {
+    pool_options().max_connections(2).acquire_timeout(PROBE_WITHIN).connect_lazy_with(options)
+}
+
+impl Store {
+    /// A store whose statements are bounded in time, as a server's must be. Those of the command line take the time
+    /// that an import takes.
+    pub fn bounded(self) -> Self {
+        Self { within: Some(STATEMENT_WITHIN), ..self }
+    }
+
+    /// Whether the database answered when it was last asked.
+    pub fn is_available(&self) -> bool {
+        !*self.health.lost.borrow()
+    }
+
+    /// Returns once the database is known to be gone.
+    pub async fn lost(&self) {
+        self.health.lost().await;
+    }
+
+    /// Asks for good, again and again, whether the database answers.
+    pub async fn watch(&self) {
+        loop {
+            let answer = self.probe().await;
+            let lost = answer.is_err();
+            if self.health.lost.send_replace(lost) != lost {
+                match answer {
+                    Ok(()) => tracing::info!("the database is back"),
+                    Err(error) => tracing::error!(%error, "the database is gone"),
+                }
+            }
+            sleep(PROBE_EVERY).await;
+        }
+    }
+
+    /// Asks whether it could be written.
+    async fn probe(&self) -> Result<()> {
+        match &self.pool {
+            // Bounded by the pool's and SQLite's own waits. It is another process that holds the lock: ours go
+            // through the same one connection.
+            Pool::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await?.rollback().await?,
+            Pool::Postgres(pool) => {
+                let pool = self.health.aside.as_ref().unwrap_or(pool);
+                let asked = async { sqlx::query("SELECT 1").execute(pool).await };
+                timeout(PROBE_WITHIN, asked).await.map_err(|_| silent())??;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a statement that reads.
+    pub(super) async fn reading<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.run(work, matches!(self.pool, Pool::Postgres(_))).await
+    }
+
+    /// Runs a transaction.
+    pub(super) async fn writing<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.run(work, true).await
+    }
+
+    async fn run<T>(&self, work: impl Future<Output = Result<T>>, needs_answers: bool) -> Result<T> {
+        self.run_bounded(work, needs_answers).await.inspect_err(|error| self.failures.count(error))
+    }
+
+    async fn run_bounded<T>(&self, work: impl Future<Output = Result<T>>, needs_answers: bool) -> Result<T> {
+        let Ok(_room) = self.health.room.try_acquire() else {
+            return Err(unavailable(std::io::ErrorKind::ResourceBusy));
+        };
+        let Some(within) = self.within else {
+            return work.await;
+        };
+        if needs_answers && !self.is_available() {
+            return Err(silent());
+        }
+        // SQLite's waits end by themselves, and its connection is not to be left in the middle of one.
+        let may_hang = matches!(self.pool, Pool::Postgres(_));
+        tokio::select! {
+            outcome = work => outcome,
+            () = sleep(within), if may_hang => Err(silent()),
+            () = self.lost(), if may_hang => Err(silent()),
+        }
+    }
+}
+
+fn silent() -> StoreError {
+    unavailable(std::io::ErrorKind::TimedOut)
+}
+
+fn unavailable(kind: std::io::ErrorKind) -> StoreError {
+    StoreError::Unavailable(sqlx::Error::Io(kind.into()))
+}

@@ -1,0 +1,8 @@
+//! A record of the log.
+
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::batch(bytes));

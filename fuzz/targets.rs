@@ -1,0 +1,89 @@
+//! What is done with each text or byte from outside, and what must hold whatever it is. The fuzzer calls this, and so
+//! does a test of `api` with every file of the corpus.
+
+#![allow(dead_code, reason = "each fuzz target uses one of these")]
+
+use std::sync::Arc;
+
+use api::config::{Config, Values};
+use api::registry::geometry::parse_shape;
+use engine::territory::{Insee, Territory, Town};
+use ingest::clock::Millis;
+use ingest::directory::{Directory, Operator, Taxi};
+use ingest::gate::{Gate, Refusals, Scratch};
+use ingest::log::record;
+use ingest::position::{LatLon, OperatorKey, TaxiKey};
+
+const NOW: Millis = Millis(1_790_000_000_000);
+/// Where a record has its checksum.
+const CHECKSUM: std::ops::Range<usize> = 20..24;
+
+/// A datagram is a position or a refusal, counted once, and the same one the next time.
+pub(crate) fn datagram(bytes: &[u8]) {
+    let directory = Directory::default();
+    let operator = Operator { key: OperatorKey(1), api_key: "d8a1f6a2".into() };
+    directory.operators().put("op1".into(), 1, operator);
+    directory.taxis().put("taxi-1".into(), 1, Taxi { key: TaxiKey(1), operators: [OperatorKey(1)].into() });
+    let refusals = Arc::new(Refusals::default());
+    let gate = Gate::new(Arc::new(directory), refusals.clone());
+    let mut scratch = Scratch::default();
+    let outcome = gate.check(&mut scratch, bytes, None, NOW);
+    assert_eq!(outcome, gate.check(&mut scratch, bytes, None, NOW));
+    let refused: u64 = refusals.snapshot().iter().map(|(_, _, count)| count).sum();
+    assert_eq!(refusals.accepted() + refused, 2);
+    if let Ok(position) = outcome {
+        assert!((-90.0..=90.0).contains(&position.at.lat()) && (-180.0..=180.0).contains(&position.at.lon()));
+    }
+}
+
+/// A record is damaged, or it is positions that make a record of the same positions. A wrong checksum hides what comes
+/// after it from the fuzzer, so the right one is tried, too.
+pub(crate) fn batch(bytes: &[u8]) {
+    whole(bytes);
+    if bytes.len() >= CHECKSUM.end {
+        let mut bytes = bytes.to_vec();
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&bytes[..CHECKSUM.start]);
+        crc.update(&bytes[CHECKSUM.end..]);
+        bytes[CHECKSUM].copy_from_slice(&crc.finalize().to_le_bytes());
+        whole(&bytes);
+    }
+}
+
+fn whole(bytes: &[u8]) {
+    if let Ok((appended_at, positions)) = record::decode(bytes) {
+        let again = record::encode(&positions, appended_at).map(|bytes| record::decode(&bytes));
+        assert!(matches!(again, Ok(Ok(same)) if same == (appended_at, positions)));
+    }
+}
+
+/// A configuration is understood, or the error says something; what is shown hides secrets without failing.
+pub(crate) fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match Values::of_text(text) {
+        Ok(values) => {
+            assert!(!values.shown().is_empty());
+            if let Err(error) = Config::new(&values) {
+                assert!(!error.to_string().is_empty());
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A shape is refused, or makes a town in which every point can be asked for.
+pub(crate) fn geojson(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(shape) = parse_shape(text) else { return };
+    let corner = shape.iter().flat_map(|polygon| polygon.exterior().coords()).next().copied();
+    let Ok(insee) = "75056".parse::<Insee>() else { return };
+    let territory =
+        Territory::new(vec![Town { insee, name: "Town".to_owned(), shape }], Vec::new(), Vec::new());
+    let corner = corner.and_then(|corner| LatLon::reportable(corner.y, corner.x).ok());
+    let points = [LatLon::reportable(48.86, 2.35).ok(), LatLon::reportable(0.0, 0.0).ok(), corner];
+    for point in points.into_iter().flatten() {
+        let town = territory.town_at(point);
+        assert!(town.is_none_or(|town| town.insee == insee));
+        assert!(territory.exclusion_at(point).is_none());
+    }
+}
