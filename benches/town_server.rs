@@ -6,17 +6,15 @@ use anyhow::Context as _;
 use api::config::{Config, Values};
 use api::fleet::outlines;
 use api::fleet::plan::{Operator, plan};
+use api::import::{features, zones};
 use api::registry::add_user;
 use api::role::Role;
 use api::serve::{Server, open_store};
 use api::simulation::register::register;
 use api::simulation::{Target, towns};
-use api::store::places::{ShapeRow, ZupcRow};
 use ingest::clock::Clock;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tempfile::TempDir;
 
 use crate::open_loop::Connection;
@@ -50,37 +48,6 @@ pub struct TownServer {
     operator: Operator,
     ids: Vec<String>,
     _folder: TempDir,
-}
-
-#[derive(Deserialize)]
-struct Collection<'a> {
-    #[serde(borrow)]
-    features: Vec<Feature<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Feature<'a> {
-    properties: Named,
-    #[serde(borrow)]
-    geometry: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    insee: String,
-    nom: String,
-}
-
-#[derive(Deserialize)]
-struct Zones {
-    zones: Vec<Zone>,
-}
-
-#[derive(Deserialize)]
-struct Zone {
-    id: String,
-    name: String,
-    allowed: Vec<Named>,
 }
 
 impl TownServer {
@@ -153,22 +120,10 @@ impl TownServer {
 /// Towns, their zones, an operator (the first account) and an app; gives the keys of these two.
 pub async fn seed_rows(config: &Config) -> anyhow::Result<(String, String)> {
     let (store, secret) = open_store(config, Clock::System).await?;
-    let collection: Collection<'_> = serde_json::from_str(outlines().towns)?;
-    let town = |feature: Feature<'_>| ShapeRow {
-        key: feature.properties.insee,
-        name: feature.properties.nom,
-        shape: feature.geometry.get().to_owned(),
-    };
-    let rows: Vec<_> = collection.features.into_iter().map(town).collect();
-    store.import_towns(&rows, |_| {}).await?;
-    let zones: Zones = serde_json::from_str(outlines().zupc)?;
-    let zupc = |zone: Zone| {
-        let mut insee: Vec<_> = zone.allowed.into_iter().map(|town| town.insee).collect();
-        insee.sort_unstable();
-        ZupcRow { id: zone.id, name: zone.name, insee }
-    };
-    let rows: Vec<_> = zones.zones.into_iter().map(zupc).collect();
-    store.import_zupc(&rows, |_| {}).await?;
+    store.import_towns(&features::towns(outlines().towns)?.rows, |_| {}).await?;
+    let no_files = |_: &str| Err("zones of the demonstration have no land of their own".to_owned());
+    let zones = zones::zupc(outlines().zupc, &store.insee_codes().await?, no_files)?;
+    store.import_zupc(&zones.rows, |_| {}).await?;
     let (_, operator) = add_user(&store, &secret, ("operator", "operator"), "", &[Role::Operateur]).await?;
     let (_, app) = add_user(&store, &secret, ("app", "app"), "", &[Role::Moteur]).await?;
     store.close().await;

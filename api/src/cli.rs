@@ -10,6 +10,7 @@ use ingest::clock::Clock;
 use crate::config::{Config, Values};
 
 mod demo;
+mod export;
 mod import;
 mod json;
 mod replay;
@@ -47,9 +48,12 @@ enum Command {
     /// Accounts.
     #[command(subcommand)]
     User(user::Command),
-    /// Read towns, ZUPC or exclusion zones from a file.
+    /// Read towns, ZUPC, exclusion zones, stations or departements from a file.
     #[command(subcommand)]
     Import(import::Command),
+    /// Write places as files that others can read.
+    #[command(subcommand)]
+    Export(export::Command),
 }
 
 /// Runs a command; `flags` are the settings given as flags.
@@ -71,6 +75,7 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
         }
         Command::Config(args) => settings::run(&args, &values(&flags)?),
         Command::User(command) => user::run(&command, &Config::new(&values(&flags)?)?, clock).await,
+        Command::Export(command) => export::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::Import(command) => import::run(&command, &Config::new(&values(&flags)?)?, clock).await,
     }
 }

@@ -123,6 +123,12 @@ impl Operation {
         self
     }
 
+    /// The arguments that `read` reads of a query in which no others may stand.
+    pub fn closed_query<T>(self, read: fn(&mut crate::form::Form<'_>) -> Option<T>, example: &Value) -> Self {
+        let errors = json!({"foo": ["Unknown field."]});
+        self.query(read, example).refuses(400, "An argument is unknown.", &errors)
+    }
+
     /// The arguments that `read` reads of a query.
     pub fn query<T>(mut self, read: fn(&mut crate::form::Form<'_>) -> Option<T>, example: &Value) -> Self {
         let schema = OpenObject(read).schema();

@@ -24,7 +24,9 @@ use crate::store::{Result, Store, StoreError};
 
 pub mod accounts;
 pub mod card;
+pub mod connected;
 pub mod follow;
+pub mod gazetteer;
 pub mod geometry;
 mod writes;
 
@@ -32,6 +34,7 @@ pub use writes::{add_user, rotate_key};
 
 use accounts::{Account, Accounts};
 use card::Card;
+use gazetteer::Gazetteer;
 
 /// What the program knows of the registry. Shared by reference.
 pub struct Registry {
@@ -39,6 +42,7 @@ pub struct Registry {
     secret: SecretKey,
     accounts: ArcSwap<Accounts>,
     territory: ArcSwap<Territory>,
+    gazetteer: ArcSwap<Gazetteer>,
     /// What the places in memory were read from, and the lock of reading them again.
     places_read: Mutex<Option<(i64, i64)>>,
     accounts_read: Mutex<()>,
@@ -55,11 +59,13 @@ pub struct Registry {
 impl Registry {
     /// Reads everything, the engine's profiles too.
     pub async fn load(store: Store, secret: SecretKey, engine: Engine) -> Result<Arc<Self>> {
+        let nowhere = Arc::new(Territory::new(Vec::new(), Vec::new(), Vec::new()));
         let registry = Self {
             store,
             secret,
             accounts: ArcSwap::default(),
-            territory: ArcSwap::from_pointee(Territory::new(Vec::new(), Vec::new(), Vec::new())),
+            gazetteer: ArcSwap::from_pointee(Gazetteer::new(nowhere.clone())),
+            territory: ArcSwap::new(nowhere),
             places_read: Mutex::new(None),
             accounts_read: Mutex::new(()),
             directory: Arc::new(Directory::default()),
@@ -96,6 +102,11 @@ impl Registry {
     /// Towns, ZUPC and exclusion zones, as they are now.
     pub fn territory(&self) -> Arc<Territory> {
         self.territory.load_full()
+    }
+
+    /// What is told of places beside searches.
+    pub fn gazetteer(&self) -> Arc<Gazetteer> {
+        self.gazetteer.load_full()
     }
 
     /// Who may report which taxi.
@@ -193,8 +204,13 @@ impl Registry {
             return Ok(());
         }
         let places = self.store.places().await?;
-        let territory = aside(move || geometry::territory(places)).await??;
-        self.territory.store(Arc::new(territory));
+        let make = move || {
+            let territory = Arc::new(geometry::territory(places)?);
+            Ok::<_, StoreError>((territory.clone(), Gazetteer::new(territory)))
+        };
+        let (territory, gazetteer) = aside(make).await??;
+        self.territory.store(territory);
+        self.gazetteer.store(Arc::new(gazetteer));
         *read = Some(stamp);
         Ok(())
     }

@@ -31,8 +31,8 @@ use crate::observe;
 use crate::openapi::routes::Routes;
 use crate::routes::reference::Reference;
 use crate::routes::{
-    activity_logs, ads, drivers, geotaxi, health, intake, login, operators, reference, search, taxis, users,
-    vehicles, visibility,
+    activity_logs, ads, drivers, geotaxi, health, intake, login, operators, places, reference, search,
+    stations, taxis, users, vehicles, visibility,
 };
 
 /// The whole HTTP interface.
@@ -81,6 +81,13 @@ pub fn routes() -> Routes {
         .post("/geotaxi", geotaxi::create, geotaxi::describe_create())
         .get("/operators/me/positions", intake::read, intake::describe_read())
         .get("/operators/{id}/refusals", operators::refusals, operators::describe_refusals())
+        // Where the registry holds, for everybody with a key; stations for everybody.
+        .get("/towns", places::towns, places::describe_towns())
+        .get("/zupc", places::zupc, places::describe_zupc())
+        .get("/zupc/live", places::zupc_live, places::describe_zupc_live())
+        .get("/stations/all", stations::all, stations::describe_all())
+        .get("/stations/stations.json", stations::geojson, stations::describe_geojson())
+        .get("/stations/stations.csv", stations::csv, stations::describe_csv())
         // Accounts.
         .get("/users", users::list, users::describe_list())
         .get("/users/{id}", users::read, users::describe_read())

@@ -33,6 +33,7 @@ pub mod places;
 pub mod positions;
 pub mod projected;
 pub mod refusals;
+pub mod stations;
 pub mod taxis;
 pub mod users;
 pub mod vehicles;

@@ -3,6 +3,8 @@
 //! `GET /taxis` and `GET /taxis/:id/visibility` both stand on a [`Ground`] and ask the engine the same question, so
 //! that the second explains the first.
 
+use std::borrow::Cow;
+
 use engine::engine::{Engine, Hit, Search};
 use engine::offer::Sight;
 use engine::territory::{Exclusion, Insee, Territory, Town};
@@ -15,7 +17,7 @@ use crate::limits::HITS_MAX;
 pub const LOOK_AROUND_M: f64 = 1000.0;
 
 /// Where a customer stands, and what follows from it alone.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Ground<'a> {
     /// Where.
     pub customer: LatLon,
@@ -24,7 +26,7 @@ pub struct Ground<'a> {
     /// The town there.
     pub town: Option<&'a Town>,
     /// The towns whose ADS may pick up there, sorted; none without a town.
-    pub towns: &'a [Insee],
+    pub towns: Cow<'a, [Insee]>,
 }
 
 impl<'a> Ground<'a> {
@@ -35,7 +37,7 @@ impl<'a> Ground<'a> {
             customer,
             exclusion: territory.exclusion_at(customer),
             town,
-            towns: town.map_or(&[], |town| territory.towns_allowed(town.insee)),
+            towns: town.map_or(Cow::Borrowed(&[]), |town| territory.towns_allowed_at(town.insee, customer)),
         }
     }
 
@@ -73,11 +75,11 @@ impl<'a> Ground<'a> {
         let sight = engine.sight(&self.search(now, None), source).filter(|_| is_known);
         let hits = if self.may_be_searched() { self.all_hits(engine, now, None) } else { Vec::new() };
         let nearer = hits.iter().position(|hit| hit.source == source).unwrap_or(0);
-        Visibility { ground: *self, now, sight, nearer }
+        Visibility { ground: self.clone(), now, sight, nearer }
     }
 
-    fn search(&self, now: Millis, operator: Option<OperatorKey>) -> Search<'a> {
-        Search { customer: self.customer, radius_m: LOOK_AROUND_M, now, towns: self.towns, operator }
+    fn search(&self, now: Millis, operator: Option<OperatorKey>) -> Search<'_> {
+        Search { customer: self.customer, radius_m: LOOK_AROUND_M, now, towns: &self.towns, operator }
     }
 }
 
@@ -135,7 +137,7 @@ impl Condition {
 }
 
 /// What a search sees of one taxi as one operator describes it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Visibility<'a> {
     /// Where the customer stands.
     pub ground: Ground<'a>,

@@ -1,7 +1,8 @@
 //! Where a point lies: its town, the towns whose taxis may pick up there, and zones where none may.
 //!
-//! Exact by polygon, with robust predicates; nothing is simplified. About a microsecond a point.
+//! Exact by polygon, with robust predicates; nothing is simplified.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
@@ -76,7 +77,7 @@ pub struct Town {
     pub shape: MultiPolygon<f64>,
 }
 
-/// A zone in which the taxis of several towns may pick up in each (zone unique de prise en charge).
+/// A zone in which the taxis of several towns may pick up (zone unique de prise en charge).
 #[derive(Clone, Debug)]
 pub struct Zupc {
     /// Its identifier.
@@ -85,6 +86,9 @@ pub struct Zupc {
     pub name: String,
     /// The towns whose taxis share it, in any order.
     pub allowed: Vec<Insee>,
+    /// Where it holds, in degrees (x longitude, y latitude). None: in each of its towns. An airport or a station has
+    /// land of its own: there its towns' taxis may pick up beside the taxis of the place, and nowhere else.
+    pub area: Option<MultiPolygon<f64>>,
 }
 
 /// A zone in which no taxi may be hailed.
@@ -105,6 +109,8 @@ pub struct Territory {
     exclusions: Vec<Exclusion>,
     town_boxes: Boxes,
     exclusion_boxes: Boxes,
+    /// Of the zones that have an area, by their place in `zupcs`.
+    area_boxes: Boxes,
     /// Towns in the same zones share one list: a zone of a whole department would otherwise be stored once a
     /// town.
     allowed: HashMap<Insee, usize>,
@@ -121,8 +127,9 @@ impl Territory {
         exclusions.sort_by(|a, b| a.id.cmp(&b.id));
         let town_boxes = boxes(towns.iter().map(|town| &town.shape));
         let exclusion_boxes = boxes(exclusions.iter().map(|zone| &zone.shape));
+        let area_boxes = boxes(zupcs.iter().map(|zone| zone.area.as_ref().unwrap_or(&NOWHERE)));
         let (allowed, allowed_lists) = allowed(&towns, &zupcs);
-        Self { towns, zupcs, exclusions, town_boxes, exclusion_boxes, allowed, allowed_lists }
+        Self { towns, zupcs, exclusions, town_boxes, exclusion_boxes, area_boxes, allowed, allowed_lists }
     }
 
     /// The town of a point. On a border, and wherever towns overlap, always the one with the smallest code;
@@ -139,10 +146,39 @@ impl Territory {
             .map(|rank| &self.exclusions[rank])
     }
 
-    /// The towns whose taxis may pick up in a town, sorted: the town itself and all that share a ZUPC with
+    /// The towns whose taxis may pick up everywhere in a town, sorted: the town itself and all that share a ZUPC with
     /// it. Empty for a code that neither a town nor a ZUPC has. O(1).
     pub fn towns_allowed(&self, town: Insee) -> &[Insee] {
         self.allowed.get(&town).map_or(&[], |&list| &self.allowed_lists[list])
+    }
+
+    /// The towns whose taxis may pick up at a point of a town, sorted: [`Territory::towns_allowed`], and those of the
+    /// zones whose own area holds the point. O(log zones), and in such a zone O(its towns).
+    pub fn towns_allowed_at(&self, town: Insee, at: LatLon) -> Cow<'_, [Insee]> {
+        let everywhere = self.towns_allowed(town);
+        let mut zones = self.zones_at(at).peekable();
+        if zones.peek().is_none() {
+            return Cow::Borrowed(everywhere);
+        }
+        let here = zones.flat_map(|zone| &zone.allowed).chain(everywhere).copied();
+        Cow::Owned(here.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// The ZUPC of a point of a town, in the order given: those that the town shares, and those whose own area holds
+    /// the point. O(zones).
+    pub fn zupcs_at(&self, town: Insee, at: LatLon) -> Vec<&Zupc> {
+        let point = coord(at);
+        let here = |zone: &&Zupc| match &zone.area {
+            None => zone.allowed.contains(&town),
+            Some(area) => holds(area, point),
+        };
+        self.zupcs.iter().filter(here).collect()
+    }
+
+    fn zones_at(&self, at: LatLon) -> impl Iterator<Item = &Zupc> {
+        let point = coord(at);
+        let near = ranks_near(&self.area_boxes, point).into_iter().map(|rank| &self.zupcs[rank]);
+        near.filter(move |zone| zone.area.as_ref().is_some_and(|area| holds(area, point)))
     }
 
     /// The town of a code. O(log towns).
@@ -178,14 +214,25 @@ fn boxes<'a>(shapes: impl Iterator<Item = &'a MultiPolygon<f64>>) -> Boxes {
     RTree::bulk_load(shapes.enumerate().flat_map(of_shape).collect())
 }
 
+static NOWHERE: MultiPolygon<f64> = MultiPolygon(Vec::new());
+
+fn coord(at: LatLon) -> Coord<f64> {
+    Coord { x: at.lon(), y: at.lat() }
+}
+
 /// The first shape that holds a point, borders included.
 fn first_at<'a>(boxes: &Boxes, at: LatLon, shape: impl Fn(usize) -> &'a MultiPolygon<f64>) -> Option<usize> {
-    let point = Coord { x: at.lon(), y: at.lat() };
+    let point = coord(at);
+    ranks_near(boxes, point).into_iter().find(|&rank| holds(shape(rank), point))
+}
+
+/// The shapes of which a box holds a point, each once, sorted.
+fn ranks_near(boxes: &Boxes, point: Coord<f64>) -> Vec<usize> {
     let holding = boxes.locate_in_envelope_intersecting(&AABB::from_point([point.x, point.y]));
     let mut ranks: Vec<usize> = holding.map(|polygon| polygon.data).collect();
     ranks.sort_unstable();
     ranks.dedup();
-    ranks.into_iter().find(|&rank| holds(shape(rank), point))
+    ranks
 }
 
 fn holds(shape: &MultiPolygon<f64>, point: Coord<f64>) -> bool {
@@ -197,7 +244,8 @@ fn holds(shape: &MultiPolygon<f64>, point: Coord<f64>) -> bool {
 fn allowed(towns: &[Town], zupcs: &[Zupc]) -> (HashMap<Insee, usize>, Vec<Vec<Insee>>) {
     let mut zones_of: HashMap<Insee, BTreeSet<usize>> =
         towns.iter().map(|t| (t.insee, BTreeSet::new())).collect();
-    for (zone, zupc) in zupcs.iter().enumerate() {
+    let everywhere = zupcs.iter().enumerate().filter(|(_, zupc)| zupc.area.is_none());
+    for (zone, zupc) in everywhere {
         for &town in &zupc.allowed {
             zones_of.entry(town).or_default().insert(zone);
         }

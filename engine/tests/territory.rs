@@ -110,6 +110,7 @@ fn towns_share_their_zones_both_ways_and_nothing_further() {
         id: id.into(),
         name: String::new(),
         allowed: codes.iter().map(|code| insee(code)).collect(),
+        area: None,
     };
     let zones = vec![zupc("a", &["30000", "10000"]), zupc("b", &["20000", "30000", "2B033"]), zupc("c", &[])];
     let territory = Territory::new(towns, zones, vec![]);
@@ -125,6 +126,40 @@ fn towns_share_their_zones_both_ways_and_nothing_further() {
     assert_eq!(territory.town(insee("40000")).map(|town| town.name.as_str()), Some("Town 40000"));
     assert!(territory.town(insee("2B033")).is_none());
     assert_eq!((territory.towns().len(), territory.zupcs().len()), (5, 3));
+}
+
+#[test]
+fn a_zone_with_land_of_its_own_holds_there_and_does_not_make_its_towns_share() {
+    let codes = ["10000", "20000", "30000"];
+    let towns = codes.map(|code| town(code, vec![])).to_vec();
+    let zupc = |id: &str, codes: &[&str], area: Option<Polygon<f64>>| Zupc {
+        id: id.into(),
+        name: String::new(),
+        allowed: codes.iter().map(|code| insee(code)).collect(),
+        area: area.map(MultiPolygon::from),
+    };
+    let airport = polygon(&square(2.4, 48.4, 0.1), &[]);
+    let zones = vec![
+        zupc("airport", &["30000", "20000"], Some(airport)),
+        zupc("shared", &["10000", "20000"], None),
+        zupc("station", &[], Some(polygon(&square(2.6, 48.4, 0.1), &[]))),
+    ];
+    let territory = Territory::new(towns, zones, vec![]);
+    let at = |lon| LatLon::new(48.45, lon).unwrap();
+    let allowed = |code, lon| territory.towns_allowed_at(insee(code), at(lon)).into_owned();
+    let codes = |codes: &[&str]| -> Vec<Insee> { codes.iter().map(|code| insee(code)).collect() };
+    assert_eq!(allowed("30000", 2.45), codes(&["20000", "30000"]));
+    assert_eq!(allowed("10000", 2.4), codes(&["10000", "20000", "30000"]), "its border is inside");
+    assert_eq!(allowed("10000", 2.399_999_9), codes(&["10000", "20000"]));
+    assert_eq!(allowed("30000", 2.55), codes(&["30000"]), "beside the airport");
+    assert_eq!(allowed("30000", 2.65), codes(&["30000"]), "a zone that nobody shares");
+    let ids = |code, lon| -> Vec<&str> {
+        territory.zupcs_at(insee(code), at(lon)).iter().map(|zone| zone.id.as_str()).collect()
+    };
+    assert_eq!(ids("20000", 2.45), ["airport", "shared"]);
+    assert_eq!(ids("20000", 2.55), ["shared"]);
+    assert_eq!(ids("30000", 2.65), ["station"]);
+    assert_eq!(ids("30000", 2.55), [""; 0]);
 }
 
 #[test]

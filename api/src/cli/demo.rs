@@ -12,10 +12,10 @@ use ingest::gate::{Refusal, Refusals};
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::import::{import_exclusions, import_towns, import_zupc};
 use crate::config::{Config, Values};
 use crate::fleet::outlines;
 use crate::fleet::plan::{Operator, plan};
+use crate::import::{features, zones};
 use crate::registry::add_user;
 use crate::role::Role;
 use crate::serve::{Server, open_store};
@@ -146,9 +146,11 @@ fn empty(directory: &Path) -> std::io::Result<()> {
 /// Migrations, towns with their zones, accounts.
 async fn seed(config: &Config, clock: Clock) -> anyhow::Result<Vec<Key>> {
     let (store, sealer) = open_store(config, clock).await?;
-    import_towns(&store, outlines().towns).await?;
-    import_zupc(&store, outlines().zupc).await?;
-    import_exclusions(&store, outlines().exclusions).await?;
+    store.import_towns(&features::towns(outlines().towns)?.rows, |_| {}).await?;
+    let no_files = |_: &str| Err("zones of the demonstration have no land of their own".to_owned());
+    let zones = zones::zupc(outlines().zupc, &store.insee_codes().await?, no_files)?;
+    store.import_zupc(&zones.rows, |_| {}).await?;
+    store.import_exclusions(&features::exclusions(outlines().exclusions)?.rows, |_| {}).await?;
     let mut keys = Vec::new();
     for (email, role) in ACCOUNTS {
         let (_, secret) = add_user(&store, &sealer, (email, email), "", &[role]).await?;

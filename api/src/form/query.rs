@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::kind::{Integer, Kind as _, OneOf, OpenObject};
+use super::kind::{Integer, Kind as _, Object, OneOf, OpenObject};
 use super::{Field, Form, messages};
 use crate::error::{Answer, Problem};
 use crate::limits::PER_PAGE;
@@ -32,11 +32,21 @@ impl Query {
     /// What `read` reads of it, as if it were the object of a body: the first value of each name it asks for. Other
     /// names are left alone.
     pub fn read<T>(&self, read: fn(&mut Form<'_>) -> Option<T>) -> Answer<T> {
+        OpenObject(read).read(&self.firsts()).map_err(Problem::invalid)
+    }
+
+    /// As [`Query::read`], but names that nobody asks for are errors.
+    pub fn read_strictly<T>(&self, read: fn(&mut Form<'_>) -> Option<T>) -> Answer<T> {
+        Object(read).read(&self.firsts()).map_err(Problem::invalid)
+    }
+
+    /// The first value of each name.
+    fn firsts(&self) -> Value {
         let mut first = Map::new();
         for (name, value) in &self.0 {
             first.entry(name.as_str()).or_insert_with(|| json!(value));
         }
-        OpenObject(read).read(&Value::Object(first)).map_err(Problem::invalid)
+        Value::Object(first)
     }
 }
 

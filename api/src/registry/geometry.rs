@@ -1,14 +1,15 @@
 //! GeoJSON geometries and the territory made of them.
 
 use engine::territory::{Exclusion, Territory, Town, Zupc};
-use geo::{Area as _, CoordsIter as _, MultiPolygon};
+use geo::orient::{Direction, Orient as _};
+use geo::{Area as _, CoordsIter as _, MultiPolygon, unary_union};
 use geojson::GeometryValue;
 
 use crate::store::places::Places;
 use crate::store::{Result, StoreError};
 
 /// The territory of every place.
-pub(super) fn territory(places: Places) -> Result<Territory> {
+pub fn territory(places: Places) -> Result<Territory> {
     let damaged =
         |table, key: &str, reason: String| StoreError::Damaged { table, key: key.to_owned(), reason };
     let mut towns = Vec::with_capacity(places.towns.len());
@@ -18,17 +19,38 @@ pub(super) fn territory(places: Places) -> Result<Territory> {
         let shape = parse_shape(&row.shape).map_err(|reason| damaged("towns", &row.key, reason))?;
         towns.push(Town { insee, name: row.name, shape });
     }
-    let zupc = places.zupc.into_iter().map(|row| Zupc {
-        allowed: row.insee.iter().filter_map(|insee| insee.parse().ok()).collect(),
-        id: row.id,
-        name: row.name,
-    });
+    let mut zupc = Vec::with_capacity(places.zupc.len());
+    for row in places.zupc {
+        let area = row.shape.as_deref().map(parse_shape).transpose();
+        zupc.push(Zupc {
+            area: area.map_err(|reason| damaged("zupc", &row.id, reason))?,
+            allowed: row.insee.iter().filter_map(|insee| insee.parse().ok()).collect(),
+            id: row.id,
+            name: row.name,
+        });
+    }
     let mut exclusions = Vec::with_capacity(places.exclusions.len());
     for row in places.exclusions {
         let shape = parse_shape(&row.shape).map_err(|reason| damaged("exclusion_zones", &row.key, reason))?;
         exclusions.push(Exclusion { id: row.key, name: row.name, shape });
     }
-    Ok(Territory::new(towns, zupc.collect(), exclusions))
+    Ok(Territory::new(towns, zupc, exclusions))
+}
+
+/// The land of a ZUPC: its own, or that of its towns together. O(vertices log vertices).
+pub fn land(territory: &Territory, zupc: &Zupc) -> MultiPolygon<f64> {
+    if let Some(area) = &zupc.area {
+        return area.clone();
+    }
+    let towns = zupc.allowed.iter().filter_map(|&insee| territory.town(insee));
+    // A union takes rings of one winding.
+    let shapes: Vec<_> = towns.map(|town| town.shape.orient(Direction::Default)).collect();
+    unary_union(&shapes)
+}
+
+/// A shape as a GeoJSON geometry.
+pub fn geojson(shape: &MultiPolygon<f64>) -> geojson::Geometry {
+    geojson::Geometry::new(shape.into())
 }
 
 /// A GeoJSON geometry, as text, as a shape.

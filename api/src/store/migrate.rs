@@ -19,7 +19,7 @@ const fn portable(version: i64, description: &'static str, sql: &'static str) ->
     Step { version, description, sqlite: sql, postgres: sql, sqlite_alone: false }
 }
 
-const HISTORY: [Step; 6] = [
+const HISTORY: &[Step] = &[
     portable(1, "registry", include_str!("../../../migrations/0001_registry.sql")),
     Step {
         version: 2,
@@ -29,6 +29,7 @@ const HISTORY: [Step; 6] = [
         sqlite_alone: false,
     },
     portable(3, "departements", include_str!("../../../migrations/0003_departements.sql")),
+    portable(4, "places", include_str!("../../../migrations/0004_places.sql")),
     Step {
         version: 5,
         description: "accounts",

@@ -1,4 +1,4 @@
-//! Towns, ZUPC and exclusion zones: read whole, written by imports in one transaction.
+//! Departements, towns, ZUPC and exclusion zones: read whole, written by imports in one transaction.
 
 use sqlx::FromRow;
 
@@ -23,8 +23,19 @@ pub struct ZupcRow {
     pub id: String,
     /// Name.
     pub name: String,
-    /// Whose ADS may pick up here.
+    /// Whose ADS may pick up here, sorted.
     pub insee: Vec<String>,
+    /// GeoJSON geometry of its own land; None: it holds in its towns.
+    pub shape: Option<String>,
+}
+
+/// A departement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepartementRow {
+    /// As `75`, `2A` or `971`.
+    pub numero: String,
+    /// Name.
+    pub nom: String,
 }
 
 /// Every place.
@@ -50,7 +61,8 @@ pub struct Imported {
 }
 
 impl Imported {
-    fn count(&mut self, before: Option<bool>) {
+    /// Counts a row: None where there was none before, else whether it was the same.
+    pub(super) fn count(&mut self, before: Option<bool>) {
         match before {
             None => self.added += 1,
             Some(false) => self.changed += 1,
@@ -68,13 +80,13 @@ impl Store {
         let exclusions = read!(self, db => {
             sqlx::query_as("SELECT id AS key, name, shape FROM exclusion_zones ORDER BY id").fetch_all(db)
         })?;
-        let names: Vec<(String, String)> =
-            read!(self, db => sqlx::query_as("SELECT id, name FROM zupc ORDER BY id").fetch_all(db))?;
+        let zones: Vec<(String, String, Option<String>)> =
+            read!(self, db => sqlx::query_as("SELECT id, name, shape FROM zupc ORDER BY id").fetch_all(db))?;
         let members: Vec<(String, String)> = read!(self, db => {
             sqlx::query_as("SELECT zupc_id, insee FROM zupc_towns ORDER BY zupc_id, insee").fetch_all(db)
         })?;
-        let mut zupc: Vec<_> =
-            names.into_iter().map(|(id, name)| ZupcRow { id, name, insee: Vec::new() }).collect();
+        let zone = |(id, name, shape)| ZupcRow { id, name, insee: Vec::new(), shape };
+        let mut zupc: Vec<_> = zones.into_iter().map(zone).collect();
         for (id, insee) in members {
             if let Ok(at) = zupc.binary_search_by(|zone| zone.id.as_str().cmp(&id)) {
                 zupc[at].insee.push(insee);
@@ -120,6 +132,37 @@ impl Store {
         self.import_shapes(EXCLUSIONS, rows, progress).await
     }
 
+    /// Adds or renames departements in one transaction, telling after each how many are done.
+    pub async fn import_departements(
+        &self,
+        rows: &[DepartementRow],
+        progress: impl Fn(usize),
+    ) -> Result<Imported> {
+        write!(self, tx => {
+            let mut imported = Imported::default();
+            for (done, row) in rows.iter().enumerate() {
+                let before: Option<(String,)> = sqlx::query_as("SELECT nom FROM departements WHERE numero = $1")
+                    .bind(&row.numero)
+                    .fetch_optional(&mut **tx)
+                    .await?;
+                let same = before.map(|(nom,)| nom == row.nom);
+                if same != Some(true) {
+                    sqlx::query(
+                        "INSERT INTO departements (numero, nom) VALUES ($1, $2)
+                         ON CONFLICT (numero) DO UPDATE SET nom = excluded.nom",
+                    )
+                    .bind(&row.numero)
+                    .bind(&row.nom)
+                    .execute(&mut **tx)
+                    .await?;
+                }
+                imported.count(same);
+                progress(done + 1);
+            }
+            imported
+        })
+    }
+
     async fn import_shapes(
         &self,
         table: ShapeTable,
@@ -156,8 +199,8 @@ impl Store {
         write!(self, tx => {
             let mut imported = Imported::default();
             for (done, row) in rows.iter().enumerate() {
-                let name: Option<(String,)> =
-                    sqlx::query_as("SELECT name FROM zupc WHERE id = $1")
+                let before: Option<(String, Option<String>)> =
+                    sqlx::query_as("SELECT name, shape FROM zupc WHERE id = $1")
                         .bind(&row.id)
                         .fetch_optional(&mut **tx)
                         .await?;
@@ -166,14 +209,18 @@ impl Store {
                     .bind(&row.id)
                     .fetch_all(&mut **tx)
                     .await?;
-                let same = name.map(|(name,)| name == row.name && towns.iter().map(|(insee,)| insee).eq(&row.insee));
+                let same = before.map(|(name, shape)| {
+                    name == row.name && shape == row.shape && towns.iter().map(|(insee,)| insee).eq(&row.insee)
+                });
                 if same != Some(true) {
                     sqlx::query(
-                        "INSERT INTO zupc (id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)
-                         ON CONFLICT (id) DO UPDATE SET name = excluded.name, updated_at = excluded.updated_at",
+                        "INSERT INTO zupc (id, name, shape, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
+                         ON CONFLICT (id) DO UPDATE SET name = excluded.name, shape = excluded.shape,
+                             updated_at = excluded.updated_at",
                     )
                     .bind(&row.id)
                     .bind(&row.name)
+                    .bind(&row.shape)
                     .bind(now)
                     .execute(&mut **tx)
                     .await?;

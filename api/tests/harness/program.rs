@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,6 +13,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::wait::{SOON, within};
+
+/// How long a command may take on a busy machine: one imports the whole country.
+const COMMAND: Duration = Duration::from_mins(4);
 
 /// The binary over one data directory and one database.
 #[derive(Clone, Debug)]
@@ -29,7 +33,7 @@ impl Program {
     /// Runs a command to its end; gives what it wrote to the standard output and the standard error.
     pub(crate) async fn run(&self, arguments: &[&str]) -> (ExitStatus, String, String) {
         let mut running = Running::start(self.command(arguments).stderr(Stdio::piped()));
-        let status = running.end().await;
+        let status = running.end_within(COMMAND).await;
         (status, running.rest().await, running.complaints().await)
     }
 
@@ -99,7 +103,11 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) async fn end(&mut self) -> ExitStatus {
-        within(SOON, "the end of a process", async || self.child.try_wait().unwrap()).await
+        self.end_within(SOON).await
+    }
+
+    async fn end_within(&mut self, limit: Duration) -> ExitStatus {
+        within(limit, "the end of a process", async || self.child.try_wait().unwrap()).await
     }
 
     /// The lines of its standard output that nobody asked for yet, up to its end.

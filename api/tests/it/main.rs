@@ -19,6 +19,7 @@ mod living;
 mod metrics;
 mod other_process;
 mod outage;
+mod places;
 mod positions;
 mod proxy;
 mod reference;

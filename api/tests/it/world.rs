@@ -225,7 +225,8 @@ async fn seed(config: &Config, clock: &Clock) -> BTreeMap<&'static str, (i32, St
     let (store, secret) = open_store(config, clock.clone()).await.unwrap();
     let rows: Vec<_> = towns()["features"].as_array().unwrap().iter().map(town).collect();
     store.import_towns(&rows, |_| {}).await.unwrap();
-    let zupc = ZupcRow { id: "z".into(), name: "Z".into(), insee: vec![MIDDLE.into(), WEST.into()] };
+    let zupc =
+        ZupcRow { id: "z".into(), name: "Z".into(), insee: vec![MIDDLE.into(), WEST.into()], shape: None };
     store.import_zupc(&[zupc], |_| {}).await.unwrap();
     let shape = rectangle((2.36, 2.37), (48.86, 48.87)).to_string();
     let exclusion = ShapeRow { key: "e".into(), name: "Airport".into(), shape };

@@ -164,6 +164,7 @@ impl World {
         let zupcs = self.zupcs.iter().enumerate().map(|(number, towns)| Zupc {
             id: number.to_string(),
             name: format!("Zone {number}"),
+            area: None,
             allowed: towns.iter().map(|&town| insee(town)).collect(),
         });
         let exclusions = self.exclusions.iter().enumerate().map(|(number, &(south_west, side))| Exclusion {

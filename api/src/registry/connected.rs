@@ -1,0 +1,52 @@
+//! Who is connected: which taxis were heard within the last minute, by the town of their ADS.
+
+use std::collections::{HashMap, HashSet};
+
+use engine::engine::Engine;
+use engine::territory::Insee;
+use ingest::clock::Millis;
+use ingest::position::{OperatorKey, TaxiKey};
+
+/// A taxi is connected while its last position was received less than this ago, in milliseconds.
+pub const CONNECTED_MS: i64 = 60_000;
+
+/// Connected taxis at an instant.
+///
+/// Registered taxis heard through an operator that describes their vehicle, whatever their status, wherever they
+/// drive. One heard through two operators counts once for each, and once in all.
+#[derive(Debug, Default)]
+pub struct Connected {
+    all: HashMap<Insee, u64>,
+    by_operator: HashMap<(OperatorKey, Insee), u64>,
+}
+
+impl Connected {
+    /// Asks the map. O(sources), in the writers: not for an asynchronous thread.
+    pub fn now(engine: &Engine, now: Millis) -> Self {
+        let mut connected = Self::default();
+        let mut seen: HashSet<TaxiKey> = HashSet::new();
+        for fix in engine.dump(Millis(now.0 - CONNECTED_MS)) {
+            let source = fix.source;
+            let town = engine.profiles().with(&source.taxi, |profile| {
+                let describes = profile.descriptions.iter().any(|one| one.operator == source.operator);
+                describes.then_some(profile.ads_town)
+            });
+            let Some(town) = town.flatten() else { continue };
+            *connected.by_operator.entry((source.operator, town)).or_default() += 1;
+            if seen.insert(source.taxi) {
+                *connected.all.entry(town).or_default() += 1;
+            }
+        }
+        connected
+    }
+
+    /// How many have an ADS of one of these towns.
+    pub fn in_towns(&self, towns: &[Insee]) -> u64 {
+        towns.iter().filter_map(|town| self.all.get(town)).sum()
+    }
+
+    /// How many of these are heard through an operator.
+    pub fn of_operator(&self, operator: OperatorKey, towns: &[Insee]) -> u64 {
+        towns.iter().filter_map(|town| self.by_operator.get(&(operator, *town))).sum()
+    }
+}
