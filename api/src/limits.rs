@@ -92,7 +92,7 @@ pub const TAXIS_A_READING: i32 = 5_000;
 /// Last positions in one statement: six parameters each.
 pub const POSITIONS_A_STATEMENT: usize = 500;
 /// Last positions in one transaction, between which other writes have their turn.
-pub const POSITIONS_A_TRANSACTION: usize = 5_000;
+pub const POSITIONS_A_TRANSACTION: usize = 1_000;
 /// Parameters that a statement may have, `PostgreSQL`'s limit and about `SQLite`'s.
 const PARAMETERS_MAX: usize = 32_766;
 
