@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use api::config::{Config, Values};
+use api::import::features;
 use api::registry::geometry::parse_shape;
 use engine::territory::{Insee, Territory, Town};
 use ingest::clock::Millis;
@@ -71,9 +72,19 @@ pub(crate) fn config(bytes: &[u8]) {
     }
 }
 
-/// A shape is refused, or makes a town in which every point can be asked for.
+/// A file of places gives rows that can be read back, and remarks that say something; a shape is refused, or makes a
+/// town in which every point can be asked for.
 pub(crate) fn geojson(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for read in [features::towns(text), features::exclusions(text)] {
+        match read {
+            Ok(reading) => {
+                assert!(reading.rows.iter().all(|row| parse_shape(&row.shape).is_ok()));
+                assert!(reading.refused.iter().chain(&reading.noted).all(|remark| !remark.reason.is_empty()));
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
     let Ok(shape) = parse_shape(text) else { return };
     let corner = shape.iter().flat_map(|polygon| polygon.exterior().coords()).next().copied();
     let Ok(insee) = "75056".parse::<Insee>() else { return };
