@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use engine::engine::Engine;
 use engine::profile::{Description, Profile, Status};
 use engine::territory::{Insee, Territory};
+use ingest::clock::Millis;
 use ingest::directory::{Directory, Operator, Taxi};
 use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 use ingest::projection::Projection;
@@ -34,6 +35,7 @@ pub use writes::{add_user, rotate_key};
 
 use accounts::{Account, Accounts};
 use card::Card;
+use connected::{Connected, LastFound};
 use gazetteer::Gazetteer;
 
 /// What the program knows of the registry. Shared by reference.
@@ -43,6 +45,7 @@ pub struct Registry {
     accounts: ArcSwap<Accounts>,
     territory: ArcSwap<Territory>,
     gazetteer: ArcSwap<Gazetteer>,
+    connected: LastFound,
     /// What the places in memory were read from, and the lock of reading them again.
     places_read: Mutex<Option<(i64, i64)>>,
     accounts_read: Mutex<()>,
@@ -64,6 +67,7 @@ impl Registry {
             store,
             secret,
             accounts: ArcSwap::default(),
+            connected: LastFound::default(),
             gazetteer: ArcSwap::from_pointee(Gazetteer::new(nowhere.clone())),
             territory: ArcSwap::new(nowhere),
             places_read: Mutex::new(None),
@@ -107,6 +111,11 @@ impl Registry {
     /// What is told of places beside searches.
     pub fn gazetteer(&self) -> Arc<Gazetteer> {
         self.gazetteer.load_full()
+    }
+
+    /// Who is connected, as of a second ago at most. Blocks: not for an asynchronous thread.
+    pub fn connected(&self, now: Millis) -> Arc<Connected> {
+        self.connected.now(&self.engine, now)
     }
 
     /// Who may report which taxi.

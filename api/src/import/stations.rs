@@ -1,7 +1,7 @@
 //! Taxi stations: the national schema « stationstaxi » 0.1.2 as CSV, or the same fields as GeoJSON points.
 //!
 //! What the schema demands is refused where it is wrong. What it does not ask but a reader would want to know (a
-//! station outside its town, a number whose zero a spreadsheet ate) is noted, and the station imported.
+//! station outside its town) is noted, and so is a telephone number that lost its leading zero, which is mended.
 
 use std::collections::HashSet;
 

@@ -1,14 +1,37 @@
 //! Who is connected: which taxis were heard within the last minute, by the town of their ADS.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::engine::Engine;
 use engine::territory::Insee;
 use ingest::clock::Millis;
 use ingest::position::{OperatorKey, TaxiKey};
 
-/// A taxi is connected while its last position was received less than this ago, in milliseconds.
+/// A taxi is connected while its last position was received at most this long ago, in milliseconds.
 pub const CONNECTED_MS: i64 = 60_000;
+
+/// How long what was found is told again, in milliseconds: each finding is work for the map's writers.
+const TOLD_AGAIN_MS: i64 = 1_000;
+
+/// Who was found connected last. Those who ask meanwhile wait for one finding.
+#[derive(Debug, Default)]
+pub(super) struct LastFound(Mutex<Option<(Millis, Arc<Connected>)>>);
+
+impl LastFound {
+    /// Who is connected now, or was a moment ago. Blocks: not for an asynchronous thread.
+    pub(super) fn now(&self, engine: &Engine, now: Millis) -> Arc<Connected> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((found_at, found)) = &*last
+            && (0..TOLD_AGAIN_MS).contains(&now.since(*found_at))
+        {
+            return found.clone();
+        }
+        let found = Arc::new(Connected::now(engine, now));
+        *last = Some((now, found.clone()));
+        found
+    }
+}
 
 /// Connected taxis at an instant.
 ///
@@ -21,8 +44,8 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// Asks the map. O(sources), in the writers: not for an asynchronous thread.
-    pub fn now(engine: &Engine, now: Millis) -> Self {
+    /// Asks the map. O(sources), in the writers.
+    fn now(engine: &Engine, now: Millis) -> Self {
         let mut connected = Self::default();
         let mut seen: HashSet<TaxiKey> = HashSet::new();
         for fix in engine.dump(Millis(now.0 - CONNECTED_MS)) {

@@ -3,19 +3,19 @@
 use std::sync::{Arc, OnceLock};
 
 use engine::territory::{Territory, Town, Zupc};
-use geo::MultiPolygon;
+use serde_json::value::{RawValue, to_raw_value};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-use super::geometry::land;
+use super::geometry::{geojson, land};
 
 /// An index over a territory; made with it, and immutable.
 pub struct Gazetteer {
     territory: Arc<Territory>,
     /// Each town's name, folded, and its place in the territory; by the name as it is written.
     names: Vec<(String, usize)>,
-    /// Made when somebody asks.
-    lands: OnceLock<Vec<MultiPolygon<f64>>>,
+    /// The land of each ZUPC as a GeoJSON geometry, for those that have any; made when somebody asks.
+    lands: OnceLock<Vec<Option<Box<RawValue>>>>,
 }
 
 impl Gazetteer {
@@ -34,12 +34,16 @@ impl Gazetteer {
         found.map(|(_, place)| &self.territory.towns()[*place])
     }
 
-    /// Every ZUPC that has land, and its land: its own or that of its towns together. The first call takes about a
-    /// second for the country.
-    pub fn zupcs(&self) -> impl Iterator<Item = (&Zupc, &MultiPolygon<f64>)> {
+    /// Every ZUPC that has land, and its land as a GeoJSON geometry: its own or that of its towns together. The first
+    /// call unites the towns, O(vertices log vertices).
+    pub fn zupcs(&self) -> impl Iterator<Item = (&Zupc, &RawValue)> {
         let zupcs = self.territory.zupcs();
-        let lands = self.lands.get_or_init(|| zupcs.iter().map(|zupc| land(&self.territory, zupc)).collect());
-        zupcs.iter().zip(lands).filter(|(_, land)| !land.0.is_empty())
+        let told = |zupc: &Zupc| {
+            let land = land(&self.territory, zupc);
+            if land.0.is_empty() { None } else { to_raw_value(&geojson(&land)).ok() }
+        };
+        let lands = self.lands.get_or_init(|| zupcs.iter().map(told).collect());
+        zupcs.iter().zip(lands).filter_map(|(zupc, land)| Some((zupc, land.as_deref()?)))
     }
 }
 
@@ -105,7 +109,7 @@ mod tests {
         let gazetteer = gazetteer();
         let zones: Vec<_> = gazetteer.zupcs().collect();
         assert_eq!(zones.len(), 1, "one without land is left out");
-        let (zupc, land) = zones[0];
+        let (zupc, land) = (zones[0].0, parse_shape(zones[0].1.get()).unwrap());
         assert_eq!((zupc.id.as_str(), land.0.len()), ("a", 2), "two that touch are one, and one lies apart");
         assert!((land.unsigned_area() - 3.0).abs() < 1e-6);
         assert!(land.iter().all(|polygon| polygon.interiors().is_empty()));

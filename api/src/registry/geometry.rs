@@ -2,7 +2,7 @@
 
 use engine::territory::{Exclusion, Territory, Town, Zupc};
 use geo::orient::{Direction, Orient as _};
-use geo::{Area as _, CoordsIter as _, MultiPolygon, unary_union};
+use geo::{Area as _, Coord, CoordsIter as _, MapCoords as _, MultiPolygon, unary_union};
 use geojson::GeometryValue;
 
 use crate::store::places::Places;
@@ -48,9 +48,11 @@ pub fn land(territory: &Territory, zupc: &Zupc) -> MultiPolygon<f64> {
     unary_union(&shapes)
 }
 
-/// A shape as a GeoJSON geometry.
+/// A shape as a GeoJSON geometry, with seven decimals as positions have: a union brings digits that say nothing.
 pub fn geojson(shape: &MultiPolygon<f64>) -> geojson::Geometry {
-    geojson::Geometry::new(shape.into())
+    let rounded = |degrees: f64| (degrees * 1e7).round() / 1e7;
+    let shape = shape.map_coords(|at| Coord { x: rounded(at.x), y: rounded(at.y) });
+    geojson::Geometry::new((&shape).into())
 }
 
 /// A GeoJSON geometry, as text, as a shape.

@@ -1,11 +1,12 @@
 //! `GET /towns`, `/zupc` and `/zupc/live`: where the registry holds, and who is connected there.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use engine::territory::{Insee, Zupc};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
@@ -19,7 +20,6 @@ use crate::form::kind::{Kind as _, Text};
 use crate::form::query::Query;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::connected::Connected;
-use crate::registry::geometry::geojson;
 use crate::role::{Role, SEARCHERS};
 
 /// A town.
@@ -78,7 +78,8 @@ pub struct LiveZupcAnswer {
     /// Name.
     pub nom: String,
     /// Its land, a GeoJSON geometry: the union of its towns, or its own.
-    pub geojson: Value,
+    #[schema(value_type = Object)]
+    pub geojson: Box<RawValue>,
     /// Taxis heard within a minute: `total` to administrators, `operators` to operators, each its own.
     pub stats: Value,
 }
@@ -164,30 +165,29 @@ pub fn describe_zupc() -> Operation {
 }
 
 /// Every ZUPC that has land, with its land.
-pub async fn zupc_live(State(app): State<App>, caller: Caller) -> Answer<Response> {
+pub async fn zupc_live(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<LiveZupcAnswer>>> {
     let connected = connected(&app, &caller).await?;
     let gazetteer = app.registry.gazetteer();
-    // A second for the first who asks, and a megabyte of text for each: not for an asynchronous thread.
+    // The first who asks has the zones united: not for an asynchronous thread.
     let render = move || {
         let told = gazetteer.zupcs().map(|(zupc, land)| LiveZupcAnswer {
             id: zupc.id.clone(),
             nom: zupc.name.clone(),
-            geojson: json!(geojson(land)),
+            geojson: land.to_owned(),
             stats: stats(&caller, &connected, &zupc.allowed),
         });
-        json!({"data": told.collect::<Vec<_>>()}).to_string()
+        envelope::of_all(told.collect())
     };
-    let body = tokio::task::spawn_blocking(render).await.map_err(|_| Problem::internal())?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    tokio::task::spawn_blocking(render).await.map_err(|_| Problem::internal())
 }
 
 /// `GET /zupc/live` in the reference.
 pub fn describe_zupc_live() -> Operation {
-    let ring = json!([[2.2, 48.8], [2.5, 48.8], [2.5, 48.9], [2.2, 48.9], [2.2, 48.8]]);
+    let land = r#"{"type":"MultiPolygon","coordinates":[[[[2.2,48.8],[2.5,48.8],[2.5,48.9],[2.2,48.8]]]]}"#;
     let paris = LiveZupcAnswer {
         id: "49820f64-544f-461b-9528-6759943390eb".to_owned(),
         nom: "ZUPC des taxis parisiens".to_owned(),
-        geojson: json!({"type": "MultiPolygon", "coordinates": [[ring]]}),
+        geojson: RawValue::from_string(land.to_owned()).unwrap_or_default(),
         stats: json!({}),
     };
     let about = "With the taxis heard there within a minute.";
@@ -197,13 +197,12 @@ pub fn describe_zupc_live() -> Operation {
 }
 
 /// Who is connected, for callers who are told.
-async fn connected(app: &App, caller: &Caller) -> Answer<Connected> {
+async fn connected(app: &App, caller: &Caller) -> Answer<Arc<Connected>> {
     if !caller.0.has(Role::Admin) && !caller.0.has(Role::Operateur) {
-        return Ok(Connected::default());
+        return Ok(Arc::default());
     }
-    let (engine, now) = (app.engine.clone(), app.clock.now());
-    let asked = tokio::task::spawn_blocking(move || Connected::now(&engine, now));
-    asked.await.map_err(|_| Problem::internal())
+    let (registry, now) = (app.registry.clone(), app.clock.now());
+    tokio::task::spawn_blocking(move || registry.connected(now)).await.map_err(|_| Problem::internal())
 }
 
 /// Taxis connected in all for an administrator, and through its own reports for an operator.

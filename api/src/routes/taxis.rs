@@ -150,7 +150,7 @@ pub fn describe_list() -> Operation {
     )
     .roles(LISTERS)
     .pages()
-    .repeated("id", "Only taxis with one of these ids.", Some(FILTERS_MAX))
+    .repeated("id", "Only taxis whose id begins with one of these.", Some(FILTERS_MAX))
     .repeated(
         "licence_plate",
         "Only taxis whose vehicle's plate begins with one of these.",

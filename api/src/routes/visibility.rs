@@ -236,14 +236,14 @@ fn zupc(territory: &Territory, ground: &Ground<'_>, sight: &Sight, passed: bool)
     let Some(town) = ground.town else {
         return Evidence::new(seen, (), "Where there is no town, no ADS lets a taxi pick up.");
     };
-    let zones = territory.zupcs().iter().filter(|zupc| zupc.allowed.contains(&town.insee));
+    let zones = territory.zupcs_at(town.insee, ground.customer).into_iter();
     let zones: Vec<_> = zones.map(|zupc| json!({"id": zupc.id, "name": zupc.name})).collect();
     let message = if passed {
         format!("The taxi's ADS, of {ads_town}, lets it pick up in {}.", town.insee)
     } else {
         format!(
-            "The taxi's ADS is of {ads_town}; to pick up in {}, it would have to be of that town or of one that \
-             shares a ZUPC with it.",
+            "The taxi's ADS is of {ads_town}; to pick up here, in {}, it would have to be of that town or of one \
+             of a ZUPC that holds here.",
             town.insee
         )
     };

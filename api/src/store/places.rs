@@ -1,5 +1,7 @@
 //! Departements, towns, ZUPC and exclusion zones: read whole, written by imports in one transaction.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 
 use super::changes::{Announce as _, Change};
@@ -87,8 +89,10 @@ impl Store {
         })?;
         let zone = |(id, name, shape)| ZupcRow { id, name, insee: Vec::new(), shape };
         let mut zupc: Vec<_> = zones.into_iter().map(zone).collect();
+        // Databases sort texts each in their own way.
+        let places: HashMap<_, _> = zupc.iter().enumerate().map(|(at, zone)| (zone.id.clone(), at)).collect();
         for (id, insee) in members {
-            if let Ok(at) = zupc.binary_search_by(|zone| zone.id.as_str().cmp(&id)) {
+            if let Some(&at) = places.get(&id) {
                 zupc[at].insee.push(insee);
             }
         }

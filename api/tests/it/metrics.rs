@@ -50,7 +50,8 @@ async fn every_metric_is_well_formed_and_counts_what_happened(world: &mut World)
     assert_eq!(value("maraude_datagrams_dropped_total", &[]), 0.0);
     assert_eq!(value("maraude_http_positions_total", &[]), 1.0);
     assert_eq!(value("maraude_log_positions_total", &[]), 2.0);
-    assert_eq!(value("maraude_log_appends_total", &[]), 2.0);
+    // What comes at one time is one append.
+    assert!((1.0..=2.0).contains(&value("maraude_log_appends_total", &[])));
     assert!(value("maraude_log_sync_duration_seconds_count", &[]) >= 1.0);
     assert_eq!(value("maraude_follower_lag_records", &[]), 0.0);
     assert!(value("maraude_log_queue_free_positions", &[]) > 1000.0);

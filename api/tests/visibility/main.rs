@@ -28,10 +28,14 @@ const SOUTH_WEST: (f64, f64) = (48.85, 2.35);
 /// A place: so many steps of a tenth of a town, so that borders are met.
 type Steps = (u32, u32);
 
+/// Its south-western corner, and its side in steps.
+type Square = (Steps, u32);
+
 #[derive(Clone, Debug)]
 struct World {
     towns: BTreeSet<u32>,
-    zupcs: Vec<BTreeSet<u32>>,
+    /// The towns of each, and for some a square of land of their own.
+    zupcs: Vec<(BTreeSet<u32>, Option<Square>)>,
     exclusions: Vec<(Steps, u32)>,
     taxis: Vec<(u32, Vec<Described>)>,
     heard: Vec<Heard>,
@@ -64,7 +68,8 @@ fn steps() -> impl Strategy<Value = Steps> {
 fn worlds() -> impl Strategy<Value = World> {
     let town = 0..SIDE * SIDE;
     let towns = prop::collection::btree_set(town.clone(), 5..=9);
-    let zupcs = prop::collection::vec(prop::collection::btree_set(town.clone(), 1..5), 0..3);
+    let land = prop::option::of((steps(), 5..15_u32));
+    let zupcs = prop::collection::vec((prop::collection::btree_set(town.clone(), 1..5), land), 0..3);
     let exclusions = prop::collection::vec((steps(), 5..15_u32), 0..3);
     let status = prop_oneof![6 => Just(Status::Free), 1 => prop::sample::select(Status::ALL.to_vec())];
     let radius_m = prop::option::of(prop_oneof![Just(150_u16), Just(500), 150..=500_u16]);
@@ -161,10 +166,10 @@ impl World {
             let south_west = (10 + number % SIDE * 10, 10 + number / SIDE * 10);
             Town { insee: insee(number), name: format!("Town {number}"), shape: square(south_west, 10) }
         });
-        let zupcs = self.zupcs.iter().enumerate().map(|(number, towns)| Zupc {
+        let zupcs = self.zupcs.iter().enumerate().map(|(number, (towns, land))| Zupc {
             id: number.to_string(),
             name: format!("Zone {number}"),
-            area: None,
+            area: land.map(|(south_west, side)| square(south_west, side)),
             allowed: towns.iter().map(|&town| insee(town)).collect(),
         });
         let exclusions = self.exclusions.iter().enumerate().map(|(number, &(south_west, side))| Exclusion {
