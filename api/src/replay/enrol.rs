@@ -12,11 +12,10 @@ use tokio::task::JoinSet;
 
 use crate::fleet::plan::Operator;
 use crate::fleet::taxi::Status;
+use crate::fleet::town::departement;
+use crate::limits::FILTERS_MAX;
 use crate::simulation::register::{AT_ONCE, Job, register_each};
 use crate::simulation::{SimulationError, Target};
-
-/// Plates asked for at once: as many taxis as a page of the registry's list has.
-const PLATES_PER_PAGE: usize = 30;
 
 /// Why the taxis of a trace cannot report.
 #[derive(Debug, Error)]
@@ -59,23 +58,39 @@ pub async fn find(
 ) -> Result<Vec<String>, EnrolError> {
     let plates: Vec<_> = taxis.iter().map(|taxi| plate(taxi)).collect();
     let mut ids = HashMap::new();
-    for (page, plates) in plates.chunks(PLATES_PER_PAGE).enumerate() {
-        let asked: Vec<_> = plates.iter().map(|plate| format!("licence_plate={plate}")).collect();
-        let answer = target.get(&format!("/taxis/all?{}", asked.join("&")), &operator.key).await?;
-        for taxi in answer["data"].as_array().into_iter().flatten() {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            ids.insert(text(&taxi["vehicle"]["licence_plate"]), text(&taxi["id"]));
+    let mut asked = 0;
+    for plates in plates.chunks(FILTERS_MAX) {
+        let filters = plates.join("&licence_plate=");
+        // Not one page: a plate has as many taxis as there are towns it was registered in.
+        let mut next = Some(1);
+        while let Some(page) = next {
+            let answer =
+                target.get(&format!("/taxis/all?p={page}&licence_plate={filters}"), &operator.key).await?;
+            for taxi in answer["data"].as_array().into_iter().flatten() {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                // The newest come first: it is the last registration that counts.
+                ids.entry(text(&taxi["vehicle"]["licence_plate"])).or_insert_with(|| text(&taxi["id"]));
+            }
+            next = answer["meta"]["next_page"].as_u64();
         }
-        progress(page * PLATES_PER_PAGE + plates.len());
+        asked += plates.len();
+        progress(asked);
     }
-    let named = taxis.iter().zip(&plates);
-    let missing: Vec<_> =
-        named.filter(|(_, plate)| !ids.contains_key(*plate)).map(|(taxi, _)| taxi).collect();
-    if let Some(first) = missing.first() {
-        let (missing, all, first) = (missing.len(), taxis.len(), first.to_string());
+    in_order(taxis, &plates, &ids)
+}
+
+/// The ids by plate, in the order of the taxis, one for each.
+fn in_order(
+    taxis: &[Box<str>],
+    plates: &[String],
+    ids: &HashMap<String, String>,
+) -> Result<Vec<String>, EnrolError> {
+    let mut missing = taxis.iter().zip(plates).filter(|(_, plate)| !ids.contains_key(*plate));
+    if let Some((first, _)) = missing.next() {
+        let (missing, all, first) = (1 + missing.count(), taxis.len(), first.to_string());
         return Err(EnrolError::Missing { missing, all, first });
     }
-    Ok(plates.iter().filter_map(|plate| ids.remove(plate)).collect())
+    Ok(plates.iter().filter_map(|plate| ids.get(plate).cloned()).collect())
 }
 
 /// Sets the status of each taxi.
@@ -134,7 +149,19 @@ fn plate(taxi: &str) -> String {
     "R-".chars().chain(letters).collect()
 }
 
-/// The number of a town's departement; overseas it takes three characters of the code.
-fn departement(insee: &str) -> &str {
-    insee.get(..if insee.starts_with("97") { 3 } else { 2 }).unwrap_or(insee)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taxis_that_share_a_plate_leave_the_others_their_own_ids() {
+        let taxis = ["a", "b", "c"].map(Box::from);
+        let plates = ["R-SAME", "R-SAME", "R-OTHER"].map(String::from);
+        let mut ids: HashMap<_, _> =
+            [("R-SAME", "1"), ("R-OTHER", "2")].map(|(plate, id)| (plate.to_owned(), id.to_owned())).into();
+        assert_eq!(in_order(&taxis, &plates, &ids).unwrap(), ["1", "1", "2"]);
+        ids.remove("R-SAME");
+        let error = in_order(&taxis, &plates, &ids).unwrap_err().to_string();
+        assert!(error.starts_with("2 of the trace's 3 taxis are not registered, a for one"), "{error}");
+    }
 }

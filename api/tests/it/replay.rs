@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::places::MIDDLE;
+use crate::harness::places::{EAST, MIDDLE};
 use crate::harness::program::Running;
 use crate::harness::wait::{SOON, within};
 use crate::positions::Device;
@@ -110,8 +110,8 @@ async fn many_taxis_are_found_again(world: &mut World) {
     for taxi in 0..32 {
         writeln!(text, "{taxi},0,{},{}", HERE.0, HERE.1).unwrap();
     }
-    let file = file(world, &text);
-    let file = file.to_str().unwrap();
+    let whole = file(world, &text);
+    let file = whole.to_str().unwrap();
     // Stopped as soon as the first taxi is registered: nothing was sent.
     let mut running = start(world, "op-a", &[file, "--register", "--insee", MIDDLE]);
     let total =
@@ -132,6 +132,17 @@ async fn many_taxis_are_found_again(world: &mut World) {
         );
     }
     assert_eq!(total().await, Some(32));
+
+    // Some in a second town too: a page of the newest taxis does not have all the plates.
+    let lines: Vec<_> = text.lines().collect();
+    let part = world.folder().join("part.csv");
+    std::fs::write(&part, [&lines[..1], &lines[13..]].concat().join("\n")).unwrap();
+    let arguments = [part.to_str().unwrap(), "--register", "--insee", EAST];
+    let part = end(&mut start(world, "op-a", &arguments)).await;
+    let found = end(&mut start(world, "op-a", &[file])).await;
+    let accepted = [part, found].map(|account| account["positions"]["accepted"].as_u64());
+    assert_eq!(accepted, [Some(20), Some(32)]);
+    assert_eq!(total().await, Some(52));
 }
 
 async fn nothing_is_concluded_when_others_send_with_the_key(world: &mut World) {
