@@ -12,6 +12,7 @@ use crate::config::{Config, Values};
 
 mod demo;
 mod export;
+mod file;
 mod import;
 mod json;
 mod replay;

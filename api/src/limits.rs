@@ -25,6 +25,11 @@ pub const PER_PAGE: i64 = 30;
 /// How many beginnings of a kind a list may be asked for.
 pub const FILTERS_MAX: usize = 50;
 
+// What a file may be.
+
+/// Bytes of the text of a file that a command reads, unpacked. All communes of France with their outlines are a tenth.
+pub const TEXT_MAX_BYTES: u64 = 1 << 30;
+
 // What an answer may be.
 
 /// Taxis in the answer to one search: those beyond are the farthest. Three times what the densest rank of the

@@ -2,19 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use flate2::bufread::MultiGzDecoder;
 use geo::{Intersects as _, MultiPolygon, Point};
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::clock::Clock;
 use ingest::position::LatLon;
 use serde_json::{Value, json};
 
+use super::file::read_text;
 use super::json;
 use crate::config::Config;
 use crate::import::stations::{Towns, stations};
@@ -143,17 +141,6 @@ impl Source {
 
 fn remark(remark: &Remark) -> Value {
     json!({"row": remark.row, "field": remark.field, "reason": remark.reason})
-}
-
-fn read_text(path: &Path) -> anyhow::Result<String> {
-    let file = BufReader::new(File::open(path)?);
-    let mut text = String::new();
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        BufReader::new(MultiGzDecoder::new(file)).read_to_string(&mut text)?;
-    } else {
-        BufReader::new(file).read_to_string(&mut text)?;
-    }
-    Ok(text)
 }
 
 /// Towns, of which only the shapes that are asked for are understood.

@@ -1,19 +1,16 @@
 //! `maraude replay`: recorded traces against any server, with an account of every position.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::clock::Clock;
 use reqwest::Url;
 use tokio_util::sync::CancellationToken;
 
-use super::json;
+use super::{file, json};
 use crate::fleet::plan::Operator;
 use crate::fleet::taxi::Status;
 use crate::replay::account::Account;
@@ -106,9 +103,7 @@ pub(super) async fn run(args: &Args, clock: Clock) -> anyhow::Result<()> {
 }
 
 fn read(path: &Path, hours: Option<f64>) -> anyhow::Result<trace::Trace> {
-    let file = BufReader::new(File::open(path).with_context(|| path.display().to_string())?);
-    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
-    let text: Box<dyn Read> = if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let text = file::open(path).with_context(|| path.display().to_string())?;
     trace::read(text, hours).with_context(|| path.display().to_string())
 }
 

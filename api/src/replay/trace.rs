@@ -10,10 +10,10 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use ingest::position::{LatLon, OutOfRange};
 use thiserror::Error;
 
+use crate::limits::TEXT_MAX_BYTES;
+
 /// Rows of a trace: 240 MB of memory.
 pub const ROWS_MAX: u32 = 10_000_000;
-/// Bytes of its text, unpacked.
-pub const TEXT_MAX_BYTES: u64 = 1 << 30;
 /// Taxis of a trace.
 pub const TAXIS_MAX: usize = 100_000;
 /// Bytes of a taxi's id.
