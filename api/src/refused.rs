@@ -177,7 +177,7 @@ pub(crate) async fn keep(app: App, stop: CancellationToken) {
         ticker
     };
     let (mut flush, mut prune) = (ticker(FLUSH), ticker(PRUNE));
-    let (store, mut waiting, mut failing) = (app.registry.store(), Waiting::default(), false);
+    let (store, mut waiting, mut failing) = (app.registry.store().for_upkeep(), Waiting::default(), false);
     loop {
         let stopping = tokio::select! {
             () = stop.cancelled() => true,
@@ -191,7 +191,7 @@ pub(crate) async fn keep(app: App, stop: CancellationToken) {
             }
         };
         waiting.take(&app.refusals);
-        match waiting.write(store).await {
+        match waiting.write(&store).await {
             Ok(()) => failing = false,
             // An outage is said once.
             Err(error) if !failing => {

@@ -41,6 +41,8 @@ use gazetteer::Gazetteer;
 /// What the program knows of the registry. Shared by reference.
 pub struct Registry {
     store: Store,
+    /// The same, for what memory reads again.
+    upkeep: Store,
     secret: SecretKey,
     accounts: ArcSwap<Accounts>,
     territory: ArcSwap<Territory>,
@@ -64,6 +66,7 @@ impl Registry {
     pub async fn load(store: Store, secret: SecretKey, engine: Engine) -> Result<Arc<Self>> {
         let nowhere = Arc::new(Territory::new(Vec::new(), Vec::new(), Vec::new()));
         let registry = Self {
+            upkeep: store.for_upkeep(),
             store,
             secret,
             accounts: ArcSwap::default(),
@@ -149,11 +152,11 @@ impl Registry {
             self.cards.begin_reading(),
         );
         let mut read = Vec::new();
-        let last = self.store.last_taxi().await?;
+        let last = self.upkeep.last_taxi().await?;
         let mut after = 0;
         while after < last {
             let upto = after.saturating_add(TAXIS_A_READING);
-            let rows = self.store.projected(Which::Between(after, upto)).await?;
+            let rows = self.upkeep.projected(Which::Between(after, upto)).await?;
             read.extend(
                 aside(move || group(&rows).filter_map(ProjectedTaxi::new).collect::<Vec<_>>()).await?,
             );
@@ -187,7 +190,7 @@ impl Registry {
     }
 
     async fn read_taxis(&self, which: Which) -> Result<()> {
-        let rows = self.store.projected(which).await?;
+        let rows = self.upkeep.projected(which).await?;
         for taxi in group(&rows).filter_map(ProjectedTaxi::new) {
             self.directory.taxis().put(taxi.card.public_id.as_str().into(), taxi.version, taxi.directory());
             self.engine.profiles().put(taxi.key, taxi.version, taxi.profile);
@@ -200,7 +203,7 @@ impl Registry {
     async fn read_accounts(&self) -> Result<()> {
         let _one_at_a_time = self.accounts_read.lock().await;
         let reading = self.directory.operators().begin_reading();
-        let accounts = open_accounts(&self.store, &self.secret).await?;
+        let accounts = open_accounts(&self.upkeep, &self.secret).await?;
         self.directory.operators().finish_reading(&reading, accounts.iter().filter_map(operator));
         self.accounts.store(Arc::new(Accounts::new(accounts)));
         Ok(())
@@ -208,11 +211,11 @@ impl Registry {
 
     async fn read_places(&self) -> Result<()> {
         let mut read = self.places_read.lock().await;
-        let stamp = self.store.places_stamp().await?;
+        let stamp = self.upkeep.places_stamp().await?;
         if *read == Some(stamp) {
             return Ok(());
         }
-        let places = self.store.places().await?;
+        let places = self.upkeep.places().await?;
         let make = move || {
             let territory = Arc::new(geometry::territory(places)?);
             Ok::<_, StoreError>((territory.clone(), Gazetteer::new(territory)))

@@ -47,6 +47,8 @@ pub struct Store {
     health: Arc<Health>,
     /// How long a statement may take; None: as long as it takes.
     within: Option<Duration>,
+    /// Who asks is no client: what is done again and again.
+    is_upkeep: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -227,7 +229,14 @@ impl Store {
                 (Pool::Postgres(pool), Some(health::pool_aside(options)))
             }
         };
-        let store = Self { pool, clock, health: Health::new(aside), within: None, failures: Arc::default() };
+        let store = Self {
+            pool,
+            clock,
+            health: Health::new(aside),
+            within: None,
+            failures: Arc::default(),
+            is_upkeep: false,
+        };
         store.migrate().await?;
         Ok(store)
     }

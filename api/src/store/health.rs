@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use ingest::counter::Counter;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::sync::{Semaphore, watch};
@@ -20,13 +21,20 @@ use crate::limits::{PROBE_EVERY, PROBE_WITHIN, STATEMENT_WITHIN, STATEMENTS_MAX}
 pub(super) struct Health {
     lost: watch::Sender<bool>,
     room: Semaphore,
+    /// Our own transactions, committed.
+    committed: Counter,
     /// To `PostgreSQL`, for who listens and who watches: a pool that is busy is no outage.
     aside: Option<PgPool>,
 }
 
 impl Health {
     pub(super) fn new(aside: Option<PgPool>) -> Arc<Self> {
-        Arc::new(Self { lost: watch::Sender::new(false), room: Semaphore::new(STATEMENTS_MAX), aside })
+        Arc::new(Self {
+            lost: watch::Sender::new(false),
+            room: Semaphore::new(STATEMENTS_MAX),
+            committed: Counter::default(),
+            aside,
+        })
     }
 
     /// Where listening connections come from, as they are held for good.
@@ -67,6 +75,12 @@ impl Store {
         Self { within: Some(STATEMENT_WITHIN), ..self }
     }
 
+    /// The same store for what is done again and again: it is not refused for the number of clients' statements, being
+    /// a few of its own.
+    pub fn for_upkeep(&self) -> Self {
+        Self { is_upkeep: true, ..self.clone() }
+    }
+
     /// Whether the database answered when it was last asked.
     pub fn is_available(&self) -> bool {
         !*self.health.lost.borrow()
@@ -96,8 +110,14 @@ impl Store {
     async fn probe(&self) -> Result<()> {
         match &self.pool {
             // Bounded by the pool's and SQLite's own waits. It is another process that holds the lock: ours go
-            // through the same one connection.
-            Pool::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await?.rollback().await?,
+            // through the same one connection. They may be many, and as long as they commit, nothing is gone.
+            Pool::Sqlite { writer, .. } => {
+                let before = self.health.committed.get();
+                match writer.begin_with("BEGIN IMMEDIATE").await {
+                    Err(sqlx::Error::PoolTimedOut) if self.health.committed.get() > before => {}
+                    begun => begun?.rollback().await?,
+                }
+            }
             Pool::Postgres(pool) => {
                 let pool = self.health.aside.as_ref().unwrap_or(pool);
                 let asked = async { sqlx::query("SELECT 1").execute(pool).await };
@@ -114,7 +134,11 @@ impl Store {
 
     /// Runs a transaction.
     pub(super) async fn writing<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.run(work, true).await
+        let outcome = self.run(work, true).await;
+        if outcome.is_ok() {
+            self.health.committed.add(1);
+        }
+        outcome
     }
 
     async fn run<T>(&self, work: impl Future<Output = Result<T>>, needs_answers: bool) -> Result<T> {
@@ -122,9 +146,10 @@ impl Store {
     }
 
     async fn run_bounded<T>(&self, work: impl Future<Output = Result<T>>, needs_answers: bool) -> Result<T> {
-        let Ok(_room) = self.health.room.try_acquire() else {
+        let room = self.health.room.try_acquire();
+        if room.is_err() && !self.is_upkeep {
             return Err(unavailable(std::io::ErrorKind::ResourceBusy));
-        };
+        }
         let Some(within) = self.within else {
             return work.await;
         };
@@ -147,4 +172,72 @@ fn silent() -> StoreError {
 
 fn unavailable(kind: std::io::ErrorKind) -> StoreError {
     StoreError::Unavailable(sqlx::Error::Io(kind.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ingest::clock::Clock;
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+    use tempfile::TempDir;
+
+    use super::super::changes::Changes;
+    use super::super::{DatabaseUrl, write};
+    use super::*;
+
+    /// A store whose writer is waited for only a moment.
+    async fn store() -> (TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("maraude.db");
+        let store = Store::open(&DatabaseUrl::Sqlite(path.clone()), Clock::System).await.unwrap();
+        let Pool::Sqlite { readers, .. } = &store.pool else { unreachable!("it is SQLite") };
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_millis(20));
+        let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(200));
+        let writer = writer.connect_with(options).await.unwrap();
+        let pool = Pool::Sqlite { writer, readers: readers.clone() };
+        (folder, Store { pool, ..store }.bounded())
+    }
+
+    #[tokio::test]
+    async fn upkeep_is_not_refused_for_the_number_of_statements() {
+        let (_folder, store) = store().await;
+        let all = store.health.room.acquire_many(u32::try_from(STATEMENTS_MAX).unwrap()).await.unwrap();
+        assert!(store.users().await.is_err());
+        store.for_upkeep().users().await.unwrap();
+        drop(all);
+        store.users().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn sqlite_that_is_busy_with_our_own_writes_is_not_gone() {
+        let (folder, store) = store().await;
+        let write = async || write!(store, tx => { sqlx::query("SELECT 1").execute(&mut **tx).await?; });
+        write().await.unwrap();
+        assert_eq!(store.health.committed.get(), 1);
+        let Pool::Sqlite { writer, .. } = &store.pool else { unreachable!("it is SQLite") };
+        let held = writer.acquire().await.unwrap();
+        // Nobody gets on.
+        assert!(store.probe().await.is_err());
+        let (probed, ()) = tokio::join!(store.probe(), async { store.health.committed.add(1) });
+        probed.unwrap();
+        // Nor is anything heard of others meanwhile, which is no failure.
+        let Changes::Polled(mut polled) = store.changes().await.unwrap() else {
+            unreachable!("it is SQLite")
+        };
+        assert!(!polled.moved().await.unwrap());
+        drop(held);
+        store.probe().await.unwrap();
+        assert!(polled.moved().await.unwrap());
+
+        // Another process's lock is an outage, whatever was committed before.
+        let options = SqliteConnectOptions::new().filename(folder.path().join("maraude.db"));
+        let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+        let (probed, ()) = tokio::join!(store.probe(), async { store.health.committed.add(1) });
+        assert!(probed.is_err());
+        assert!(write().await.is_err());
+        sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+        store.probe().await.unwrap();
+    }
 }
