@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use ingest::clock::Millis;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Answer, Problem};
 use crate::secrets::{SecretError, api_key_digest, hash_password, is_password, new_api_key};
@@ -48,7 +48,7 @@ impl Passwords {
 
     /// The hash of a new password.
     pub async fn hash(&self, password: String) -> Answer<String> {
-        self.slowly(move || hash_password(&password)).await
+        self.slowly(self.admit()?, move || hash_password(&password)).await
     }
 
     /// Whether `hash` is of this password; without a hash it is not, after the same time. Refused (429) where the
@@ -60,12 +60,14 @@ impl Passwords {
         hash: Option<&str>,
         now: Millis,
     ) -> Answer<bool> {
+        // First: what is not tried counts nowhere, and only what is admitted takes room among the tries.
+        let admitted = self.admit()?;
         let who = api_key_digest(email);
         if !self.may_try(&who, now) {
             return Err(too_many_tries());
         }
         let (known, hash) = (hash.is_some(), hash.unwrap_or(&self.nobodys).to_owned());
-        let right = self.slowly(move || is_password(&password, &hash)).await? && known;
+        let right = self.slowly(admitted, move || is_password(&password, &hash)).await? && known;
         if right {
             self.tries().remove(&who);
         }
@@ -79,9 +81,12 @@ impl Passwords {
         let mut tries = self.tries();
         if tries.len() >= ACCOUNTS_COUNTED_MAX && !tries.contains_key(who) {
             tries.retain(|_, (began, _)| !is_old(*began));
-            // Whoever fills it within a window gains some tries for thousands of hashes.
+            // Whoever fills it within a window gains one account's tries a hash.
             if tries.len() >= ACCOUNTS_COUNTED_MAX {
-                tries.clear();
+                let oldest = tries.iter().min_by_key(|(_, (began, _))| *began);
+                if let Some(oldest) = oldest.map(|(who, _)| who.clone()) {
+                    tries.remove(&oldest);
+                }
             }
         }
         let (began, count) = tries.entry(who.to_owned()).or_insert((now, 0));
@@ -96,15 +101,20 @@ impl Passwords {
         self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does slow work on a thread of its own, in its turn; refused (503) where too many wait.
+    /// A place among those that wait for their turn; refused (503) where too many do.
+    fn admit(&self) -> Answer<SemaphorePermit<'_>> {
+        self.admitted.try_acquire().map_err(|_| {
+            let message = "Too many passwords are being checked. Please repeat this request.";
+            Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message)
+        })
+    }
+
+    /// Does slow work on a thread of its own, in its turn.
     async fn slowly<T: Send + 'static>(
         &self,
+        _admitted: SemaphorePermit<'_>,
         work: impl FnOnce() -> Result<T, SecretError> + Send + 'static,
     ) -> Answer<T> {
-        let Ok(_admitted) = self.admitted.try_acquire() else {
-            let message = "Too many passwords are being checked. Please repeat this request.";
-            return Err(Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message));
-        };
         let Ok(_turn) = self.at_once.acquire().await else {
             return Err(Problem::internal());
         };
@@ -153,6 +163,27 @@ mod tests {
             assert!(passwords.may_try(&number.to_string(), START));
         }
         assert!(passwords.tries().len() <= ACCOUNTS_COUNTED_MAX);
+    }
+
+    #[test]
+    fn many_accounts_do_not_forget_one_that_is_being_guessed() {
+        let passwords = Passwords::new().unwrap();
+        for number in 0..ACCOUNTS_COUNTED_MAX - 1 {
+            assert!(passwords.may_try(&number.to_string(), START));
+        }
+        assert!((0..TRIES_MAX).all(|_| passwords.may_try("ann", START.plus(1))));
+        assert!(passwords.may_try("one more", START.plus(2)));
+        assert!(!passwords.may_try("ann", START.plus(2)));
+        assert_eq!(passwords.tries().len(), ACCOUNTS_COUNTED_MAX);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_admitted_is_not_counted() {
+        let passwords = Passwords::new().unwrap();
+        let room = u32::try_from(HASHES_AT_ONCE + HASHES_WAITING_MAX).unwrap();
+        let _held = passwords.admitted.acquire_many(room).await.unwrap();
+        assert!(passwords.is_right("ann", "a guess".to_owned(), None, START).await.is_err());
+        assert!(passwords.tries().is_empty());
     }
 
     #[tokio::test]
