@@ -71,8 +71,17 @@ pub const POSTGRES_CONNECTIONS: u32 = 16;
 pub const SQLITE_READERS: u32 = 4;
 /// Open files that the process needs beside its connections: the log's, the database's, sockets.
 pub const FILES_BESIDE: usize = 512;
+/// Names of hosts that are looked up at a time: each takes a thread for as long as name servers like.
+pub const LOOKUPS_MAX: usize = 4;
+/// Readings of what was refused of an operator, of up to a month: each takes a core for a moment.
+pub const REFUSALS_READ_MAX: usize = 1;
 
 // What waits for others.
+
+/// How long a lookup of a host's name waits for its turn, and again how long it may take.
+pub const LOOKUP_WITHIN: Duration = Duration::from_secs(3);
+/// How long a reading of what was refused waits for its turn.
+pub const REFUSALS_READ_TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a statement waits for a connection, and on `SQLite` for another process's write.
 pub const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
@@ -98,6 +107,10 @@ pub const TAXIS_A_READING: i32 = 5_000;
 pub const POSITIONS_A_STATEMENT: usize = 500;
 /// Last positions in one transaction, between which other writes have their turn.
 pub const POSITIONS_A_TRANSACTION: usize = 1_000;
+/// Rows of what was refused in one transaction, two statements each; they wait in memory until it commits.
+pub const REFUSALS_A_TRANSACTION: usize = 100;
+/// Rows of what was refused, of about 5 KB, that are read and added up at a time.
+pub const REFUSALS_A_PAGE: i64 = 200;
 /// Parameters that a statement may have, `PostgreSQL`'s limit and about `SQLite`'s.
 const PARAMETERS_MAX: usize = 32_766;
 

@@ -3,6 +3,7 @@
 pub mod activity_logs;
 pub mod ads;
 pub mod drivers;
+mod endpoint;
 pub mod geotaxi;
 pub mod grid;
 pub mod health;
