@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::limits::REFUSALS_A_TRANSACTION;
 use crate::store::{Result, Store};
 
 /// How often what is new is written: an operator is to see within ten seconds why its positions are refused.
@@ -142,12 +143,14 @@ impl Waiting {
         self.shrink(WAITING_MAX);
     }
 
-    /// Writes all of it. What could not be written keeps waiting. Where a connection broke in the very moment of the
+    /// Writes all of it, a part at a time. What could not be written keeps waiting. Where a connection broke in the very moment of the
     /// commit it may be counted twice: better than not at all.
     pub async fn write(&mut self, store: &Store) -> Result<()> {
-        if !self.0.is_empty() {
-            store.add_refusals(&self.0).await?;
-            self.0.clear();
+        while !self.0.is_empty() {
+            let rows = self.0.iter().take(REFUSALS_A_TRANSACTION);
+            let part: BTreeMap<_, _> = rows.map(|(row, refused)| (*row, refused.clone())).collect();
+            store.add_refusals(&part).await?;
+            self.0.retain(|row, _| !part.contains_key(row));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -13,6 +14,8 @@ use ingest::limits::{MAX_CLOCK_SKEW_MS, MAX_DATAGRAM, MAX_REFUSED_SOURCES, MAX_R
 use ingest::position::Transport;
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::naive_timestamp;
@@ -23,10 +26,11 @@ use crate::form::envelope::{self, Elements};
 use crate::form::instant::instant;
 use crate::form::messages;
 use crate::form::query::Query;
-use crate::limits::POSITIONS_MAX;
+use crate::limits::{POSITIONS_MAX, REFUSALS_READ_MAX, REFUSALS_READ_TURN_WITHIN};
 use crate::openapi::{Chapter, Operation};
 use crate::refused::{Example, RETENTION_DAYS, RETENTION_MS, Refused, hour};
 use crate::role::{REGISTRARS, Role};
+use crate::store::Store;
 
 /// How far back is looked where nothing is said: a day.
 const SINCE_DEFAULT_MS: i64 = 24 * 3_600_000;
@@ -120,12 +124,7 @@ pub async fn refusals(
     caller.require_own_account()?;
     let (operator, email) = whose(&app, &caller, &id)?;
     let since = read_since(&query, app.clock.now())?;
-    let mut sums = BTreeMap::<&str, (Refusal, Refused)>::new();
-    for (reason, refused) in app.registry.store().refusals(operator, since).await? {
-        let sum = sums.entry(reason.name()).or_insert((reason, Refused::with_room(SUM_ROOM, SUM_ROOM)));
-        sum.1.add(refused);
-    }
-    let mut sums: Vec<_> = sums.into_values().collect();
+    let mut sums: Vec<_> = add_up(app.registry.store(), operator, since).await?.into_values().collect();
     sums.sort_by_key(|(_, sum)| Reverse(sum.count));
     Ok(envelope::of_one(RefusalsAnswer {
         operator: email,
@@ -134,6 +133,42 @@ pub async fn refusals(
         total: sums.iter().map(|(_, sum)| sum.count).sum(),
         reasons: sums.iter().map(|(reason, sum)| render(*reason, sum, since)).collect(),
     }))
+}
+
+/// By the name of their reason.
+type Sums = BTreeMap<&'static str, (Refusal, Refused)>;
+
+/// One for the process, as its cores are.
+static READINGS: Semaphore = Semaphore::const_new(REFUSALS_READ_MAX);
+
+/// Adds up page by page, in its turn and aside: a month may be ten thousand rows, and anybody can fill them. 503 where
+/// too many wait.
+async fn add_up(store: &Store, operator: i32, since: Millis) -> Answer<Sums> {
+    let mut turn = turn(&READINGS, REFUSALS_READ_TURN_WITHIN).await?;
+    let (mut sums, mut after) = (Sums::new(), None);
+    loop {
+        let page = store.refusals(operator, since, after.as_ref()).await?;
+        after = page.next();
+        // The turn goes along: who no longer waits does not stop it.
+        let adding = tokio::task::spawn_blocking(move || {
+            for (reason, refused) in page.decode() {
+                let nothing = || (reason, Refused::with_room(SUM_ROOM, SUM_ROOM));
+                sums.entry(reason.name()).or_insert_with(nothing).1.add(refused);
+            }
+            (sums, turn)
+        });
+        (sums, turn) = adding.await.map_err(|_| Problem::internal())?;
+        if after.is_none() {
+            return Ok(sums);
+        }
+    }
+}
+
+async fn turn(readings: &'static Semaphore, within: Duration) -> Answer<SemaphorePermit<'static>> {
+    match timeout(within, readings.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => Err(Problem::overloaded("readings of refusals")),
+    }
 }
 
 /// `GET /operators/{id}/refusals` in the reference.
@@ -286,5 +321,19 @@ fn message(reason: Refusal) -> &'static str {
             "The taxi is registered, but you have not described its vehicle (POST /vehicles)."
         }
         Refusal::Overloaded => "The registry had no room for it; nothing was wrong with it.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_reading_at_a_time_and_none_waits_for_long() {
+        static ONE: Semaphore = Semaphore::const_new(1);
+        let held = turn(&ONE, Duration::ZERO).await.unwrap();
+        assert!(turn(&ONE, Duration::from_millis(10)).await.is_err());
+        drop(held);
+        assert!(turn(&ONE, Duration::ZERO).await.is_ok());
     }
 }

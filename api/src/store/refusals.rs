@@ -9,6 +9,7 @@ use ingest::position::{OperatorKey, Transport};
 use serde::{Deserialize, Serialize};
 
 use super::{Result, Store, StoreError, read, write};
+use crate::limits::REFUSALS_A_PAGE;
 use crate::refused::{Example, Refused, Row};
 
 /// What a row says besides numbers.
@@ -28,6 +29,43 @@ struct Sent {
     http: bool,
     from: Option<String>,
     text: String,
+}
+
+type Stored = (i64, String, i64, i64, String);
+
+/// A row after which a page begins.
+#[derive(Clone, Debug)]
+pub struct After {
+    hour: i64,
+    reason: String,
+}
+
+/// Some rows, as they are stored.
+#[derive(Debug)]
+pub struct Page {
+    operator: OperatorKey,
+    rows: Vec<Stored>,
+}
+
+impl Page {
+    /// After which row the next page begins; None if there is none.
+    pub fn next(&self) -> Option<After> {
+        let is_full = i64::try_from(self.rows.len()) == Ok(REFUSALS_A_PAGE);
+        let (hour, reason, ..) = self.rows.last().filter(|_| is_full)?;
+        Some(After { hour: *hour, reason: reason.clone() })
+    }
+
+    /// What the rows say. Slow: up to a millisecond each.
+    pub fn decode(self) -> impl Iterator<Item = (Refusal, Refused)> {
+        let operator = self.operator;
+        self.rows.into_iter().filter_map(move |(hour, reason, count, last_at, detail)| {
+            // A reason of a version that is newer than this one has no name here.
+            let reason = Refusal::named(&reason)?;
+            let decoded = decode(&detail, &Row { hour: Millis(hour), operator, reason });
+            let count = u64::try_from(count).unwrap_or_default();
+            Some((reason, Refused { count, last_at: Millis(last_at), ..decoded }))
+        })
+    }
 }
 
 impl Store {
@@ -56,7 +94,7 @@ impl Store {
                 .await?;
                 // It had counted before: its detail is what it was.
                 if let Some((_, before)) = now.filter(|(sum, _)| *sum != count) {
-                    let mut sum = decode(&before, row)?;
+                    let mut sum = decode(&before, row);
                     sum.add(refused.clone());
                     sqlx::query(
                         "UPDATE refusals SET detail = $4 WHERE operator_id = $1 AND hour = $2 AND reason = $3",
@@ -72,29 +110,25 @@ impl Store {
         })
     }
 
-    /// What was refused of an operator from the hour of `since` on, unless nothing was after that instant; in the order
-    /// of hours.
-    pub async fn refusals(&self, operator: i32, since: Millis) -> Result<Vec<(Refusal, Refused)>> {
-        let rows: Vec<(i64, String, i64, i64, String)> = read!(self, db => {
+    /// A page of what was refused of an operator from the hour of `since` on, unless nothing was after that instant; in
+    /// the order of hours, from `after` on.
+    pub async fn refusals(&self, operator: i32, since: Millis, after: Option<&After>) -> Result<Page> {
+        let first = After { hour: crate::refused::hour(since).0, reason: String::new() };
+        let after = after.unwrap_or(&first);
+        let rows: Vec<Stored> = read!(self, db => {
             sqlx::query_as(
                 "SELECT hour, reason, refused, last_at, detail FROM refusals
-                 WHERE operator_id = $1 AND hour >= $2 AND last_at >= $3 ORDER BY hour, reason",
+                 WHERE operator_id = $1 AND (hour, reason) > ($2, $3) AND last_at >= $4
+                 ORDER BY hour, reason LIMIT $5",
             )
             .bind(operator)
-            .bind(crate::refused::hour(since).0)
+            .bind(after.hour)
+            .bind(&after.reason)
             .bind(since.0)
+            .bind(REFUSALS_A_PAGE)
             .fetch_all(db)
         })?;
-        let mut refusals = Vec::with_capacity(rows.len());
-        for (hour, reason, count, last_at, detail) in rows {
-            // A reason of a version that is newer than this one.
-            let Some(reason) = Refusal::named(&reason) else { continue };
-            let operator = OperatorKey(operator.unsigned_abs());
-            let decoded = decode(&detail, &Row { hour: Millis(hour), operator, reason })?;
-            let count = u64::try_from(count).unwrap_or_default();
-            refusals.push((reason, Refused { count, last_at: Millis(last_at), ..decoded }));
-        }
-        Ok(refusals)
+        Ok(Page { operator: OperatorKey(operator.unsigned_abs()), rows })
     }
 
     /// Removes the rows of hours that began before.
@@ -124,10 +158,17 @@ fn encode(refused: &Refused, row: &Row) -> Result<String> {
     serde_json::to_string(&detail).map_err(|error| damaged(row, &error))
 }
 
-/// What a row says besides numbers; those are zero.
-fn decode(detail: &str, row: &Row) -> Result<Refused> {
-    let detail: Detail = serde_json::from_str(detail).map_err(|error| damaged(row, &error))?;
+/// What a row says besides numbers; those are zero. Nothing if it is damaged: the counts still stand, and one row is no
+/// reason to fail those of everybody.
+fn decode(detail: &str, row: &Row) -> Refused {
     let mut refused = Refused::default();
+    let detail: Detail = match serde_json::from_str(detail) {
+        Ok(detail) => detail,
+        Err(error) => {
+            tracing::warn!(error = %damaged(row, &error), "what was refused is told without its detail");
+            return refused;
+        }
+    };
     let weigh = |(name, at_most, doubtful)| Weight { name, at_most, doubtful };
     detail.taxis.into_iter().for_each(|counted| refused.taxis.add(weigh(counted)));
     detail.sources.into_iter().for_each(|counted| refused.sources.add(weigh(counted)));
@@ -138,7 +179,7 @@ fn decode(detail: &str, row: &Row) -> Result<Refused> {
         text: sent.text,
     };
     refused.examples = detail.examples.into_iter().map(sent).collect();
-    Ok(refused)
+    refused
 }
 
 fn damaged(row: &Row, error: &serde_json::Error) -> StoreError {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use api::limits::REFUSALS_A_PAGE;
 use api::refused::{Example, RETENTION_MS, Refused, Row, Waiting, hour};
 use ingest::clock::Millis;
 use ingest::gate::tally::{Noted, Secrets};
@@ -26,6 +27,8 @@ on_each_database!(
     an_operator_is_told_of_its_own_only,
     counts_outlive_the_process_that_counted,
     counts_wait_while_the_database_is_away,
+    many_rows_are_written_in_parts_and_read_in_pages,
+    a_damaged_row_keeps_its_count_and_harms_no_other,
     processes_add_to_one_row_without_losing_a_count,
 );
 
@@ -198,8 +201,8 @@ async fn what_is_too_old_is_forgotten(world: &mut World) {
         store.add_refusals(&[refused(operator, NOW.plus(-age_h * 3_600_000))].into()).await.unwrap();
     }
     store.forget_refusals(hour(NOW.plus(-2 * 3_600_000))).await.unwrap();
-    let left = store.refusals(number, Millis(0)).await.unwrap();
-    assert_eq!(left.iter().map(|(_, one)| NOW.since(one.last_at)).collect::<Vec<_>>(), [7_200_000, 0]);
+    let left = store.refusals(number, Millis(0), None).await.unwrap().decode();
+    assert_eq!(left.map(|(_, one)| NOW.since(one.last_at)).collect::<Vec<_>>(), [7_200_000, 0]);
 }
 
 async fn an_operator_is_told_of_its_own_only(world: &mut World) {
@@ -208,7 +211,7 @@ async fn an_operator_is_told_of_its_own_only(world: &mut World) {
     // Somebody who was removed meanwhile has no row; the others' are written all the same.
     let rows = [refused(OperatorKey(9_999), NOW), refused(world.operator("op-b"), NOW)];
     store.add_refusals(&rows.into()).await.unwrap();
-    assert_eq!(store.refusals(9_999, Millis(0)).await.unwrap(), []);
+    assert_eq!(store.refusals(9_999, Millis(0), None).await.unwrap().decode().count(), 0);
     for account in ["op-a", "op-b"] {
         assert_eq!(ask(world, account, PATH).await["total"], 1, "{account}");
     }
@@ -274,6 +277,62 @@ async fn counts_wait_while_the_database_is_away(world: &mut World) {
         assert_eq!(refused["taxis"], json!([{"taxi": "t", "count": 4}]));
         assert_eq!(refused["examples"].as_array().unwrap().len(), 4);
     }
+}
+
+async fn many_rows_are_written_in_parts_and_read_in_pages(world: &mut World) {
+    let store = world.server().app.registry.store();
+    let (refusals, mut waiting) = (Refusals::default(), Waiting::default());
+    let (operator, number) = (world.operator("op-a"), world.number("op-a"));
+    let refuse = |hour: i64, reason| {
+        let noted = Noted {
+            at: NOW.plus(-hour * 3_600_000),
+            transport: Transport::Udp,
+            from: None,
+            taxi: Some("t"),
+            fields: &[],
+            secrets: Secrets::default(),
+        };
+        refusals.note(operator, reason, &noted);
+    };
+    let rows = 2 * REFUSALS_A_PAGE;
+    for hour in (0..rows).rev() {
+        refuse(hour, Refusal::BadHash);
+        waiting.take(&refusals);
+    }
+    // The very last row cannot be written for a while: the others are, and only once.
+    refuse(0, Refusal::UnknownTaxi);
+    waiting.take(&refusals);
+    execute(world, "CREATE UNIQUE INDEX single ON refusals (operator_id) WHERE hour = 1789999200000").await;
+    waiting.write(store).await.unwrap_err();
+    waiting.write(store).await.unwrap_err();
+    let first = store.refusals(number, Millis(0), None).await.unwrap();
+    let second = store.refusals(number, Millis(0), first.next().as_ref()).await.unwrap();
+    let third = store.refusals(number, Millis(0), second.next().as_ref()).await.unwrap();
+    assert!(third.next().is_none());
+    let counts = [first, second, third].map(|page| i64::try_from(page.decode().count()).unwrap());
+    assert_eq!(counts, [REFUSALS_A_PAGE, REFUSALS_A_PAGE, 0]);
+    let month = format!("{PATH}?since={}", NOW.plus(-RETENTION_MS).seconds());
+    let told = ask(world, "op-a", &month).await;
+    assert_eq!(told["total"], rows);
+    assert_eq!(told["reasons"][0]["taxis"], json!([{"taxi": "t", "count": rows}]));
+    execute(world, "DROP INDEX single").await;
+    waiting.write(store).await.unwrap();
+    assert_eq!(ask(world, "op-a", &month).await["total"], rows + 1);
+}
+
+async fn a_damaged_row_keeps_its_count_and_harms_no_other(world: &mut World) {
+    let store = world.server().app.registry.store();
+    let (a, b) = (world.operator("op-a"), world.operator("op-b"));
+    let both = [refused(a, NOW), refused(b, NOW)].into();
+    store.add_refusals(&[refused(a, NOW)].into()).await.unwrap();
+    execute(world, "UPDATE refusals SET detail = 'no JSON'").await;
+    let told = ask(world, "op-a", PATH).await;
+    assert_eq!((&told["total"], &told["reasons"][0]["other_taxis"]), (&json!(1), &json!(1)));
+    store.add_refusals(&both).await.unwrap();
+    let told = ask(world, "op-a", PATH).await;
+    assert_eq!((&told["total"], &told["reasons"][0]["other_taxis"]), (&json!(2), &json!(1)));
+    assert_eq!(told["reasons"][0]["taxis"], json!([{"taxi": "t", "count": 1}]));
+    assert_eq!(ask(world, "op-b", PATH).await["total"], 1);
 }
 
 async fn processes_add_to_one_row_without_losing_a_count(world: &mut World) {
