@@ -143,8 +143,8 @@ impl Waiting {
         self.shrink(WAITING_MAX);
     }
 
-    /// Writes all of it, a part at a time. What could not be written keeps waiting. Where a connection broke in the very moment of the
-    /// commit it may be counted twice: better than not at all.
+    /// Writes all of it, a part at a time. What could not be written keeps waiting. Where a connection broke in the
+    /// very moment of a commit that part may be counted twice: better than not at all.
     pub async fn write(&mut self, store: &Store) -> Result<()> {
         while !self.0.is_empty() {
             let rows = self.0.iter().take(REFUSALS_A_TRANSACTION);

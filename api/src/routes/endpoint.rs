@@ -37,10 +37,10 @@ impl Endpoint {
     }
 
     /// Whether it may be called, asking the network; 503 where too many ask.
-    pub(super) async fn is_public(self) -> Answer<bool> {
+    pub(super) async fn is_public(&self) -> Answer<bool> {
         match self {
             Self::Callable => Ok(true),
-            Self::Named(host, port) => is_public_host(host, port, &LOOKUPS, LOOKUP_WITHIN).await,
+            Self::Named(host, port) => is_public_host(host.clone(), *port, &LOOKUPS, LOOKUP_WITHIN).await,
         }
     }
 }
