@@ -20,8 +20,9 @@ use engine::territory::Territory;
 use flate2::bufread::MultiGzDecoder;
 use hdrhistogram::Histogram;
 use ingest::position::LatLon;
+use rand::distr::Distribution as _;
+use rand::distr::weighted::WeightedIndex;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
@@ -46,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     let territory = territory(Places { towns, zupc, exclusions: Vec::new() })?;
     println!("territory made of rows in {:?}", began.elapsed());
     let index: Value = serde_json::from_str(&std::fs::read_to_string(data.join("communes_index.json"))?)?;
-    let points = customers(&index);
+    let points = customers(&index)?;
     println!("seed {SEED}, {POINTS} points");
     let rival = Rival::new(&territory);
     one_by_one(&points, "ours", |at| found(&territory, at));
@@ -66,18 +67,19 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Where customers stand: within two kilometres of a town's inner point, towns by their population.
-fn customers(index: &Value) -> Vec<LatLon> {
+fn customers(index: &Value) -> anyhow::Result<Vec<LatLon>> {
     let mut rng = StdRng::seed_from_u64(SEED);
     let towns: Vec<_> =
         index.as_array().into_iter().flatten().filter(|town| town["lon"].is_number()).collect();
     let population = |town: &&Value| town["population"].as_f64().unwrap_or(0.0) + 1.0;
+    let drawn = WeightedIndex::new(towns.iter().map(population))?;
     let mut points = Vec::with_capacity(POINTS);
     while points.len() < POINTS {
-        let Ok(town) = towns.choose_weighted(&mut rng, population) else { break };
+        let town = towns[drawn.sample(&mut rng)];
         let mut near = |degrees: &Value| degrees.as_f64().unwrap_or(0.0) + rng.random_range(-0.02..0.02);
         points.extend(LatLon::new(near(&town["lat"]), near(&town["lon"])));
     }
-    points
+    Ok(points)
 }
 
 fn found(territory: &Territory, at: LatLon) -> usize {
