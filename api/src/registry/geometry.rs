@@ -63,17 +63,23 @@ pub fn parse_shape(text: &str) -> std::result::Result<MultiPolygon<f64>, String>
 
 /// A GeoJSON geometry as a shape: a Polygon or `MultiPolygon` within longitude and latitude, that has an area.
 pub fn shape(geometry: &geojson::Geometry) -> std::result::Result<MultiPolygon<f64>, String> {
-    let shape = match &geometry.value {
-        GeometryValue::Polygon { .. } | GeometryValue::MultiPolygon { .. } => {
-            let geometry: geo::Geometry<f64> =
-                geometry.try_into().map_err(|error: geojson::Error| error.to_string())?;
-            match geometry {
-                geo::Geometry::Polygon(polygon) => MultiPolygon(vec![polygon]),
-                geo::Geometry::MultiPolygon(polygons) => polygons,
-                _ => return Err("a Polygon or MultiPolygon is needed".to_owned()),
-            }
-        }
+    let is_short =
+        |polygon: &[Vec<geojson::Position>]| polygon.iter().flatten().any(|position| position.len() < 2);
+    let is_short = match &geometry.value {
+        GeometryValue::Polygon { coordinates } => is_short(coordinates),
+        GeometryValue::MultiPolygon { coordinates } => coordinates.iter().any(|polygon| is_short(polygon)),
         other => return Err(format!("a Polygon or MultiPolygon is needed, not a {}", other.type_name())),
+    };
+    // The library would panic.
+    if is_short {
+        return Err("a position has no latitude".to_owned());
+    }
+    let geometry: geo::Geometry<f64> =
+        geometry.try_into().map_err(|error: geojson::Error| error.to_string())?;
+    let shape = match geometry {
+        geo::Geometry::Polygon(polygon) => MultiPolygon(vec![polygon]),
+        geo::Geometry::MultiPolygon(polygons) => polygons,
+        _ => return Err("a Polygon or MultiPolygon is needed".to_owned()),
     };
     let outside = |c: geo::Coord| !(-180.0..=180.0).contains(&c.x) || !(-90.0..=90.0).contains(&c.y);
     if let Some(c) = shape.coords_iter().find(|c| outside(*c)) {
@@ -96,6 +102,8 @@ mod tests {
         assert!(parse_shape(swapped).unwrap_err().contains("latitude"));
         let flat = r#"{"type":"Polygon","coordinates":[[[0,0],[1,0],[0,0],[0,0]]]}"#;
         assert!(parse_shape(flat).unwrap_err().contains("area"));
+        let short = r#"{"type":"MultiPolygon","coordinates":[[[[0],[1,0],[1,1],[0]]]]}"#;
+        assert!(parse_shape(short).unwrap_err().contains("no latitude"));
         assert!(parse_shape("{}").is_err());
     }
 }
