@@ -62,15 +62,12 @@ pub fn describe_all() -> Operation {
 
 /// `GET /stations/stations.json` in the reference.
 pub fn describe_geojson() -> Operation {
-    let schema = json!({"schema": {"type": "object", "required": ["type", "properties", "features"], "properties": {
-        "type": {"const": "FeatureCollection"}, "properties": {"type": "object"}, "features": {"type": "array"},
-    }}});
     let about = "The fields of the national schema as properties, where there is something to say.";
     Operation::new(Chapter::Places, "Every taxi station as GeoJSON", about).content(
         200,
-        "A feature a station.",
+        "A FeatureCollection with a feature a station.",
         PLAIN,
-        schema,
+        json!({"schema": {"type": "string"}}),
     )
 }
 
