@@ -48,7 +48,7 @@ impl Connected {
     fn now(engine: &Engine, now: Millis) -> Self {
         let mut connected = Self::default();
         let mut seen: HashSet<TaxiKey> = HashSet::new();
-        for fix in engine.dump(Millis(now.0 - CONNECTED_MS)) {
+        for fix in engine.dump(now.plus(-CONNECTED_MS)) {
             let source = fix.source;
             let town = engine.profiles().with(&source.taxi, |profile| {
                 let describes = profile.descriptions.iter().any(|one| one.operator == source.operator);
