@@ -51,13 +51,18 @@ const SELECT: &str = "SELECT t.id AS taxi_id, t.public_id, t.version AS taxi_ver
 impl Store {
     /// Taxis with their descriptions, one snapshot, ordered by taxi and operator.
     pub async fn projected(&self, which: Which) -> Result<Vec<ProjectedRow>> {
-        let (column, after, upto) = match which {
-            Which::Between(after, upto) => ("t.id", after, upto),
-            Which::Taxi(id) => ("t.id", id - 1, id),
-            Which::Vehicle(id) => ("t.vehicle_id", id - 1, id),
+        // One number is asked for as such: of a range of unknown ends PostgreSQL expects hundreds of taxis, and reads
+        // whole tables to join them.
+        let (condition, numbers) = match which {
+            Which::Between(after, upto) => ("t.id > $1 AND t.id <= $2", vec![after, upto]),
+            Which::Taxi(id) => ("t.id = $1", vec![id]),
+            Which::Vehicle(id) => ("t.vehicle_id = $1", vec![id]),
         };
-        let sql = format!("{SELECT} WHERE {column} > $1 AND {column} <= $2 ORDER BY t.id, d.operator_id");
-        read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).bind(after).bind(upto).fetch_all(db))
+        let sql = format!("{SELECT} WHERE {condition} ORDER BY t.id, d.operator_id");
+        read!(self, db => {
+            let query = sqlx::query_as(AssertSqlSafe(sql));
+            numbers.into_iter().fold(query, sqlx::query::QueryAs::bind).fetch_all(db)
+        })
     }
 
     /// The highest number that a taxi has; 0 without any.
