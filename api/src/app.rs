@@ -14,6 +14,7 @@ use ingest::log::Log;
 use crate::metrics::Requests;
 use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
+use crate::rates::Buckets;
 use crate::registry::Registry;
 
 /// The parts of a running server. Cheap to clone.
@@ -29,6 +30,8 @@ pub struct App {
     pub clock: Clock,
     /// Where passwords are hashed and tried.
     pub passwords: Arc<Passwords>,
+    /// How often each account may ask.
+    pub buckets: Arc<Buckets>,
     /// Makes and reads taxis' pseudonyms.
     pub pseudonyms: Pseudonyms,
     /// How answers are to look.

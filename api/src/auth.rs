@@ -80,6 +80,9 @@ impl FromRequestParts<App> for Caller {
         let accounts = app.registry.accounts();
         let found = tracing::debug_span!("authenticate").in_scope(|| accounts.api_key(key));
         let account = found.ok_or_else(refused)?;
+        // It is the key's account that pays, whomever it acts for: borrowing another adds nothing to what one may ask,
+        // and takes nothing from that other. A guess at an email costs as much.
+        app.buckets.admit(account, &parts.extensions)?;
         match log_as.filter(|email| !email.is_empty()) {
             None => Ok(Self(account.clone(), Key::Own)),
             Some(email) => {

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use ingest::log::LogUrl;
 use thiserror::Error;
 
+use crate::rates::RateLimits;
 use crate::secrets::SecretKey;
 use crate::store::DatabaseUrl;
 
@@ -36,7 +37,7 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 18] = [
+pub const SETTINGS: [Setting; 19] = [
     setting("data_dir", "./data", "where embedded data lives"),
     setting("http", "127.0.0.1:8080", "address of the HTTP interface"),
     setting("udp", "127.0.0.1:8090", "address on which positions come in as datagrams"),
@@ -67,6 +68,11 @@ pub const SETTINGS: [Setting; 18] = [
     setting("fake_taxi_id", "true", "search apps see a fresh pseudonym of a taxi at each search"),
     setting("neutral_operator", "true", "search apps see one neutral operator"),
     setting("private_endpoints", "false", "hail endpoints may be on private addresses (development only)"),
+    setting(
+        "rate_limits",
+        "",
+        "how often an account may ask, by role, like moteur=50/s,operateur=6000/m:400; without it, nobody is limited",
+    ),
     setting("logging", "info,fjall=warn,lsm_tree=warn", "what is logged, as a tracing filter"),
 ];
 
@@ -286,6 +292,8 @@ pub struct Config {
     pub behaviour: crate::app::Behaviour,
     /// Limits of the HTTP interface: no setting, but a test may lower them.
     pub limits: crate::limits::Http,
+    /// How often an account may ask, by role.
+    pub rate_limits: RateLimits,
     /// What is logged.
     pub logging: String,
 }
@@ -330,6 +338,7 @@ impl Config {
                 private_endpoints: values.get("private_endpoints", "true or false")?,
             },
             limits: crate::limits::Http::default(),
+            rate_limits: values.parse("rate_limits", RateLimits::from_str)?,
             logging: values.parse("logging", |value| {
                 value
                     .parse::<tracing_subscriber::EnvFilter>()
@@ -399,6 +408,13 @@ mod tests {
         let error = config(&[], &[("MARAUDE_METRICS", "9100")], None).unwrap_err().to_string();
         assert!(error.contains("metrics = \"9100\" (from MARAUDE_METRICS)"), "{error}");
         assert_eq!(config(&[], &[], None).unwrap().1.metrics, None, "off unless asked for");
+        let error = config(&[], &[("MARAUDE_RATE_LIMITS", "cook=5/s")], None).unwrap_err().to_string();
+        assert!(error.starts_with("rate_limits = \"cook=5/s\" (from MARAUDE_RATE_LIMITS)"), "{error}");
+        assert_eq!(
+            config(&[], &[], None).unwrap().1.rate_limits,
+            RateLimits::default(),
+            "off unless asked for"
+        );
     }
 
     #[test]

@@ -14,15 +14,15 @@ use crate::observe::Cause;
 use crate::store::StoreError;
 
 /// How long a client should wait before it repeats what was answered 503, in seconds.
-const RETRY_AFTER_S: &str = "1";
-/// How long a client should wait that tried too often, in seconds.
-const THROTTLED_S: &str = "60";
+const RETRY_AFTER_S: u64 = 1;
 
 /// An error answer. Its tree has the shape of the request, with messages at the leaves.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
     errors: Value,
+    /// How long the client should wait before it repeats the request.
+    retry_after_s: Option<u64>,
     /// What the client is not shown.
     cause: Option<Arc<str>>,
 }
@@ -33,7 +33,8 @@ pub type Answer<T> = Result<T, Problem>;
 impl Problem {
     /// An answer with this tree of errors.
     pub fn new(status: StatusCode, errors: Value) -> Self {
-        Self { status, errors, cause: None }
+        let retry_after_s = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S);
+        Self { status, errors, retry_after_s, cause: None }
     }
 
     /// Why: for the log, never for the client.
@@ -131,6 +132,11 @@ impl Problem {
         Self::whole(StatusCode::SERVICE_UNAVAILABLE, &message)
     }
 
+    /// The client asked too often: it may again after so many seconds.
+    pub fn too_many(message: &str, wait_s: u64) -> Self {
+        Self { retry_after_s: Some(wait_s), ..Self::whole(StatusCode::TOO_MANY_REQUESTS, message) }
+    }
+
     /// A part that is needed does not answer: whether the request took effect is unknown, repeating it is harmless.
     pub fn unavailable(part: &str) -> Self {
         Self::whole(
@@ -146,10 +152,7 @@ impl Problem {
     /// The answer as it goes over a connection that is closed after it: where no handler can answer.
     pub(crate) fn whole_answer(&self) -> Vec<u8> {
         let body = json!({"errors": self.errors}).to_string();
-        let retry = match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => format!("retry-after: {RETRY_AFTER_S}\r\n"),
-            _ => String::new(),
-        };
+        let retry = self.retry_after_s.map(|wait_s| format!("retry-after: {wait_s}\r\n")).unwrap_or_default();
         let head = format!(
             "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
              access-control-allow-origin: *\r\n{retry}\r\n",
@@ -163,13 +166,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(json!({"errors": self.errors}))).into_response();
-        let wait_s = match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_S),
-            StatusCode::TOO_MANY_REQUESTS => Some(THROTTLED_S),
-            _ => None,
-        };
-        if let Some(wait_s) = wait_s {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(wait_s));
+        if let Some(wait_s) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
         }
         // A refusal for want of room has no cause: whoever sheds load must not write a line for each request.
         if self.cause.is_some() || self.status == StatusCode::INTERNAL_SERVER_ERROR {

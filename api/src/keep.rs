@@ -18,7 +18,7 @@ use crate::store::{Result, StoreError};
 const SWEEP: Duration = Duration::from_secs(5);
 /// How often last positions are saved: what a restart has to replay of the log is at most this much.
 const SAVE: Duration = Duration::from_mins(1);
-/// How often old days of the log, and old entries of the activity log, are looked for.
+/// How often old days of the log, old entries of the activity log and full buckets are looked for.
 const RETAIN: Duration = Duration::from_hours(1);
 /// How often the map is asked, at the start and at the end, whether it has caught up.
 const LOOK: Duration = Duration::from_millis(5);
@@ -139,6 +139,7 @@ pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
                 }
             }
             _ = retain.tick() => {
+                keeper.app.buckets.forget_full();
                 let log = keeper.app.log.clone();
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.retain()).await {
                     tracing::warn!(%error, "old days of the log were not removed");

@@ -19,6 +19,7 @@ mod observe;
 pub mod openapi;
 pub mod passwords;
 pub mod pseudonym;
+pub mod rates;
 pub mod refused;
 pub mod registry;
 pub mod replay;

@@ -1,8 +1,9 @@
 //! Every limit of this crate, and how they relate.
 //!
 //! What is beyond a limit is refused and counted nowhere but in the answer: 413 for a body, 414 for an address, 431 for
-//! header fields, 408 for a request that trickles in, 503 for one too many, 400 where a form says how many of something
-//! it takes. `ingest::limits` has those of datagrams and of the log, `engine::engine` those of the map.
+//! header fields, 408 for a request that trickles in, 503 for one too many, 429 for one too soon, 400 where a form says
+//! how many of something it takes. `ingest::limits` has those of datagrams and of the log, `engine::engine` those of
+//! the map.
 
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub const REQUEST_WITHIN: Duration = Duration::from_secs(45);
 pub const LINGER: Duration = Duration::from_secs(1);
 /// How much of what it sends meanwhile is taken and dropped, in bytes.
 pub const LINGER_MAX_BYTES: usize = 256 << 10;
+/// The largest rate limit that can be set, in requests a second or a minute; and how many of them may come at once.
+pub const RATE_MAX: u32 = 1_000_000;
 
 // How many at once.
 
@@ -130,6 +133,9 @@ const _: () =
 const _: () =
     assert!(REQUEST_READ_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "a slow body is told as slow");
 const _: () = assert!(REQUEST_READ_WITHIN.as_secs() < IDLE_WITHIN.as_secs());
+const _: () = assert!(RATE_MAX <= 1_000_000_000, "a token takes a nanosecond at least");
+const _: () =
+    assert!(60_000_000_000 < i64::MAX as u64 / RATE_MAX as u64, "the slowest bucket fills in countable time");
 const _: () = assert!(DRAIN.as_millis() + 3 * END.as_millis() < STOP_WITHIN.as_millis(), "a stop is bounded");
 const _: () = assert!(POSITIONS_A_STATEMENT * 6 <= PARAMETERS_MAX);
 const _: () = assert!(POSITIONS_A_STATEMENT <= POSITIONS_A_TRANSACTION);

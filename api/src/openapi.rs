@@ -282,6 +282,13 @@ impl Operation {
     }
 }
 
+/// The headers of answers to accounts that may ask only so often.
+const RATE_LIMIT: [(&str, &str); 3] = [
+    ("RateLimit-Limit", "How many requests the account may make at once when it made none for a while."),
+    ("RateLimit-Remaining", "How many of these are left."),
+    ("RateLimit-Reset", "After how many seconds there is at least one more."),
+];
+
 /// The header of what may be repeated later.
 fn retry_after() -> Value {
     let words = "After how many seconds to repeat the request.";

@@ -125,8 +125,7 @@ impl Passwords {
 
 /// The passwords of an account were tried too often.
 pub fn too_many_tries() -> Problem {
-    let message = "Too many passwords were tried. Please wait a minute.";
-    Problem::whole(StatusCode::TOO_MANY_REQUESTS, message)
+    Problem::too_many("Too many passwords were tried. Please wait a minute.", TRIES_WINDOW.as_secs())
 }
 
 #[cfg(test)]

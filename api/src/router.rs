@@ -29,6 +29,7 @@ use crate::limits::{
 };
 use crate::observe;
 use crate::openapi::routes::Routes;
+use crate::rates;
 use crate::routes::reference::Reference;
 use crate::routes::{
     activity_logs, ads, drivers, geotaxi, health, intake, login, operators, places, reference, search,
@@ -49,6 +50,7 @@ pub fn http(app: App, limits: limits::Http) -> HttpService {
         .with_state(app);
     let service = ServiceBuilder::new()
         .layer(from_fn(move |request, next| observe::observe(request, next, meters.clone())))
+        .layer(from_fn(rates::tell))
         .layer(CorsLayer::permissive())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal().because(&"a handler panicked").into_response()

@@ -21,6 +21,7 @@ use crate::keep::Keeper;
 use crate::limits::{DRAIN, END};
 use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
+use crate::rates::Buckets;
 use crate::registry::{Registry, follow};
 use crate::secrets::{SecretError, SecretKey};
 use crate::store::{Store, StoreError};
@@ -124,6 +125,7 @@ impl Server {
             log,
             clock: clock.clone(),
             passwords: Arc::new(Passwords::new()?),
+            buckets: Arc::new(Buckets::new(&config.rate_limits, clock.clone())),
             pseudonyms: Pseudonyms::new(&secret),
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), udp_port: udp.port() },

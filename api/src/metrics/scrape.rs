@@ -106,6 +106,11 @@ fn http(Sources { app, .. }: &Sources, families: &mut Families) {
             ([("route", &*key.route), ("method", key.method), ("status", status)], snapshot.clone())
         }),
     );
+    families.counters(
+        "maraude_http_throttled_total",
+        "Requests that were refused because their account asks too often, by the role that limits it.",
+        app.buckets.refused().map(|(role, count)| ([("role", role.as_str())], count)),
+    );
 }
 
 fn database(Sources { app, .. }: &Sources, families: &mut Families) {

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::routes::Registered;
-use super::{Callers, Chapter, Operation, retry_after};
+use super::{Callers, Chapter, Operation, RATE_LIMIT, retry_after};
 use crate::error::Problem;
 use crate::limits::REQUEST_READ_WITHIN;
+use crate::rates::too_many_requests;
 use crate::router::too_large;
 
 /// What holds for every operation.
@@ -23,7 +24,11 @@ UTC.
 wrong field is told at once. A wrong method is a 405 that names the right ones.
 
 **Who calls** is told by the header `X-Api-Key`. `X-Logas` with the email of another account acts for it: \
-administrators for any, a manager for those it manages, everybody for the account of integration tests.";
+administrators for any, a manager for those it manages, everybody for the account of integration tests.
+
+**How often** is up to everybody, unless whoever runs the registry sets limits by role. Then each answer to a limited \
+account's key tells what is left in `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`, and a request too \
+many is a 429 with `Retry-After`. Whoever acts for another account uses up what its own key may.";
 
 /// The document, OpenAPI 3.1.
 pub fn of(operations: &[Registered]) -> Value {
@@ -48,6 +53,9 @@ pub fn of(operations: &[Registered]) -> Value {
         "components": {
             "schemas": schemas,
             "responses": shared(),
+            "headers": RATE_LIMIT.map(|(name, words)| {
+                (name.to_owned(), json!({"description": words, "schema": {"type": "integer", "minimum": 0}}))
+            }).into_iter().collect::<Map<_, _>>(),
             "parameters": {"LogAs": {
                 "name": "X-Logas", "in": "header", "required": false, "schema": {"type": "string"},
                 "description": "The email of the account to act for.",
@@ -76,6 +84,9 @@ fn render(operation: &Operation) -> Value {
     }
     let mut responses: Map<_, _> =
         operation.responses.iter().map(|(status, response)| (status.to_string(), response.clone())).collect();
+    if operation.callers != Callers::Anybody {
+        responses.values_mut().for_each(tell_rates);
+    }
     let mut add = |status: u16, name: &str| {
         responses
             .entry(status.to_string())
@@ -89,6 +100,7 @@ fn render(operation: &Operation) -> Value {
         rendered["security"] = json!([{"ApiKey": []}]);
         parameters.push(json!({"$ref": "#/components/parameters/LogAs"}));
         add(401, "Unauthorized");
+        add(429, "Throttled");
     }
     if let Callers::Roles(roles) = operation.callers {
         let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
@@ -133,6 +145,9 @@ fn shared() -> Value {
     let mut unavailable =
         problem("A part that is needed does not answer.", &Problem::unavailable("database"));
     unavailable["headers"] = retry_after();
+    let mut throttled = problem("The account asks too often.", &too_many_requests(1));
+    throttled["headers"] = retry_after();
+    tell_rates(&mut throttled);
     json!({
         "Unauthorized": problem("The key is missing or wrong.", &Problem::no_key()),
         "Forbidden": problem("The account may not do this.", &Problem::forbidden()),
@@ -140,9 +155,17 @@ fn shared() -> Value {
         "TooLarge": problem("The body is too large.", &too_large()),
         "LongAddress": problem("The address is too long.", &Problem::long_uri()),
         "LargeHead": problem("The header fields are too many or too large.", &Problem::large_head()),
+        "Throttled": throttled,
         "Internal": problem("Our fault.", &Problem::internal()),
         "Unavailable": unavailable,
     })
+}
+
+/// Says that an answer to a limited account has the headers of what is left.
+fn tell_rates(response: &mut Value) {
+    for (name, _) in RATE_LIMIT {
+        response["headers"][name] = json!({"$ref": format!("#/components/headers/{name}")});
+    }
 }
 
 fn problem(words: &str, problem: &Problem) -> Value {

@@ -22,6 +22,7 @@ mod outage;
 mod places;
 mod positions;
 mod proxy;
+mod rates;
 mod reference;
 mod refusals;
 mod registry;

@@ -119,10 +119,10 @@ async fn metrics_are_nowhere_else(world: &mut World) {
 }
 
 /// Every series with its value.
-struct Scrape(BTreeMap<String, f64>);
+pub(crate) struct Scrape(BTreeMap<String, f64>);
 
 impl Scrape {
-    fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let series =
             if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(",")) };
@@ -130,7 +130,7 @@ impl Scrape {
     }
 }
 
-async fn scrape(world: &World) -> Scrape {
+pub(crate) async fn scrape(world: &World) -> Scrape {
     let url = format!("http://{}/metrics", world.server().metrics.unwrap());
     let response = world.client.http.get(url).send().await.unwrap();
     assert_eq!(

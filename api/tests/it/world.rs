@@ -104,7 +104,13 @@ impl World {
 
     /// Starts the server again with limits that a test can reach.
     pub(crate) async fn start_with(&mut self, limits: limits::Http) {
-        let config = Config { limits, ..config(&self.folder, &self.database) };
+        self.start_as(|config| config.limits = limits).await;
+    }
+
+    /// Starts the server again with other settings.
+    pub(crate) async fn start_as(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = config(&self.folder, &self.database);
+        change(&mut config);
         let server = Server::start(&config, self.clock.clone()).await.unwrap();
         self.client = Client::new(server.http);
         self.server = Some(server);
