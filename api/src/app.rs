@@ -12,6 +12,7 @@ use ingest::histogram::{Histogram as Durations, Snapshot};
 use ingest::log::Log;
 
 use crate::metrics::Requests;
+use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::rates::Buckets;
@@ -34,6 +35,8 @@ pub struct App {
     pub buckets: Arc<Buckets>,
     /// Makes and reads taxis' pseudonyms.
     pub pseudonyms: Pseudonyms,
+    /// Calls partners' servers.
+    pub outbound: Outbound,
     /// How answers are to look.
     pub behaviour: Arc<Behaviour>,
     /// Where and since when this process takes datagrams.

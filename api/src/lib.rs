@@ -17,6 +17,7 @@ pub mod limits;
 pub mod metrics;
 mod observe;
 pub mod openapi;
+pub mod outbound;
 pub mod passwords;
 pub mod pseudonym;
 pub mod rates;

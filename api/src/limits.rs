@@ -76,6 +76,13 @@ pub const SQLITE_READERS: u32 = 4;
 pub const FILES_BESIDE: usize = 512;
 /// Names of hosts that are looked up at a time: each takes a thread for as long as name servers like.
 pub const LOOKUPS_MAX: usize = 4;
+/// Names of hosts of partners' servers that are looked up at a time, one lookup a name, to call them: apart from those
+/// above, so that who tries addresses delays nobody's calls.
+pub const PARTNER_LOOKUPS_MAX: usize = 64;
+/// Threads for what blocks, tokio's default.
+const BLOCKING_THREADS: usize = 512;
+/// Connections to one partner's server that are kept for its next call.
+pub const PARTNER_IDLE_MAX: usize = 16;
 /// Readings of what was refused of an operator, of up to a month: each takes a core for a moment.
 pub const REFUSALS_READ_MAX: usize = 1;
 
@@ -83,6 +90,13 @@ pub const REFUSALS_READ_MAX: usize = 1;
 
 /// How long a lookup of a host's name waits for its turn, and again how long it may take.
 pub const LOOKUP_WITHIN: Duration = Duration::from_secs(3);
+/// How long a connection to a partner's server may take: the lookup of its name, TCP and TLS.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long a connection to a partner's server is kept idle. Shorter than what servers keep theirs (5 s is common), so
+/// that it is we who close, and no call crosses their closing.
+pub const PARTNER_IDLE_WITHIN: Duration = Duration::from_secs(4);
+/// Bytes of the body of another server's answer; a larger one is as good as none.
+pub const REPLY_MAX_BYTES: usize = 64 << 10;
 /// How long a reading of what was refused waits for its turn.
 pub const REFUSALS_READ_TURN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -137,6 +151,11 @@ const _: () = assert!(RATE_MAX <= 1_000_000_000, "a token takes a nanosecond at 
 const _: () =
     assert!(60_000_000_000 < i64::MAX as u64 / RATE_MAX as u64, "the slowest bucket fills in countable time");
 const _: () = assert!(DRAIN.as_millis() + 3 * END.as_millis() < STOP_WITHIN.as_millis(), "a stop is bounded");
+const _: () = assert!(
+    LOOKUPS_MAX + PARTNER_LOOKUPS_MAX <= BLOCKING_THREADS / 4,
+    "name servers that hang leave threads for the rest"
+);
+const _: () = assert!(REPLY_MAX_BYTES <= BODY_MAX_BYTES, "nobody says more when asked than unasked");
 const _: () = assert!(POSITIONS_A_STATEMENT * 6 <= PARAMETERS_MAX);
 const _: () = assert!(POSITIONS_A_STATEMENT <= POSITIONS_A_TRANSACTION);
 

@@ -19,6 +19,7 @@ use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::keep::Keeper;
 use crate::limits::{DRAIN, END};
+use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::rates::Buckets;
@@ -60,6 +61,9 @@ pub enum StartError {
     /// The histogram of searches.
     #[error("the histogram of searches cannot be made: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),
+    /// What calls other servers.
+    #[error("what calls other servers cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Opens the registry's rows and the secret that seals them: what the command line needs, too.
@@ -127,6 +131,7 @@ impl Server {
             passwords: Arc::new(Passwords::new()?),
             buckets: Arc::new(Buckets::new(&config.rate_limits, clock.clone())),
             pseudonyms: Pseudonyms::new(&secret),
+            outbound: Outbound::new(config.behaviour.private_endpoints)?,
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), udp_port: udp.port() },
             refusals: refusals.clone(),
