@@ -11,6 +11,7 @@ use ingest::gate::Refusals;
 use ingest::histogram::{Histogram as Durations, Snapshot};
 use ingest::log::Log;
 
+use crate::geocoder::Geocoder;
 use crate::metrics::Requests;
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
@@ -37,6 +38,8 @@ pub struct App {
     pub pseudonyms: Pseudonyms,
     /// Calls partners' servers.
     pub outbound: Outbound,
+    /// Tells where a customer stands.
+    pub geocoder: Geocoder,
     /// How answers are to look.
     pub behaviour: Arc<Behaviour>,
     /// Where and since when this process takes datagrams.

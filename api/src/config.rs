@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ingest::log::LogUrl;
+use reqwest::Url;
 use thiserror::Error;
 
+use crate::outbound::address;
 use crate::rates::RateLimits;
 use crate::secrets::SecretKey;
 use crate::store::DatabaseUrl;
@@ -37,7 +39,7 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 19] = [
+pub const SETTINGS: [Setting; 20] = [
     setting("data_dir", "./data", "where embedded data lives"),
     setting("http", "127.0.0.1:8080", "address of the HTTP interface"),
     setting("udp", "127.0.0.1:8090", "address on which positions come in as datagrams"),
@@ -72,6 +74,11 @@ pub const SETTINGS: [Setting; 19] = [
         "rate_limits",
         "",
         "how often an account may ask, by role, like moteur=50/s,operateur=6000/m:400; without it, nobody is limited",
+    ),
+    setting(
+        "geocoder",
+        "",
+        "URL of a geocoder, asked for a customer's address where a hail has none; without it, none is",
     ),
     setting("logging", "info,fjall=warn,lsm_tree=warn", "what is logged, as a tracing filter"),
 ];
@@ -288,6 +295,8 @@ pub struct Config {
     pub shards: usize,
     /// Seals API keys; None: the key file in the data directory does.
     pub secret_key: Option<SecretKey>,
+    /// Where customers' addresses are asked for; None: nowhere.
+    pub geocoder: Option<Url>,
     /// How answers are to look.
     pub behaviour: crate::app::Behaviour,
     /// Limits of the HTTP interface: no setting, but a test may lower them.
@@ -329,6 +338,12 @@ impl Config {
                 "" => None,
                 _ => Some(values.parse("secret_key", |value| {
                     SecretKey::from_hex(value).map_err(|error| error.to_string())
+                })?),
+            },
+            geocoder: match text("geocoder").as_str() {
+                "" => None,
+                _ => Some(values.parse("geocoder", |value| {
+                    address::read(value).ok_or_else(|| "a URL of http or https".to_owned())
                 })?),
             },
             behaviour: crate::app::Behaviour {
@@ -407,14 +422,13 @@ mod tests {
         assert!(config(&[], &[("MARAUDE_LOGGING", "a=b=c")], None).is_err());
         let error = config(&[], &[("MARAUDE_METRICS", "9100")], None).unwrap_err().to_string();
         assert!(error.contains("metrics = \"9100\" (from MARAUDE_METRICS)"), "{error}");
-        assert_eq!(config(&[], &[], None).unwrap().1.metrics, None, "off unless asked for");
         let error = config(&[], &[("MARAUDE_RATE_LIMITS", "cook=5/s")], None).unwrap_err().to_string();
         assert!(error.starts_with("rate_limits = \"cook=5/s\" (from MARAUDE_RATE_LIMITS)"), "{error}");
-        assert_eq!(
-            config(&[], &[], None).unwrap().1.rate_limits,
-            RateLimits::default(),
-            "off unless asked for"
-        );
+        let error = config(&[], &[("MARAUDE_GEOCODER", "ftp://a/")], None).unwrap_err().to_string();
+        assert!(error.contains("geocoder = \"ftp://a/\"") && error.contains("http or https"), "{error}");
+        let (_, defaults) = config(&[], &[], None).unwrap();
+        assert_eq!((defaults.metrics, defaults.geocoder), (None, None), "off unless asked for");
+        assert_eq!(defaults.rate_limits, RateLimits::default(), "off unless asked for");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod connections;
 pub mod error;
 pub mod fleet;
 pub mod form;
+pub mod geocoder;
 pub mod import;
 mod keep;
 pub mod limits;

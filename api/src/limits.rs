@@ -97,6 +97,8 @@ pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 pub const PARTNER_IDLE_WITHIN: Duration = Duration::from_secs(4);
 /// Bytes of the body of another server's answer; a larger one is as good as none.
 pub const REPLY_MAX_BYTES: usize = 64 << 10;
+/// How long the geocoder may take in all, while a search app waits for its hail.
+pub const GEOCODED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a reading of what was refused waits for its turn.
 pub const REFUSALS_READ_TURN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -155,6 +157,7 @@ const _: () = assert!(
     LOOKUPS_MAX + PARTNER_LOOKUPS_MAX <= BLOCKING_THREADS / 4,
     "name servers that hang leave threads for the rest"
 );
+const _: () = assert!(GEOCODED_WITHIN.as_secs() < REQUEST_WITHIN.as_secs());
 const _: () = assert!(REPLY_MAX_BYTES <= BODY_MAX_BYTES, "nobody says more when asked than unasked");
 const _: () = assert!(POSITIONS_A_STATEMENT * 6 <= PARAMETERS_MAX);
 const _: () = assert!(POSITIONS_A_STATEMENT <= POSITIONS_A_TRANSACTION);

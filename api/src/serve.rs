@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
+use crate::geocoder::Geocoder;
 use crate::keep::Keeper;
 use crate::limits::{DRAIN, END};
 use crate::outbound::Outbound;
@@ -132,6 +133,7 @@ impl Server {
             buckets: Arc::new(Buckets::new(&config.rate_limits, clock.clone())),
             pseudonyms: Pseudonyms::new(&secret),
             outbound: Outbound::new(config.behaviour.private_endpoints)?,
+            geocoder: Geocoder::new(config.geocoder.clone())?,
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), udp_port: udp.port() },
             refusals: refusals.clone(),
