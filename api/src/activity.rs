@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// What entries are about.
 pub const RESOURCES: &[&str] = &["user", "taxi", "customer"];
 
-/// What entries tell of. The first six are the registry's of old; two of them nothing here writes yet.
+/// What entries tell of. The first six are the registry's of old; one of them nothing here writes.
 pub const ACTIONS: &[&str] = &[
     "login_password",
     "login_apikey",
@@ -34,6 +34,8 @@ pub struct Actor {
 impl Actor {
     /// Whoever runs the machine.
     pub const COMMAND_LINE: Self = Self { account: None, key_of: None };
+    /// The registry itself, when a deadline has passed or an operator has answered.
+    pub const REGISTRY: Self = Self { account: None, key_of: None };
 
     /// An account with its own key.
     pub fn account(id: i32) -> Self {
@@ -81,6 +83,18 @@ impl Entry {
     pub fn taxi_status(public_id: &str, old: &str, new: &str) -> Self {
         let extra = json!({"old_status": old, "new_status": new});
         Self::new("taxi", public_id.to_owned(), "taxi_status", extra)
+    }
+
+    /// The same, because of a hail.
+    pub fn taxi_status_by_hail(public_id: &str, old: &str, new: &str, hail: &str) -> Self {
+        let extra = json!({"old_status": old, "new_status": new, "hail_id": hail});
+        Self::new("taxi", public_id.to_owned(), "taxi_status", extra)
+    }
+
+    /// A customer hailed a taxi.
+    pub fn customer_hail(customer: &str, public_id: &str, hail: &str) -> Self {
+        let extra = json!({"taxi_id": public_id, "hail_id": hail});
+        Self::new("customer", customer.to_owned(), "customer_hail", extra)
     }
 
     /// There is a new account.
@@ -135,6 +149,8 @@ mod tests {
             Entry::login(1, Login::ApiKey, Some(2)),
             Entry::acted_as(1, "PUT", "/taxis/x"),
             Entry::taxi_status("x", "off", "free"),
+            Entry::taxi_status_by_hail("x", "free", "answering", "h"),
+            Entry::customer_hail("c", "x", "h"),
             Entry::account_added(1, "a"),
             Entry::account_changed(1, &["name"]),
             Entry::account_removed(1),

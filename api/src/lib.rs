@@ -12,6 +12,7 @@ pub mod error;
 pub mod fleet;
 pub mod form;
 pub mod geocoder;
+pub mod hail;
 pub mod import;
 mod keep;
 pub mod limits;

@@ -21,6 +21,10 @@ pub const HEAD_MAX_BYTES: usize = 16 << 10;
 pub const URI_MAX_BYTES: usize = 8 << 10;
 /// Positions that one `POST /geotaxi` may carry.
 pub const POSITIONS_MAX: usize = 50;
+/// Characters of a name, a phone number or an id in a hail.
+pub const NAME_MAX_CHARS: usize = 255;
+/// Characters of an address in a hail.
+pub const ADDRESS_MAX_CHARS: usize = 1_000;
 /// Elements of a page of a list.
 pub const PER_PAGE: i64 = 30;
 /// How many beginnings of a kind a list may be asked for.
@@ -112,6 +116,18 @@ pub const PROBE_WITHIN: Duration = Duration::from_secs(3);
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How long the log may take to sync before the client is told that the outcome is unknown.
 pub const SYNC_WITHIN: Duration = Duration::from_secs(10);
+/// How often calls of operators' servers are looked for that another process left.
+pub const CALLS_EVERY: Duration = Duration::from_millis(250);
+/// How long a process has a call for itself; it renews that while the call lasts.
+pub const CALL_LEASE: Duration = Duration::from_secs(3);
+/// Calls of one operator's server that are under way at a time; the others wait, as long as their hail does.
+pub const CALLS_AN_OPERATOR: usize = 64;
+/// Calls that are under way or wait for their turn; the others stay due.
+pub const CALLS_MAX: usize = 4_096;
+/// How often overdue hails are looked for: what is due ends within 250 ms.
+pub const DEADLINES_EVERY: Duration = Duration::from_millis(100);
+/// How many of them are found at a time.
+pub const DEADLINES_AT_ONCE: i64 = 100;
 /// How long requests under way may take once the server is to stop.
 pub const DRAIN: Duration = Duration::from_secs(2);
 /// How long each of the last steps may take; there are three.
@@ -148,6 +164,9 @@ const _: () =
     assert!(SYNC_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "the log's delay is told as the log's");
 const _: () =
     assert!(REQUEST_READ_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "a slow body is told as slow");
+const _: () = assert!(CALLS_AN_OPERATOR * 16 <= CALLS_MAX, "several slow operators leave room for others");
+const _: () = assert!(CALLS_EVERY.as_millis() * 4 <= CALL_LEASE.as_millis());
+const _: () = assert!(DEADLINES_EVERY.as_millis() < 250, "what is due is found in time");
 const _: () = assert!(REQUEST_READ_WITHIN.as_secs() < IDLE_WITHIN.as_secs());
 const _: () = assert!(RATE_MAX <= 1_000_000_000, "a token takes a nanosecond at least");
 const _: () =

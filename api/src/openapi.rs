@@ -38,6 +38,8 @@ pub enum Callers {
 pub enum Chapter {
     /// Search apps.
     Search,
+    /// Both sides of a hail.
+    Hails,
     /// Operators of taxis.
     Operators,
     /// Accounts.
@@ -50,12 +52,14 @@ pub enum Chapter {
 
 impl Chapter {
     /// Every chapter, in the order of the reference.
-    pub const ALL: [Self; 5] = [Self::Search, Self::Operators, Self::Accounts, Self::Places, Self::Service];
+    pub const ALL: [Self; 6] =
+        [Self::Search, Self::Hails, Self::Operators, Self::Accounts, Self::Places, Self::Service];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Search => "Search apps",
+            Self::Hails => "Hails",
             Self::Operators => "Operators",
             Self::Accounts => "Accounts",
             Self::Places => "Places",
@@ -67,6 +71,7 @@ impl Chapter {
     pub fn about(self) -> &'static str {
         match self {
             Self::Search => "Which free taxis are around a customer.",
+            Self::Hails => "A customer asks for a taxi, and both sides bring that to an end.",
             Self::Operators => "Registering taxis, and telling where they are and whether they are free.",
             Self::Accounts => "What an account says of itself.",
             Self::Places => "Towns, and where taxis may pick up.",

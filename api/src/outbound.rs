@@ -104,7 +104,9 @@ pub(crate) fn client(with: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::
     // Somebody else in the process may have installed one; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
-        let builder = Client::builder().user_agent(USER_AGENT).redirect(Policy::none()).no_proxy();
+        // `X-Secret` rather than `x-secret`: some servers of operators tell the difference, which HTTP does not.
+        let builder = Client::builder().http1_title_case_headers();
+        let builder = builder.user_agent(USER_AGENT).redirect(Policy::none()).no_proxy();
         with(builder.pool_idle_timeout(PARTNER_IDLE_WITHIN).pool_max_idle_per_host(PARTNER_IDLE_MAX))
     };
     builder().build().or_else(|_| {

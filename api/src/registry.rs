@@ -59,6 +59,10 @@ pub struct Registry {
     stale: Notify,
     /// Other processes' writes are heard of.
     following: watch::Sender<bool>,
+    /// A call of an operator's server is due.
+    calls_due: Notify,
+    /// Hails moved.
+    hails_moved: Notify,
 }
 
 impl Registry {
@@ -80,6 +84,8 @@ impl Registry {
             engine,
             stale: Notify::new(),
             following: watch::Sender::new(false),
+            calls_due: Notify::new(),
+            hails_moved: Notify::new(),
         };
         registry.read_all().await?;
         Ok(Arc::new(registry))
@@ -93,6 +99,21 @@ impl Registry {
     /// The rows themselves, for what memory does not hold.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The same, for what is done again and again.
+    pub fn upkeep(&self) -> &Store {
+        &self.upkeep
+    }
+
+    /// Rings when this process made a hail, whose operator is to be called.
+    pub fn calls_due(&self) -> &Notify {
+        &self.calls_due
+    }
+
+    /// Rings when a hail moved in this process.
+    pub fn hails_moved(&self) -> &Notify {
+        &self.hails_moved
     }
 
     /// Whether the database answers and its changes are followed: whether rows can be written, and memory is soon as

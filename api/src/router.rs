@@ -32,7 +32,7 @@ use crate::openapi::routes::Routes;
 use crate::rates;
 use crate::routes::reference::Reference;
 use crate::routes::{
-    activity_logs, ads, drivers, geotaxi, health, intake, login, operators, places, reference, search,
+    activity_logs, ads, drivers, geotaxi, hails, health, intake, login, operators, places, reference, search,
     stations, taxis, users, vehicles, visibility,
 };
 
@@ -71,6 +71,10 @@ pub fn routes() -> Routes {
     Routes::new()
         // Search apps.
         .get("/taxis", search::search, search::describe_search())
+        // Hails, by both sides.
+        .post("/hails", hails::create::create, hails::create::describe_create())
+        .get("/hails/{id}", hails::change::read, hails::change::describe_read())
+        .put("/hails/{id}", hails::change::change, hails::change::describe_change())
         // Operators.
         .post("/drivers", drivers::create, drivers::describe_create())
         .post("/vehicles", vehicles::create, vehicles::describe_create())

@@ -6,6 +6,7 @@ pub mod drivers;
 mod endpoint;
 pub mod geotaxi;
 pub mod grid;
+pub mod hails;
 pub mod health;
 pub mod intake;
 pub mod login;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::geocoder::Geocoder;
+use crate::hail::{deadlines, dispatch};
 use crate::keep::Keeper;
 use crate::limits::{DRAIN, END};
 use crate::outbound::Outbound;
@@ -160,6 +161,8 @@ impl Server {
         tasks.spawn(follow::follow(registry, stop_tasks.clone()));
         tasks.spawn(keep::keep(keeper.clone(), stop_tasks.clone()));
         tasks.spawn(refused::keep(app.clone(), stop_tasks.clone()));
+        tasks.spawn(deadlines::keep(app.clone(), stop_tasks.clone()));
+        tasks.spawn(dispatch::keep(app.clone(), stop_tasks.clone()));
         let mut serving = JoinSet::new();
         let routes = router::http(app.clone(), config.limits);
         serving.spawn(connections::serve(listener, routes, config.limits, stop_serving.clone()));

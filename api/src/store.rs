@@ -26,6 +26,7 @@ pub mod activity;
 pub mod ads;
 pub mod changes;
 pub mod drivers;
+pub mod hails;
 mod health;
 mod meters;
 mod migrate;

@@ -82,6 +82,14 @@ pub struct NonEmpty;
 #[derive(Clone, Debug)]
 pub struct Length(pub RangeInclusive<usize>);
 
+/// A text of at most so many characters.
+#[derive(Clone, Copy, Debug)]
+pub struct AtMost(pub usize);
+
+/// A UUID in any of its usual forms, read as the one with hyphens.
+#[derive(Clone, Copy, Debug)]
+pub struct Uuid;
+
 /// One of these texts.
 #[derive(Clone, Copy, Debug)]
 pub struct OneOf(pub &'static [&'static str]);
@@ -156,6 +164,8 @@ kinds! {
     NonEmpty => String, |_this, value| non_empty(value), json!({"type": "string", "minLength": 1});
     Length => String, |this, value| text(this.0.clone())(value),
         json!({"type": "string", "minLength": this.0.start(), "maxLength": this.0.end()});
+    AtMost => String, |this, value| at_most(this.0, value), json!({"type": "string", "maxLength": this.0});
+    Uuid => String, |_this, value| uuid(value), json!({"type": "string", "format": "uuid"});
     OneOf => &'static str, |this, value| one_of(this.0)(value), json!({"type": "string", "enum": this.0});
     Integer => i32, |_this, value| integer(value), json!({"type": "integer", "format": "int32"});
     IntegerWithin => i32, |this, value| integer_within(this.0.clone())(value),
@@ -229,6 +239,22 @@ fn text(length: RangeInclusive<usize>) -> impl Fn(&Value) -> Field<String> {
             Err(messages(&format!("Length must be between {} and {}.", length.start(), length.end())))
         }
     }
+}
+
+/// A text of at most so many characters.
+fn at_most(characters: usize, value: &Value) -> Field<String> {
+    let text = string(value)?;
+    if text.chars().count() <= characters {
+        Ok(text)
+    } else {
+        Err(messages(&format!("Longer than maximum length {characters}.")))
+    }
+}
+
+/// A UUID.
+fn uuid(value: &Value) -> Field<String> {
+    let read = value.as_str().and_then(|text| uuid::Uuid::try_parse(text).ok());
+    read.map(|uuid| uuid.to_string()).ok_or_else(|| messages("Not a valid UUID."))
 }
 
 /// A text that is not empty.

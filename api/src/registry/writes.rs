@@ -10,6 +10,8 @@ use crate::secrets::{SecretError, SecretKey, api_key_digest, new_api_key};
 use crate::store::ads::Ads;
 use crate::store::changes::Change;
 use crate::store::drivers::Driver;
+use crate::store::hails::change::{Changed, Held, Step};
+use crate::store::hails::{HailRow, NewHail, NotHailed};
 use crate::store::users::{NewUser, UserChanges};
 use crate::store::vehicles::{DescriptionChanges, DescriptionRow};
 use crate::store::{Result, Store, StoreError};
@@ -85,6 +87,57 @@ impl Registry {
                 registry.project(Change::Vehicle(vehicle)).await;
             }
             Ok(())
+        })
+        .await
+    }
+
+    /// Makes a hail under a fresh id.
+    pub async fn create_hail(
+        self: &Arc<Self>,
+        by: Actor,
+        new: NewHail,
+    ) -> Result<std::result::Result<HailRow, NotHailed>> {
+        let registry = self.clone();
+        detached(async move {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                match registry.store.create_hail(by, &new_public_id()?, &new).await? {
+                    Err(NotHailed::IdTaken) if tries < ID_TRIES => {}
+                    Err(why) => return Ok(Err(why)),
+                    Ok(hail) => {
+                        // The operator is called while memory catches up.
+                        registry.calls_due.notify_one();
+                        registry.hails_moved.notify_one();
+                        registry.project(Change::Vehicle(hail.vehicle_id)).await;
+                        return Ok(Ok(hail));
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Lets `decide` say what is to happen to a hail, and does it; see [`Store::change_hail`].
+    pub async fn change_hail<E: Send + 'static>(
+        self: &Arc<Self>,
+        by: Actor,
+        id: String,
+        held: Held,
+        decide: impl FnOnce(&HailRow) -> std::result::Result<Step, E> + Send + 'static,
+    ) -> Result<Option<std::result::Result<Changed, E>>> {
+        let registry = self.clone();
+        detached(async move {
+            let changed = registry.store.change_hail(by, &id, held, decide).await?;
+            if let Some(Ok(changed)) = &changed {
+                if changed.moved_from.is_some() {
+                    registry.hails_moved.notify_one();
+                }
+                if changed.moved_taxi {
+                    registry.project(Change::Vehicle(changed.row.vehicle_id)).await;
+                }
+            }
+            Ok(changed)
         })
         .await
     }

@@ -26,7 +26,7 @@ use crate::role::{Role, SEARCHERS};
 use crate::visibility::Ground;
 
 /// Whom apps see in place of the operator.
-const NEUTRAL_OPERATOR: &str = "chauffeur professionnel";
+pub(super) const NEUTRAL_OPERATOR: &str = "chauffeur professionnel";
 
 /// Answers a search.
 pub async fn search(

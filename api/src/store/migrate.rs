@@ -45,6 +45,7 @@ const HISTORY: &[Step] = &[
         postgres: include_str!("../../../migrations/0007_lists.postgres.sql"),
         sqlite_alone: false,
     },
+    portable(8, "hails", include_str!("../../../migrations/0008_hails.sql")),
 ];
 
 impl Store {

@@ -21,6 +21,9 @@ on_each_database!(
 /// The taxi that examples tell of.
 const TAXI_OF_EXAMPLES: &str = "yCnSfFy";
 
+/// The same, as a search app sees it.
+const PSEUDONYM_OF_EXAMPLES: &str = "u3bQ0yVnXw7sZkWlTqPa1g";
+
 /// The account that examples tell of, and its key.
 const ACCOUNT_OF_EXAMPLES: (&str, &str) = ("my-taxis", "53e3cb9e-3d07-4f7f-a4b2-31f6a8b1b5d0");
 
@@ -71,6 +74,7 @@ impl Operation {
                 example
                     .to_string()
                     .replace(TAXI_OF_EXAMPLES, id)
+                    .replace(PSEUDONYM_OF_EXAMPLES, id)
                     .replace(ACCOUNT_OF_EXAMPLES.0, "op-a")
                     .replace(ACCOUNT_OF_EXAMPLES.1, world.key("op-a")),
             ),
@@ -143,7 +147,22 @@ async fn its_examples_are_answered_as_it_shows(world: &mut World) {
     world.place("op-a", &taxi, (48.8566, 2.3522)).await;
     // Twice: what is added at first is there then.
     for operation in operations.iter().chain(&operations) {
+        let hail = match operation.path.as_str() {
+            "/hails" => {
+                world.free("op-a", &taxi).await;
+                None
+            }
+            // Every step that an example shows can be taken from there.
+            "/hails/{id}" => {
+                let hail = world.hail("app", &taxi, "op-a").await;
+                world.take("op-a", &hail).await;
+                world.moves("op-a", &hail, &json!({"status": "received_by_taxi"})).await;
+                Some(hail)
+            }
+            _ => None,
+        };
         let (account, id) = caller(operation, &taxi, &user);
+        let id = hail.as_deref().unwrap_or(id);
         let answer = operation.ask(world, account, id).await;
         let name = format!("{} {}", operation.method, operation.path);
         assert!(answer.status < 300, "{name}: {answer:?}");

@@ -21,7 +21,7 @@ const TYPES: [(&str, &str); 4] =
     [("BIGINT", "bigint"), ("BOOLEAN", "boolean"), ("INTEGER", "integer"), ("TEXT", "text")];
 
 /// How many steps the history has.
-const MIGRATIONS: usize = 7;
+const MIGRATIONS: usize = 8;
 /// `SQLite` numbers rows by itself only in a column whose type is INTEGER, which has 64 bits there.
 const BIG_NUMBERS: [(&str, &str); 1] = [("activity_log", "id")];
 
@@ -39,8 +39,9 @@ const SQLITE_KEYS: &str = "SELECT m.name, 'unique',
     WHERE m.type = 'table' AND i.\"unique\" AND m.name NOT LIKE '\\_sqlx%' ESCAPE '\\'
     UNION ALL SELECT m.name, 'unique', c.name FROM sqlite_schema m, pragma_table_info(m.name) c
     WHERE m.type = 'table' AND c.pk = 1 AND c.type = 'INTEGER' AND c.name = 'id'
-    UNION ALL SELECT m.name, f.\"table\" || ' ' || lower(f.on_delete), f.\"from\"
-    FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table'";
+    UNION ALL SELECT m.name, f.\"table\" || ' ' || lower(f.on_delete),
+        (SELECT group_concat(k.\"from\", ' ' ORDER BY k.seq) FROM pragma_foreign_key_list(m.name) k WHERE k.id = f.id)
+    FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND f.seq = 0";
 const POSTGRES_KEYS: &str = "SELECT c.conrelid::regclass::text,
         CASE c.contype WHEN 'f' THEN c.confrelid::regclass::text
             || CASE c.confdeltype WHEN 'c' THEN ' cascade' ELSE ' no action' END ELSE 'unique' END,

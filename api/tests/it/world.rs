@@ -204,12 +204,51 @@ impl World {
         self.shown(operator, taxi, (lat, lon)).await;
     }
 
+    /// Says that a taxi is free, whatever it is.
+    pub(crate) async fn free(&self, operator: &str, taxi: &str) {
+        let free = json!({"status": "free"});
+        self.client.put(self.key(operator), &format!("/taxis/{taxi}"), &free).await.element(200);
+    }
+
+    /// Frees a taxi that was seen and hails it for a customer in the middle; gives the hail's id.
+    pub(crate) async fn hail(&self, app: &str, taxi: &str, operator: &str) -> String {
+        self.free(operator, taxi).await;
+        let hail = self.client.post(self.key(app), "/hails", &wanted(taxi)).await.element(201);
+        hail["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a hail stands somewhere, as an administrator sees it.
+    pub(crate) async fn stands(&self, hail: &str, status: &str) -> Value {
+        let stands = async || {
+            let hail = self.client.get(self.key("admin"), &format!("/hails/{hail}")).await.element(200);
+            (hail["status"] == status).then_some(hail)
+        };
+        within(SOON, status, stands).await
+    }
+
+    /// Moves a hail as this account.
+    pub(crate) async fn moves(&self, account: &str, hail: &str, wish: &Value) -> Value {
+        self.client.put(self.key(account), &format!("/hails/{hail}"), wish).await.element(200)
+    }
+
+    /// Lets an operator without a server take a hail.
+    pub(crate) async fn take(&self, operator: &str, hail: &str) {
+        self.stands(hail, "sent_to_operator").await;
+        self.moves(operator, hail, &json!({"status": "received_by_operator"})).await;
+    }
+
     /// What an account finds around a customer.
     pub(crate) async fn search(&self, account: &str, (lat, lon): (f64, f64)) -> Vec<Value> {
         let answer = self.client.get(self.key(account), &format!("/taxis?lon={lon}&lat={lat}")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body["data"].as_array().unwrap().clone()
     }
+}
+
+/// The request for a taxi, by a customer in the middle.
+pub(crate) fn wanted(taxi: &str) -> Value {
+    json!({"customer_id": "ann", "customer_lon": 2.3522, "customer_lat": 48.8566, "customer_address": "1 rue X",
+           "customer_phone_number": "0611111111", "taxi_id": taxi})
 }
 
 /// One partition: what is posted after something else is shown after it.

@@ -1,0 +1,49 @@
+//! `/hails`: asking for a taxi ([`create`]), and bringing the hail to its end ([`change`]).
+
+use axum::http::StatusCode;
+use engine::engine::Seen;
+use ingest::position::{OperatorKey, SourceKey, TaxiKey};
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{Answer, Problem};
+use crate::store::hails::HailRow;
+use answer::Eyes;
+
+pub mod answer;
+pub mod call;
+pub mod change;
+pub mod create;
+
+/// How long a hail is shown to those who had to do with it, in milliseconds; to administrators for ever.
+pub const SHOWN_MS: i64 = 60 * 24 * 3_600_000;
+
+/// A hail that the caller may see, and with which eyes.
+async fn seen_by(app: &App, caller: &Caller, id: &str) -> Answer<(HailRow, Eyes)> {
+    let hail = app.registry.store().hail(id).await?.ok_or_else(unknown)?;
+    let eyes = eyes(app, caller, &hail)?;
+    Ok((hail, eyes))
+}
+
+/// With which eyes the caller may see a hail.
+fn eyes(app: &App, caller: &Caller, hail: &HailRow) -> Answer<Eyes> {
+    let eyes = Eyes::of(caller, hail);
+    if eyes != Some(Eyes::Admin) && app.clock.now().0 - hail.created_at > SHOWN_MS {
+        return Err(unknown());
+    }
+    eyes.ok_or_else(not_theirs)
+}
+
+fn unknown() -> Problem {
+    Problem::url(StatusCode::NOT_FOUND, "Hail not found")
+}
+
+fn not_theirs() -> Problem {
+    Problem::url(StatusCode::FORBIDDEN, "You do not have the permissions to view this hail")
+}
+
+/// Where a hail's taxi was seen last, as its operator reports it.
+fn last_seen(app: &App, hail: &HailRow) -> Option<Seen> {
+    let (taxi, operator) = (u32::try_from(hail.taxi_id).ok()?, u32::try_from(hail.operator_id).ok()?);
+    app.engine.get(SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(operator) })
+}

@@ -1,0 +1,198 @@
+//! `POST /hails`: a customer asks for a taxi.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use engine::engine::{FRESH_MS, Seen};
+use engine::profile::Status;
+use ingest::clock::Millis;
+use ingest::position::{LatLon, MAX_REPORTABLE_LAT, OperatorKey, SourceKey, TaxiKey};
+use serde_json::json;
+
+use super::answer::{Beside, Eyes, HailAnswer};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{Answer, Problem};
+use crate::form::Form;
+use crate::form::envelope::{self, Elements};
+use crate::form::kind::{AtMost, FloatWithin, Kind as _, Object, Text, Uuid};
+use crate::limits::{ADDRESS_MAX_CHARS, NAME_MAX_CHARS};
+use crate::openapi::{Chapter, Operation};
+use crate::role::Role;
+use crate::router::Payload;
+use crate::store::hails::{NewHail, NotHailed, TransitionRow};
+
+/// Who hails.
+const HAILERS: &[Role] = &[Role::Admin, Role::Moteur];
+
+/// What an app asks for, as it wrote it.
+#[derive(Debug)]
+struct Request {
+    customer: String,
+    customer_at: LatLon,
+    address: String,
+    phone_number: String,
+    taxi: String,
+    session: Option<String>,
+}
+
+/// Asks for a taxi (201): it is `answering` from then on, and its operator is called.
+pub async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Payload(body): Payload,
+) -> Answer<(StatusCode, Json<Elements<HailAnswer>>)> {
+    caller.require(HAILERS)?;
+    let request = envelope::one(&body, Object(read))?;
+    let taxi = taxi_of(&app, &caller, &request.taxi).ok_or_else(unknown_taxi)?;
+    let (operator, seen) = match reach(&app, taxi, app.clock.now()) {
+        Ok(reached) => reached,
+        // A banned customer is told so first.
+        Err(unreachable) => {
+            let is_banned = app.registry.store().is_banned(caller.0.id, &request.customer).await?;
+            return Err(if is_banned { banned() } else { unreachable });
+        }
+    };
+    let address = match request.address {
+        empty if empty.is_empty() => app.geocoder.address(request.customer_at).await,
+        address => Some(address),
+    };
+    let new = NewHail {
+        app: caller.0.id,
+        taxi: i32::try_from(taxi.0).map_err(|_| unknown_taxi())?,
+        operator: i32::try_from(operator.0).map_err(|_| unknown_taxi())?,
+        shown_taxi_id: request.taxi,
+        taxi_at: seen.at,
+        customer: request.customer,
+        customer_at: request.customer_at,
+        address,
+        phone_number: request.phone_number,
+        session: request.session,
+    };
+    let hail = app.registry.create_hail(caller.actor(), new).await?.map_err(not_hailed)?;
+    let began = TransitionRow {
+        at: hail.created_at,
+        from_status: None,
+        to_status: hail.status.to_string(),
+        reason: None,
+    };
+    let eyes = if caller.0.has(Role::Admin) { Eyes::Admin } else { Eyes::App };
+    let beside = Beside { transitions: &[began], seen: Some(seen), has_moved: true };
+    Ok((StatusCode::CREATED, envelope::of_one(HailAnswer::new(&app, &hail, eyes, beside))))
+}
+
+/// `POST /hails` in the reference.
+pub fn describe_create() -> Operation {
+    let about = "The taxi is `answering` from then on, and its operator's server is called within 10 seconds. Of \
+                 several apps that ask for one taxi at the same moment, one gets it. Without an address it is looked \
+                 up, where the registry can.";
+    let request = json!({
+        "customer_id": "customer-1", "customer_lon": 2.3505, "customer_lat": 48.855,
+        "customer_address": "25 rue Quincampoix 75004 Paris", "customer_phone_number": "0678901234",
+        "taxi_id": "u3bQ0yVnXw7sZkWlTqPa1g",
+    });
+    let mut hail = HailAnswer::example();
+    hail.status = "received";
+    hail.transitions.truncate(1);
+    hail.last_status_change = format!("{}+00:00", hail.creation_datetime);
+    hail.taxi.vehicle = super::answer::HailedVehicle::default();
+    hail.taxi.driver = super::answer::HailedDriver::default();
+    Operation::new(Chapter::Hails, "Asks for a taxi", about)
+        .roles(HAILERS)
+        .body(&Object(read), &request)
+        .writes()
+        .one(201, "The hail.", &hail)
+        .refuses_with("The taxi is not to be had.", &not_free())
+        .refuses_with("The customer is banned.", &banned())
+        .refuses_with("There is no such taxi.", &unknown_taxi())
+}
+
+fn read(form: &mut Form<'_>) -> Option<Request> {
+    let lon = FloatWithin(-180.0..=180.0).about("The customer's longitude in degrees, WGS 84.");
+    let lon = form.required("customer_lon", lon);
+    let lat = FloatWithin(-MAX_REPORTABLE_LAT..=MAX_REPORTABLE_LAT);
+    let lat = form.required("customer_lat", lat.about("The customer's latitude in degrees, WGS 84."));
+    let address = AtMost(ADDRESS_MAX_CHARS).about("Where the taxi is to go; looked up where it is empty.");
+    let address = form.required("customer_address", address);
+    let phone_number = AtMost(NAME_MAX_CHARS).about("Shown to the taxi while it is on its way.");
+    let phone_number = form.required("customer_phone_number", phone_number);
+    let customer = AtMost(NAME_MAX_CHARS).about("The customer, by a name that the app alone understands.");
+    let customer = form.required("customer_id", customer);
+    let taxi = AtMost(NAME_MAX_CHARS).about("The taxi's id, as the search gave it.");
+    let taxi = form.required("taxi_id", taxi);
+    form.optional("operateur", Text.about("Has no meaning any more."));
+    let session = form.nullable("session_id", Uuid.about("The session of an earlier hail of this customer."));
+    Some(Request {
+        customer_at: LatLon::reportable(lat?, lon?).ok()?,
+        address: address?,
+        phone_number: phone_number?,
+        customer: customer?,
+        taxi: taxi?,
+        session: session.flatten(),
+    })
+}
+
+/// The taxi under a pseudonym of the caller's, or under its own id.
+fn taxi_of(app: &App, caller: &Caller, id: &str) -> Option<TaxiKey> {
+    let known = || app.registry.directory().taxis().get(id).map(|taxi| taxi.key);
+    let pseudonym = || app.pseudonyms.resolve(id, caller.0.id, app.clock.now());
+    known().or_else(|| pseudonym().filter(|_| app.behaviour.fake_taxi_id))
+}
+
+/// Through which operator a taxi can be had, and where it is: as in a search, that one of those who call it free who
+/// was heard last.
+fn reach(app: &App, taxi: TaxiKey, now: Millis) -> Answer<(OperatorKey, Seen)> {
+    let profile = app.engine.profiles().get(&taxi).ok_or_else(unknown_taxi)?;
+    let heard = profile.descriptions.iter().filter_map(|description| {
+        let seen = app.engine.get(SourceKey { taxi, operator: description.operator })?;
+        Some((description, seen))
+    });
+    // Of two the free one, then the one heard last.
+    let best = heard.max_by_key(|(description, seen)| (description.status == Status::Free, seen.received_at));
+    let (description, seen) = best.ok_or_else(|| unavailable("Taxi is not online."))?;
+    if now.since(seen.received_at) > FRESH_MS {
+        return Err(unavailable("Taxi is no longer online."));
+    }
+    if description.status != Status::Free {
+        return Err(not_free());
+    }
+    Ok((description.operator, seen))
+}
+
+fn not_hailed(why: NotHailed) -> Problem {
+    match why {
+        NotHailed::Banned => banned(),
+        NotHailed::NotFree => not_free(),
+        // Spelt as partners have always received it.
+        NotHailed::NoSuchSession => invalid("session_id", "This sesssion ID does not exist."),
+        NotHailed::ForeignSession => {
+            invalid("session_id", "The session ID exists, but it is linked to another customer.")
+        }
+        NotHailed::NoAddress => {
+            let message = "Customer can't be located, please provide an pickup address for the taxi.";
+            invalid("customer_address", message)
+        }
+        NotHailed::IdTaken => Problem::conflict(),
+    }
+}
+
+fn invalid(field: &str, message: &str) -> Problem {
+    Problem::data(StatusCode::BAD_REQUEST, &json!({field: [message]}))
+}
+
+fn unavailable(message: &str) -> Problem {
+    invalid("taxi_id", message)
+}
+
+fn not_free() -> Problem {
+    unavailable("Taxi is not free.")
+}
+
+fn banned() -> Problem {
+    Problem::data(StatusCode::FORBIDDEN, &json!({"customer_id": ["This customer is banned."]}))
+}
+
+fn unknown_taxi() -> Problem {
+    let errors = json!({"operateur": ["Unable to find taxi for this operateur."]});
+    Problem::data(StatusCode::NOT_FOUND, &errors)
+}

@@ -1,0 +1,239 @@
+//! Hails: made here, changed in [`change`], claimed in [`due`].
+//!
+//! Whoever writes locks in the same order: the hail, the description of the vehicle, the rest.
+
+use ingest::position::LatLon;
+use sqlx::{AssertSqlSafe, FromRow};
+
+use super::activity::Remember as _;
+use super::{Pool, Result, Store, read, write};
+use crate::activity::{Actor, Entry};
+use crate::hail::Status;
+
+pub mod change;
+pub mod due;
+mod rows;
+
+use rows::{Described, Rows as _, Transition};
+
+/// Hails of one customer of one app that follow each other within this time share a session, in milliseconds.
+const SESSION_MS: i64 = 5 * 60_000;
+
+/// A hail, with what is shown of those who have to do with it.
+#[derive(Clone, Debug, FromRow)]
+#[expect(missing_docs, reason = "the columns, named as in the tables")]
+pub struct HailRow {
+    pub id: String,
+    pub session_id: String,
+    pub app_id: i32,
+    pub operator_id: i32,
+    pub operator_email: String,
+    pub taxi_id: i32,
+    pub public_taxi_id: String,
+    pub shown_taxi_id: String,
+    pub description_id: i32,
+    pub vehicle_id: i32,
+    pub licence_plate: String,
+    pub color: String,
+    pub driver_first_name: String,
+    pub driver_last_name: String,
+    pub taxi_phone_number: String,
+    pub customer_id: String,
+    pub customer_lat_e7: i32,
+    pub customer_lon_e7: i32,
+    pub customer_address: String,
+    pub customer_phone_number: String,
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    pub status_at: i64,
+    pub transitions: i32,
+    pub deadline_at: Option<i64>,
+    pub call_due_at: Option<i64>,
+    pub incident_taxi_reason: Option<String>,
+    pub incident_customer_reason: Option<String>,
+    pub reporting_customer: Option<bool>,
+    pub reporting_customer_reason: Option<String>,
+    pub rating_ride: Option<i32>,
+    pub rating_ride_reason: Option<String>,
+    pub declined_by_taxi_reason: Option<String>,
+    pub declined_after_ms: Option<i64>,
+    pub created_at: i64,
+}
+
+impl HailRow {
+    /// Where the customer is; None for a row that no version of the program writes.
+    pub fn customer_at(&self) -> Option<LatLon> {
+        LatLon::from_e7(self.customer_lat_e7, self.customer_lon_e7).ok()
+    }
+}
+
+const SELECT: &str = "SELECT h.id, h.session_id, h.app_id, h.operator_id, o.email AS operator_email, h.taxi_id,
+    t.public_id AS public_taxi_id, h.shown_taxi_id, h.description_id, d.vehicle_id, v.licence_plate, d.color,
+    r.first_name AS driver_first_name, r.last_name AS driver_last_name, h.taxi_phone_number, h.customer_id,
+    h.customer_lat_e7, h.customer_lon_e7, h.customer_address, h.customer_phone_number, h.status, h.status_at,
+    h.transitions, h.deadline_at, h.call_due_at, h.incident_taxi_reason, h.incident_customer_reason,
+    h.reporting_customer, h.reporting_customer_reason, h.rating_ride, h.rating_ride_reason, h.declined_by_taxi_reason,
+    h.declined_after_ms, h.created_at
+    FROM hails h JOIN users o ON o.id = h.operator_id JOIN taxis t ON t.id = h.taxi_id
+    JOIN vehicle_descriptions d ON d.id = h.description_id JOIN vehicles v ON v.id = d.vehicle_id
+    JOIN drivers r ON r.id = t.driver_id WHERE h.id = $1";
+
+/// A transition as stored.
+#[derive(Clone, Debug, FromRow)]
+pub struct TransitionRow {
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// Where it led from; None: the hail began.
+    pub from_status: Option<String>,
+    /// Where it led to.
+    pub to_status: String,
+    /// Why, where somebody said so.
+    pub reason: Option<String>,
+}
+
+/// What an app asks for.
+#[derive(Clone, Debug)]
+pub struct NewHail {
+    /// The account of the search app.
+    pub app: i32,
+    /// The taxi, by its number.
+    pub taxi: i32,
+    /// The operator through whom it is hailed.
+    pub operator: i32,
+    /// The id under which the app knows the taxi.
+    pub shown_taxi_id: String,
+    /// Where the taxi is.
+    pub taxi_at: LatLon,
+    /// The customer, as the app names them.
+    pub customer: String,
+    /// Where the customer is.
+    pub customer_at: LatLon,
+    /// The address there; None: nobody knows.
+    pub address: Option<String>,
+    /// The customer's phone number.
+    pub phone_number: String,
+    /// The session that the app names; None: whichever is going on.
+    pub session: Option<String>,
+}
+
+/// Why there is no hail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotHailed {
+    /// The customer is banned.
+    Banned,
+    /// The taxi is not free, or another operator's hail has its vehicle.
+    NotFree,
+    /// The app has no such session.
+    NoSuchSession,
+    /// The session is another customer's.
+    ForeignSession,
+    /// Nobody knows where the taxi is to go.
+    NoAddress,
+    /// The hail's id is taken: another one may be tried.
+    IdTaken,
+}
+
+impl Store {
+    /// A hail by its id.
+    pub async fn hail(&self, id: &str) -> Result<Option<HailRow>> {
+        // PostgreSQL would refuse the question.
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        read!(self, db => sqlx::query_as(SELECT).bind(id).fetch_optional(db))
+    }
+
+    /// How a hail came to where it stands, in order.
+    pub async fn transitions(&self, hail: &str) -> Result<Vec<TransitionRow>> {
+        read!(self, db => {
+            sqlx::query_as(
+                "SELECT at, from_status, to_status, reason FROM hail_transitions WHERE hail_id = $1 ORDER BY number",
+            )
+            .bind(hail)
+            .fetch_all(db)
+        })
+    }
+
+    /// Whether a customer of an app is banned now.
+    pub async fn is_banned(&self, app: i32, customer: &str) -> Result<bool> {
+        let row: Option<(Option<i64>,)> = read!(self, db => {
+            sqlx::query_as("SELECT ban_end FROM customers WHERE app_id = $1 AND id = $2")
+                .bind(app)
+                .bind(customer)
+                .fetch_optional(db)
+        })?;
+        Ok(row.and_then(|row| row.0).is_some_and(|end| end >= self.now_ms()))
+    }
+
+    /// Makes a hail of this id, its taxi answering from then on, and the call of its operator due. Of several that
+    /// want one vehicle at the same moment, one gets it.
+    pub async fn create_hail(
+        &self,
+        by: Actor,
+        id: &str,
+        new: &NewHail,
+    ) -> Result<std::result::Result<HailRow, NotHailed>> {
+        let now = self.now_ms();
+        let described = format!(
+            "SELECT d.id, d.operator_id, d.status FROM vehicle_descriptions d
+             JOIN taxis t ON t.vehicle_id = d.vehicle_id WHERE t.id = $1 ORDER BY d.id{}",
+            self.for_update("d")
+        );
+        write!(self, tx => { 'hailed: {
+            // Whoever else wants the vehicle waits here.
+            let described: Vec<Described> =
+                sqlx::query_as(AssertSqlSafe(described)).bind(new.taxi).fetch_all(&mut **tx).await?;
+            if tx.ban_end(new.app, &new.customer).await?.is_some_and(|end| end >= now) {
+                break 'hailed Err(NotHailed::Banned);
+            }
+            let is_taken = described.iter().any(|one| one.status == "answering" || one.status == "oncoming");
+            let mine = described.iter().find(|one| one.operator_id == new.operator && one.status == "free");
+            let Some(mine) = mine.filter(|_| !is_taken) else { break 'hailed Err(NotHailed::NotFree) };
+            let session = match &new.session {
+                Some(session) => match tx.customer_of(new.app, session).await? {
+                    None => break 'hailed Err(NotHailed::NoSuchSession),
+                    Some(customer) if customer != new.customer => break 'hailed Err(NotHailed::ForeignSession),
+                    Some(_) => Some(session.clone()),
+                },
+                None => tx.session_since(new.app, &new.customer, now - SESSION_MS).await?,
+            };
+            let Some(address) = &new.address else { break 'hailed Err(NotHailed::NoAddress) };
+            tx.put_customer(new.app, &new.customer, now).await?;
+            let session = if let Some(session) = session { session } else {
+                let session = uuid::Uuid::new_v4().to_string();
+                tx.insert_session(&session, new.app, &new.customer, now).await?;
+                session
+            };
+            if !tx.insert_hail((id, &session, address), mine.id, new, now).await? {
+                break 'hailed Err(NotHailed::IdTaken);
+            }
+            let received = Transition { hail: id, number: 0, from: None, to: Status::Received, reason: None };
+            tx.insert_transition(received, by, now).await?;
+            sqlx::query("UPDATE vehicle_descriptions SET hail_id = $2 WHERE id = $1")
+                .bind(mine.id)
+                .bind(id)
+                .execute(&mut **tx)
+                .await?;
+            let row: HailRow = sqlx::query_as(SELECT).bind(id).fetch_one(&mut **tx).await?;
+            if let Some(taxi) = Status::Received.taxi() {
+                tx.set_taxi(&row, taxi.as_str(), by, now).await?;
+            }
+            tx.remember(now, by, &Entry::customer_hail(&new.customer, &row.public_taxi_id, id)).await?;
+            Ok(row)
+        } })
+    }
+
+    /// What keeps others from a table's rows until the transaction ends; on `SQLite` no other transaction writes.
+    fn for_update(&self, table: &str) -> String {
+        match self.pool {
+            Pool::Sqlite { .. } => String::new(),
+            Pool::Postgres(_) => format!(" FOR UPDATE OF {table}"),
+        }
+    }
+}
+
+/// When a status that begins `now` ends by itself.
+fn deadline(status: Status, now: i64) -> Option<i64> {
+    let lasts = status.lasts()?;
+    Some(now.saturating_add(i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX)))
+}
