@@ -101,3 +101,15 @@ CREATE TABLE hail_calls (
 
 -- Which hail the status of a description follows: the last one.
 ALTER TABLE vehicle_descriptions ADD COLUMN hail_id TEXT;
+
+-- What an app was answered to a request that it named, for a day.
+CREATE TABLE idempotency_keys (
+    app_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    -- Of the request's body, in hexadecimal.
+    body_sha256 TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (app_id, key)
+);
+CREATE INDEX idempotency_keys_oldest ON idempotency_keys (created_at);

@@ -11,6 +11,7 @@ use engine::profile::Status as TaxiStatus;
 use thiserror::Error;
 
 pub mod deadlines;
+pub mod diagram;
 pub mod dispatch;
 pub mod wish;
 
@@ -329,5 +330,71 @@ impl Event {
             | Self::Finished => Sender::Operator,
             Self::AcceptedByCustomer | Self::DeclinedByCustomer | Self::IncidentCustomer => Sender::App,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_status_is_reached_and_every_end_is_an_end() {
+        let mut reached = BTreeSet::from([Status::Received]);
+        for _ in Status::ALL {
+            let further = reached.iter().flat_map(|status| Event::ALL.map(|event| next(*status, event)));
+            let further: Vec<_> = further.flatten().collect();
+            reached.extend(further);
+        }
+        assert_eq!(reached, BTreeSet::from(Status::ALL));
+        for status in Status::ALL {
+            let moves = Event::ALL.into_iter().filter(|event| next(status, *event).is_some()).count();
+            assert_eq!(moves == 0, status.is_end(), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_may_last_has_a_deadline_that_ends_it() {
+        for status in Status::ALL {
+            let after = next(status, Event::Deadline);
+            assert_eq!(after.is_some(), status.lasts().is_some(), "{status}");
+            if let Some(after) = after {
+                assert!(after.is_end(), "{status} to {after}");
+                assert_ne!(after.taxi(), None, "no taxi stays with a hail that is over");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hail_that_is_over_leaves_its_taxi_with_a_status_of_its_own() {
+        for status in Status::ALL.into_iter().filter(|status| status.is_end()) {
+            assert!(
+                !matches!(status.taxi(), None | Some(TaxiStatus::Answering | TaxiStatus::Oncoming)),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wish_brings_about_what_is_wished_or_nothing() {
+        for wished in Status::ALL {
+            let Some(event) = wished.wished() else { continue };
+            assert_ne!(event.sender(), Sender::Registry, "{wished}");
+            for status in Status::ALL {
+                assert!(next(status, event).is_none_or(|to| to == wished), "{status} to {wished}");
+            }
+        }
+        let wished: BTreeSet<_> = Status::ALL.into_iter().filter_map(Status::wished).collect();
+        let of_people = Event::ALL.into_iter().filter(|event| event.sender() != Sender::Registry);
+        assert_eq!(wished, of_people.collect());
+    }
+
+    #[test]
+    fn names_go_both_ways() {
+        for (status, name) in Status::ALL.into_iter().zip(Status::NAMES) {
+            assert_eq!((status.as_str(), Status::try_from((*name).to_owned())), (*name, Ok(status)));
+        }
+        assert!(Status::try_from("teleported".to_owned()).is_err());
     }
 }

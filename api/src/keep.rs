@@ -52,7 +52,7 @@ impl Keeper {
         let dumped = tokio::task::spawn_blocking(move || engine.dump(since)).await;
         // What a dead writer held is not in the dump: its positions are still to be replayed from the log.
         let fixes = dumped.ok().filter(|_| self.app.engine.is_alive()).ok_or_else(map_is_dead)?;
-        let store = self.app.registry.store().for_upkeep();
+        let store = self.app.registry.upkeep();
         store.save_last_positions(&fixes, self.app.log.epoch(), &offsets).await?;
         // Whoever was behind may yet hear of older positions; who was not hears of those received from about now on.
         if caught_up {
@@ -144,8 +144,11 @@ pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.retain()).await {
                     tracing::warn!(%error, "old days of the log were not removed");
                 }
-                if let Err(error) = keeper.app.registry.store().for_upkeep().prune_activity().await {
+                if let Err(error) = keeper.app.registry.upkeep().prune_activity().await {
                     tracing::warn!(%error, "old entries of the activity log were not removed");
+                }
+                if let Err(error) = keeper.app.registry.upkeep().prune_remembered().await {
+                    tracing::warn!(%error, "answers that are remembered no longer were not removed");
                 }
             }
         }

@@ -15,6 +15,7 @@ use crate::error::Problem;
 use crate::form::envelope;
 use crate::form::kind::{Kind, OpenObject};
 use crate::form::query::Meta;
+use crate::limits::NAME_MAX_CHARS;
 use crate::role::Role;
 
 pub mod document;
@@ -124,6 +125,15 @@ impl Operation {
     pub fn path(mut self, name: &str, schema: &Value, words: &str, example: &str) -> Self {
         self.parameters.push(json!({
             "name": name, "in": "path", "required": true, "schema": schema, "description": words, "example": example,
+        }));
+        self
+    }
+
+    /// A header that may be left out.
+    pub fn header(mut self, name: &str, words: &str) -> Self {
+        let schema = json!({"type": "string", "minLength": 1, "maxLength": NAME_MAX_CHARS});
+        self.parameters.push(json!({
+            "name": name, "in": "header", "required": false, "schema": schema, "description": words,
         }));
         self
     }

@@ -12,8 +12,10 @@ use crate::hail::Status;
 
 pub mod change;
 pub mod due;
+pub mod once;
 mod rows;
 
+use once::Once;
 use rows::{Described, Rows as _, Transition};
 
 /// Hails of one customer of one app that follow each other within this time share a session, in milliseconds.
@@ -92,7 +94,7 @@ pub struct TransitionRow {
 }
 
 /// What an app asks for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct NewHail {
     /// The account of the search app.
     pub app: i32,
@@ -114,6 +116,8 @@ pub struct NewHail {
     pub phone_number: String,
     /// The session that the app names; None: whichever is going on.
     pub session: Option<String>,
+    /// The request's name, if it has one.
+    pub once: Option<Once>,
 }
 
 /// Why there is no hail.
@@ -129,6 +133,8 @@ pub enum NotHailed {
     ForeignSession,
     /// Nobody knows where the taxi is to go.
     NoAddress,
+    /// The request was made before: its answer is remembered.
+    Repeated,
     /// The hail's id is taken: another one may be tried.
     IdTaken,
 }
@@ -198,6 +204,11 @@ impl Store {
                 None => tx.session_since(new.app, &new.customer, now - SESSION_MS).await?,
             };
             let Some(address) = &new.address else { break 'hailed Err(NotHailed::NoAddress) };
+            if let Some(once) = &new.once
+                && !tx.begin_once(new.app, once, now).await?
+            {
+                break 'hailed Err(NotHailed::Repeated);
+            }
             tx.put_customer(new.app, &new.customer, now).await?;
             let session = if let Some(session) = session { session } else {
                 let session = uuid::Uuid::new_v4().to_string();
@@ -217,6 +228,9 @@ impl Store {
             let row: HailRow = sqlx::query_as(SELECT).bind(id).fetch_one(&mut **tx).await?;
             if let Some(taxi) = Status::Received.taxi() {
                 tx.set_taxi(&row, taxi.as_str(), by, now).await?;
+            }
+            if let Some(once) = &new.once {
+                tx.end_once(new.app, &once.key, &(once.answer)(&row)).await?;
             }
             tx.remember(now, by, &Entry::customer_hail(&new.customer, &row.public_taxi_id, id)).await?;
             Ok(row)

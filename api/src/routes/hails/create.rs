@@ -2,28 +2,35 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use engine::engine::{FRESH_MS, Seen};
 use engine::profile::Status;
 use ingest::clock::Millis;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT, OperatorKey, SourceKey, TaxiKey};
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::answer::{Beside, Eyes, HailAnswer};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
 use crate::form::Form;
-use crate::form::envelope::{self, Elements};
+use crate::form::envelope;
 use crate::form::kind::{AtMost, FloatWithin, Kind as _, Object, Text, Uuid};
 use crate::limits::{ADDRESS_MAX_CHARS, NAME_MAX_CHARS};
 use crate::openapi::{Chapter, Operation};
 use crate::role::Role;
 use crate::router::Payload;
-use crate::store::hails::{NewHail, NotHailed, TransitionRow};
+use crate::secrets::hex;
+use crate::store::hails::once::Once;
+use crate::store::hails::{HailRow, NewHail, NotHailed, TransitionRow};
 
 /// Who hails.
 const HAILERS: &[Role] = &[Role::Admin, Role::Moteur];
+
+/// The header by which an app names a request.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// What an app asks for, as it wrote it.
 #[derive(Debug)]
@@ -40,12 +47,25 @@ struct Request {
 pub async fn create(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Payload(body): Payload,
-) -> Answer<(StatusCode, Json<Elements<HailAnswer>>)> {
+) -> Answer<Response> {
     caller.require(HAILERS)?;
     let request = envelope::one(&body, Object(read))?;
-    let taxi = taxi_of(&app, &caller, &request.taxi).ok_or_else(unknown_taxi)?;
-    let (operator, seen) = match reach(&app, taxi, app.clock.now()) {
+    let named = Named::read(&headers, &body)?;
+    if let Some(answer) = named.answer(&app, &caller).await? {
+        return Ok(answer);
+    }
+    match hail(&app, &caller, request, &named).await {
+        Ok(answer) => Ok(answer),
+        // What was refused may be because the same request has just been granted.
+        Err(problem) => named.answer(&app, &caller).await?.ok_or(problem),
+    }
+}
+
+async fn hail(app: &App, caller: &Caller, request: Request, named: &Named) -> Answer<Response> {
+    let taxi = taxi_of(app, caller, &request.taxi).ok_or_else(unknown_taxi)?;
+    let (operator, seen) = match reach(app, taxi, app.clock.now()) {
         Ok(reached) => reached,
         // A banned customer is told so first.
         Err(unreachable) => {
@@ -56,6 +76,15 @@ pub async fn create(
     let address = match request.address {
         empty if empty.is_empty() => app.geocoder.address(request.customer_at).await,
         address => Some(address),
+    };
+    let eyes = if caller.0.has(Role::Admin) { Eyes::Admin } else { Eyes::App };
+    let looking = app.clone();
+    let render = move |hail: &HailRow| {
+        let (at, to_status) = (hail.created_at, hail.status.to_string());
+        let began = TransitionRow { at, from_status: None, to_status, reason: None };
+        let beside = Beside { transitions: &[began], seen: Some(seen), has_moved: true };
+        let Json(answer) = envelope::of_one(HailAnswer::new(&looking, hail, eyes, beside));
+        serde_json::to_string(&answer).unwrap_or_default()
     };
     let new = NewHail {
         app: caller.0.id,
@@ -68,17 +97,59 @@ pub async fn create(
         address,
         phone_number: request.phone_number,
         session: request.session,
+        once: named.once(render.clone()),
     };
     let hail = app.registry.create_hail(caller.actor(), new).await?.map_err(not_hailed)?;
-    let began = TransitionRow {
-        at: hail.created_at,
-        from_status: None,
-        to_status: hail.status.to_string(),
-        reason: None,
-    };
-    let eyes = if caller.0.has(Role::Admin) { Eyes::Admin } else { Eyes::App };
-    let beside = Beside { transitions: &[began], seen: Some(seen), has_moved: true };
-    Ok((StatusCode::CREATED, envelope::of_one(HailAnswer::new(&app, &hail, eyes, beside))))
+    Ok(created(render(&hail)))
+}
+
+fn created(answer: String) -> Response {
+    (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], answer).into_response()
+}
+
+/// A request, and the name under which its app may repeat it.
+struct Named {
+    key: Option<String>,
+    body_sha256: String,
+}
+
+impl Named {
+    fn read(headers: &HeaderMap, body: &Value) -> Answer<Self> {
+        let key = match headers.get(IDEMPOTENCY_KEY) {
+            None => None,
+            Some(value) => {
+                let key = value.to_str().ok().filter(|key| (1..=NAME_MAX_CHARS).contains(&key.len()));
+                Some(key.ok_or_else(bad_key)?.to_owned())
+            }
+        };
+        // Of what was read: the same request written otherwise is the same.
+        let body_sha256 = key.as_ref().map(|_| hex(&Sha256::digest(body.to_string()))).unwrap_or_default();
+        Ok(Self { key, body_sha256 })
+    }
+
+    /// What was answered to the same request before.
+    async fn answer(&self, app: &App, caller: &Caller) -> Answer<Option<Response>> {
+        let Some(key) = &self.key else { return Ok(None) };
+        match app.registry.store().remembered(caller.0.id, key).await? {
+            Some((body_sha256, _)) if body_sha256 != self.body_sha256 => Err(another_request()),
+            remembered => Ok(remembered.map(|(_, answer)| created(answer))),
+        }
+    }
+
+    fn once(&self, answer: impl Fn(&HailRow) -> String + Send + Sync + 'static) -> Option<Once> {
+        let key = self.key.clone()?;
+        Some(Once { key, body_sha256: self.body_sha256.clone(), answer: Box::new(answer) })
+    }
+}
+
+fn bad_key() -> Problem {
+    let message = format!("Header {IDEMPOTENCY_KEY} takes 1 to {NAME_MAX_CHARS} printable characters.");
+    Problem::whole(StatusCode::BAD_REQUEST, &message)
+}
+
+fn another_request() -> Problem {
+    let message = format!("Header {IDEMPOTENCY_KEY} was used for another request.");
+    Problem::whole(StatusCode::UNPROCESSABLE_ENTITY, &message)
 }
 
 /// `POST /hails` in the reference.
@@ -99,12 +170,17 @@ pub fn describe_create() -> Operation {
     hail.taxi.driver = super::answer::HailedDriver::default();
     Operation::new(Chapter::Hails, "Asks for a taxi", about)
         .roles(HAILERS)
+        .header(
+            IDEMPOTENCY_KEY,
+            "A name for this request: repeated within 24 hours it is answered as at first.",
+        )
         .body(&Object(read), &request)
         .writes()
         .one(201, "The hail.", &hail)
         .refuses_with("The taxi is not to be had.", &not_free())
         .refuses_with("The customer is banned.", &banned())
         .refuses_with("There is no such taxi.", &unknown_taxi())
+        .refuses_with("The name was given to another request.", &another_request())
 }
 
 fn read(form: &mut Form<'_>) -> Option<Request> {
@@ -172,7 +248,7 @@ fn not_hailed(why: NotHailed) -> Problem {
             let message = "Customer can't be located, please provide an pickup address for the taxi.";
             invalid("customer_address", message)
         }
-        NotHailed::IdTaken => Problem::conflict(),
+        NotHailed::Repeated | NotHailed::IdTaken => Problem::conflict(),
     }
 }
 

@@ -4,6 +4,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::change::Call;
+use super::once::{Once, REMEMBERED_MS};
 use super::{HailRow, NewHail, deadline};
 use crate::activity::{Actor, Entry};
 use crate::hail::Status;
@@ -41,6 +42,10 @@ pub(super) trait Rows {
     async fn customer_of(&mut self, app: i32, session: &str) -> Result<Option<String>>;
     /// The session of a customer's hail that moved last, if it moved since.
     async fn session_since(&mut self, app: i32, customer: &str, since: i64) -> Result<Option<String>>;
+    /// Adds a request that is to take effect once; false: its answer is remembered.
+    async fn begin_once(&mut self, app: i32, once: &Once, now: i64) -> Result<bool>;
+    /// Remembers the answer to it.
+    async fn end_once(&mut self, app: i32, key: &str, answer: &str) -> Result<()>;
     /// Adds a customer, unless there is one.
     async fn put_customer(&mut self, app: i32, customer: &str, now: i64) -> Result<()>;
     /// Adds a session.
@@ -99,6 +104,34 @@ macro_rules! rows {
                 .fetch_optional(self)
                 .await?;
                 Ok(row.map(|row| row.0))
+            }
+
+            async fn begin_once(&mut self, app: i32, once: &Once, now: i64) -> Result<bool> {
+                // What is remembered no longer is replaced.
+                let begun = sqlx::query(
+                    "INSERT INTO idempotency_keys (app_id, key, body_sha256, answer, created_at)
+                     VALUES ($1, $2, $3, '', $4)
+                     ON CONFLICT (app_id, key) DO UPDATE SET body_sha256 = $3, answer = '', created_at = $4
+                     WHERE idempotency_keys.created_at < $4 - $5",
+                )
+                .bind(app)
+                .bind(&once.key)
+                .bind(&once.body_sha256)
+                .bind(now)
+                .bind(REMEMBERED_MS)
+                .execute(self)
+                .await?;
+                Ok(begun.rows_affected() == 1)
+            }
+
+            async fn end_once(&mut self, app: i32, key: &str, answer: &str) -> Result<()> {
+                sqlx::query("UPDATE idempotency_keys SET answer = $3 WHERE app_id = $1 AND key = $2")
+                    .bind(app)
+                    .bind(key)
+                    .bind(answer)
+                    .execute(self)
+                    .await?;
+                Ok(())
             }
 
             async fn put_customer(&mut self, app: i32, customer: &str, now: i64) -> Result<()> {
