@@ -41,7 +41,7 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let towns = runtime.block_on(TownServer::start(args.seed, args.taxis, args.crowding))?;
+    let towns = runtime.block_on(TownServer::start(args.seed, args.taxis, args.crowding, None))?;
     println!("offered/s  answered/s  failed  taxis  bytes   p50 us   p90 us   p99 us  p99.9 us   max us");
     if args.rates.is_empty() {
         find(&args, &towns)?;

@@ -151,8 +151,9 @@ fn serve(plan: &Plan, schedule: &Mutex<Schedule>, began: Instant) -> anyhow::Res
     }
 }
 
+/// Waits until it is due.
 #[expect(clippy::disallowed_methods, reason = "there is nothing to await but the time itself")]
-fn wait_until(due: Instant) {
+pub fn wait_until(due: Instant) {
     std::thread::sleep(due.saturating_duration_since(Instant::now()));
 }
 

@@ -51,14 +51,24 @@ pub struct TownServer {
 }
 
 impl TownServer {
-    /// Starts one on free ports in a directory of its own, and registers `taxis` free taxis through its interface.
-    pub async fn start(seed: u64, taxis: usize, crowding: Crowding) -> anyhow::Result<Self> {
+    /// Starts one on free ports in a directory of its own, or over an empty `database`, and registers `taxis` free
+    /// taxis through its interface.
+    pub async fn start(
+        seed: u64,
+        taxis: usize,
+        crowding: Crowding,
+        database: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let flags = BTreeMap::from([
+        let mut flags = BTreeMap::from([
             ("data_dir", folder.path().display().to_string()),
             ("http", "127.0.0.1:0".to_owned()),
             ("udp", "127.0.0.1:0".to_owned()),
+            ("private_endpoints", "true".to_owned()),
         ]);
+        if let Some(database) = database {
+            flags.insert("database", database.to_owned());
+        }
         let config = Config::new(&Values::of_flags(&flags))?;
         let (operator_key, app_key) = seed_rows(&config).await?;
         let server = Server::start(&config, Clock::System).await?;
@@ -98,6 +108,22 @@ impl TownServer {
             customers.push((customer.lat, customer.lon));
         }
         Ok(Self { server, app_key, customers, places, operator, ids, _folder: folder })
+    }
+
+    /// The taxis, as their operator knows them.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// The operator's key.
+    pub fn operator_key(&self) -> &str {
+        &self.operator.key
+    }
+
+    /// The number of the operator's account.
+    pub fn operator_number(&self) -> anyhow::Result<i32> {
+        let accounts = self.server.app.registry.accounts();
+        Ok(accounts.email(&self.operator.name).context("the operator's account")?.id)
     }
 
     /// Reports every taxi where it stands. Blocks; to be called again before two minutes have passed.

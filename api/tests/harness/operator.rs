@@ -65,9 +65,9 @@ impl Operator {
         timeout(SOON, self.received.recv()).await.unwrap().unwrap()
     }
 
-    /// Whether it was sent one that nobody has looked at.
-    pub(crate) fn has_more(&mut self) -> bool {
-        self.received.try_recv().is_ok()
+    /// One that it was sent already and nobody has looked at.
+    pub(crate) fn look(&mut self) -> Option<Received> {
+        self.received.try_recv().ok()
     }
 }
 
