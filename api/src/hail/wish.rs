@@ -166,3 +166,114 @@ impl Fields {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hail::Event;
+
+    const OPERATOR: Sides = Sides { operator: true, app: false };
+    const APP: Sides = Sides { operator: false, app: true };
+
+    fn hail(status: Status) -> HailRow {
+        HailRow {
+            id: "h".to_owned(),
+            session_id: "s".to_owned(),
+            app_id: 1,
+            operator_id: 2,
+            operator_email: "op".to_owned(),
+            taxi_id: 3,
+            public_taxi_id: "t".to_owned(),
+            shown_taxi_id: "p".to_owned(),
+            description_id: 4,
+            vehicle_id: 5,
+            taxi_status: "answering".to_owned(),
+            licence_plate: "AB-123-CD".to_owned(),
+            color: String::new(),
+            driver_first_name: String::new(),
+            driver_last_name: String::new(),
+            taxi_phone_number: String::new(),
+            customer_id: "ann".to_owned(),
+            customer_lat_e7: 488_600_000,
+            customer_lon_e7: 23_500_000,
+            customer_address: "1 rue X".to_owned(),
+            customer_phone_number: "0611111111".to_owned(),
+            status,
+            status_at: 0,
+            transitions: 1,
+            deadline_at: Some(1),
+            call_due_at: None,
+            incident_taxi_reason: None,
+            incident_customer_reason: None,
+            reporting_customer: None,
+            reporting_customer_reason: None,
+            rating_ride: None,
+            rating_ride_reason: None,
+            declined_by_taxi_reason: None,
+            declined_after_ms: None,
+            created_at: 0,
+        }
+    }
+
+    fn wish(status: Status) -> Wish {
+        Wish { status: Some(status), ..Wish::default() }
+    }
+
+    #[test]
+    fn whoever_puts_back_what_was_shown_changes_nothing() {
+        let shown = Wish {
+            status: Some(Status::ReceivedByTaxi),
+            taxi_phone_number: Some(HIDDEN_PHONE_NUMBER.to_owned()),
+            customer_phone_number: Some(HIDDEN_PHONE_NUMBER.to_owned()),
+            customer_lat_e7: Some(488_600_000),
+            customer_lon_e7: Some(23_500_000),
+            customer_address: Some("1 rue X".to_owned()),
+            rating_ride: Some(None),
+            reporting_customer: Some(None),
+            ..Wish::default()
+        };
+        for sides in [OPERATOR, APP] {
+            let step = shown.decide(&hail(Status::ReceivedByTaxi), sides).unwrap();
+            assert!(step.event.is_none() && step.row.is_none(), "{step:?}");
+        }
+    }
+
+    #[test]
+    fn a_taxi_that_accepts_can_be_called() {
+        let received = hail(Status::ReceivedByTaxi);
+        let mut accepts = wish(Status::AcceptedByTaxi);
+        assert_eq!(accepts.decide(&received, OPERATOR).unwrap_err(), Refusal::NoPhoneNumber);
+        accepts.taxi_phone_number = Some(String::new());
+        assert_eq!(accepts.decide(&received, OPERATOR).unwrap_err(), Refusal::NoPhoneNumber);
+        // The operator's server may have given it before.
+        let known = HailRow { taxi_phone_number: "06".to_owned(), ..received.clone() };
+        assert_eq!(accepts.decide(&known, OPERATOR).unwrap().event, Some(Event::AcceptedByTaxi));
+        accepts.taxi_phone_number = Some("07".to_owned());
+        let step = accepts.decide(&known, OPERATOR).unwrap();
+        assert_eq!(step.row.unwrap().taxi_phone_number, "07");
+        // Else it does not count.
+        let alone = Wish { taxi_phone_number: Some("07".to_owned()), ..Wish::default() };
+        assert!(alone.decide(&known, OPERATOR).unwrap().row.is_none());
+    }
+
+    #[test]
+    fn reasons_against_a_wish_have_an_order() {
+        let (finished, boarded) = (Status::Finished, Status::CustomerOnBoard);
+        let over = wish(boarded).decide(&hail(finished), APP).unwrap_err();
+        assert_eq!(over, Refusal::Over(finished, boarded));
+        let received = hail(Status::Received);
+        let no_number = wish(Status::AcceptedByTaxi).decide(&received, APP).unwrap_err();
+        assert_eq!(no_number, Refusal::NoPhoneNumber, "before whether it is possible, and whose it is");
+        let impossible = wish(finished).decide(&received, APP).unwrap_err();
+        assert_eq!(impossible, Refusal::Impossible(Status::Received, finished));
+        let theirs = wish(Status::DeclinedByCustomer).decide(&received, OPERATOR).unwrap_err();
+        assert_eq!(theirs, Refusal::NotTheirs(Sender::App, Status::Received, Status::DeclinedByCustomer));
+        let nobodys =
+            wish(Status::Failure).decide(&received, Sides { operator: true, app: true }).unwrap_err();
+        assert_eq!(nobodys, Refusal::Impossible(Status::Received, Status::Failure));
+        let two =
+            Wish { rating_ride: Some(Some(3)), reporting_customer: Some(Some(true)), ..Wish::default() };
+        assert_eq!(two.decide(&received, APP).unwrap_err(), Refusal::Field("reporting_customer"));
+        assert_eq!(two.decide(&received, OPERATOR).unwrap_err(), Refusal::Field("rating_ride"));
+    }
+}

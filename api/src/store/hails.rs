@@ -35,6 +35,7 @@ pub struct HailRow {
     pub shown_taxi_id: String,
     pub description_id: i32,
     pub vehicle_id: i32,
+    pub taxi_status: String,
     pub licence_plate: String,
     pub color: String,
     pub driver_first_name: String,
@@ -70,7 +71,8 @@ impl HailRow {
 }
 
 const SELECT: &str = "SELECT h.id, h.session_id, h.app_id, h.operator_id, o.email AS operator_email, h.taxi_id,
-    t.public_id AS public_taxi_id, h.shown_taxi_id, h.description_id, d.vehicle_id, v.licence_plate, d.color,
+    t.public_id AS public_taxi_id, h.shown_taxi_id, h.description_id, d.vehicle_id, d.status AS taxi_status,
+    v.licence_plate, d.color,
     r.first_name AS driver_first_name, r.last_name AS driver_last_name, h.taxi_phone_number, h.customer_id,
     h.customer_lat_e7, h.customer_lon_e7, h.customer_address, h.customer_phone_number, h.status, h.status_at,
     h.transitions, h.deadline_at, h.call_due_at, h.incident_taxi_reason, h.incident_customer_reason,
@@ -220,11 +222,6 @@ impl Store {
             }
             let received = Transition { hail: id, number: 0, from: None, to: Status::Received, reason: None };
             tx.insert_transition(received, by, now).await?;
-            sqlx::query("UPDATE vehicle_descriptions SET hail_id = $2 WHERE id = $1")
-                .bind(mine.id)
-                .bind(id)
-                .execute(&mut **tx)
-                .await?;
             let row: HailRow = sqlx::query_as(SELECT).bind(id).fetch_one(&mut **tx).await?;
             if let Some(taxi) = Status::Received.taxi() {
                 tx.set_taxi(&row, taxi.as_str(), by, now).await?;

@@ -83,13 +83,16 @@ pub async fn change(
     Payload(body): Payload,
 ) -> Answer<Json<Elements<HailAnswer>>> {
     caller.require(SEARCHERS)?;
-    // Whoever may not see it is told so, whatever they wish.
-    seen_by(&app, &caller, &id).await?;
-    let wish = envelope::one_if_any(&body, Object(read_wish))?.unwrap_or_default();
-    let (by, looking) = (caller.actor(), caller.clone());
-    let decide = move |hail: &_| wish.decide(hail, sides(&looking, hail));
+    let wish = envelope::one_if_any(&body, Object(read_wish));
+    let (by, looking) = (caller.actor(), (app.clone(), caller.clone()));
+    let decide = move |hail: &_| {
+        let (app, caller) = looking;
+        // Whoever may not see it is told so, whatever they wish.
+        eyes(&app, &caller, hail)?;
+        wish?.unwrap_or_default().decide(hail, sides(&caller, hail)).map_err(refused)
+    };
     let changed = app.registry.change_hail(by, id.clone(), Held::Wait, decide).await?;
-    let changed = changed.ok_or_else(unknown)?.map_err(refused)?;
+    let changed = changed.ok_or_else(unknown)??;
     let transitions = app.registry.store().transitions(&id).await?;
     let beside = Beside {
         // What came after is the next answer's.

@@ -68,8 +68,8 @@ impl Store {
         let now = self.now_ms();
         let lock = match (&self.pool, held) {
             (Pool::Sqlite { .. }, _) => "",
-            (Pool::Postgres(_), Held::Wait) => " FOR UPDATE OF h",
-            (Pool::Postgres(_), Held::Skip) => " FOR UPDATE OF h SKIP LOCKED",
+            (Pool::Postgres(_), Held::Wait) => " FOR UPDATE OF h, d",
+            (Pool::Postgres(_), Held::Skip) => " FOR UPDATE OF h, d SKIP LOCKED",
         };
         let select = format!("{SELECT}{lock}");
         write!(self, tx => { 'changed: {

@@ -62,7 +62,8 @@ pub(super) trait Rows {
     async fn insert_transition(&mut self, transition: Transition<'_>, by: Actor, now: i64) -> Result<()>;
     /// Replaces what may change of a hail.
     async fn update_hail(&mut self, row: &HailRow, now: i64) -> Result<()>;
-    /// Sets the status of a hail's description, and says so, unless a later hail has it; false: it was that before.
+    /// Sets the status of a hail's description, and says so, unless a later hail has it; false: nothing is different.
+    /// The first time, the description is the hail's from then on.
     async fn set_taxi(&mut self, hail: &HailRow, status: &str, by: Actor, now: i64) -> Result<bool>;
     /// Bans a hail's customer, or ends the ban.
     async fn report(&mut self, hail: &HailRow, now: i64) -> Result<()>;
@@ -255,24 +256,24 @@ macro_rules! rows {
             }
 
             async fn set_taxi(&mut self, hail: &HailRow, status: &str, by: Actor, now: i64) -> Result<bool> {
-                // The version is raised first: it locks the row, so that the status before is the one that is replaced.
-                let replaced: Option<(String,)> = sqlx::query_as(
-                    "UPDATE vehicle_descriptions SET version = version + 1, updated_at = $4
-                     WHERE id = $1 AND hail_id = $2 AND status <> $3 RETURNING status",
+                // The row is locked with the hail, or was before the hail began: what it says of it is so.
+                let begins = hail.status == Status::Received;
+                let set = sqlx::query(
+                    "UPDATE vehicle_descriptions SET status = $3, hail_id = $2, version = version + 1, updated_at = $4
+                     WHERE id = $1 AND ($5 OR hail_id = $2) AND status <> $3",
                 )
                 .bind(hail.description_id)
                 .bind(&hail.id)
                 .bind(status)
                 .bind(now)
-                .fetch_optional(&mut *self)
+                .bind(begins)
+                .execute(&mut *self)
                 .await?;
-                let Some((old,)) = replaced else { return Ok(false) };
-                sqlx::query("UPDATE vehicle_descriptions SET status = $2 WHERE id = $1")
-                    .bind(hail.description_id)
-                    .bind(status)
-                    .execute(&mut *self)
-                    .await?;
-                let became = Entry::taxi_status_by_hail(&hail.public_taxi_id, &old, status, &hail.id);
+                if set.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                let old = &hail.taxi_status;
+                let became = Entry::taxi_status_by_hail(&hail.public_taxi_id, old, status, &hail.id);
                 self.remember(now, by, &became).await?;
                 self.announce(Change::Vehicle(hail.vehicle_id)).await?;
                 Ok(true)
