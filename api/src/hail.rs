@@ -13,6 +13,7 @@ use thiserror::Error;
 pub mod deadlines;
 pub mod diagram;
 pub mod dispatch;
+pub mod meters;
 pub mod wish;
 
 /// Where a hail stands. The names on the wire and in SQL are the contract's.

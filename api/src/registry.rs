@@ -16,6 +16,7 @@ use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 use ingest::projection::Projection;
 use tokio::sync::{Mutex, Notify, watch};
 
+use crate::hail::meters::Meters;
 use crate::limits::TAXIS_A_READING;
 use crate::secrets::SecretKey;
 use crate::store::changes::Change;
@@ -63,6 +64,7 @@ pub struct Registry {
     calls_due: Notify,
     /// Hails moved.
     hails_moved: Notify,
+    hail_meters: Meters,
 }
 
 impl Registry {
@@ -86,6 +88,7 @@ impl Registry {
             following: watch::Sender::new(false),
             calls_due: Notify::new(),
             hails_moved: Notify::new(),
+            hail_meters: Meters::default(),
         };
         registry.read_all().await?;
         Ok(Arc::new(registry))
@@ -114,6 +117,11 @@ impl Registry {
     /// Rings when a hail moved in this process.
     pub fn hails_moved(&self) -> &Notify {
         &self.hails_moved
+    }
+
+    /// What is counted of hails.
+    pub fn hail_meters(&self) -> &Meters {
+        &self.hail_meters
     }
 
     /// Whether the database answers and its changes are followed: whether rows can be written, and memory is soon as

@@ -43,7 +43,7 @@ async fn end_overdue(app: &App) -> Result<()> {
     loop {
         let overdue = app.registry.upkeep().hails_overdue(DEADLINES_AT_ONCE).await?;
         let (found, mut ended) = (overdue.len(), 0);
-        for id in overdue {
+        for (id, due_at) in overdue {
             let now = app.clock.now().0;
             let is_over = move |hail: &HailRow| {
                 // It may have moved since it was found.
@@ -56,6 +56,7 @@ async fn end_overdue(app: &App) -> Result<()> {
                 && let Some(from) = changed.moved_from
             {
                 ended += 1;
+                app.registry.hail_meters().ended_late(app.clock.now().0 - due_at);
                 let (hail, to) = (&changed.row.id, changed.row.status);
                 tracing::debug!(hail, %from, %to, "a deadline has passed");
             }

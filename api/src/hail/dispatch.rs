@@ -132,6 +132,7 @@ async fn post(app: &App, operator: &Account, hail: &HailRow, body: Vec<u8>) -> O
         (Ok(_), Err(_)) => String::new(),
     };
     let took_ms = app.clock.now().since(began);
+    app.registry.hail_meters().called(began.0 - hail.created_at, took_ms, outcome.is_ok());
     Some(Ended { call: Call { at: began.0, took_ms, outcome: told }, outcome })
 }
 

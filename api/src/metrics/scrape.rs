@@ -12,6 +12,7 @@ pub(super) fn gather(sources: &Sources) -> Families {
     log(sources, &mut families);
     map(sources, &mut families);
     http(sources, &mut families);
+    hails(sources, &mut families);
     database(sources, &mut families);
     process(sources, &mut families);
     families
@@ -110,6 +111,36 @@ fn http(Sources { app, .. }: &Sources, families: &mut Families) {
         "maraude_http_throttled_total",
         "Requests that were refused because their account asks too often, by the role that limits it.",
         app.buckets.refused().map(|(role, count)| ([("role", role.as_str())], count)),
+    );
+}
+
+fn hails(Sources { app, .. }: &Sources, families: &mut Families) {
+    let meters = app.registry.hail_meters();
+    families.counters(
+        "maraude_hail_transitions_total",
+        "How often hails came to a status.",
+        meters.statuses().map(|(status, count)| ([("status", status.as_str())], count)),
+    );
+    families.counters(
+        "maraude_hail_calls_total",
+        "Calls of operators' servers.",
+        [("answered", meters.calls_answered.get()), ("failed", meters.calls_failed.get())]
+            .map(|(outcome, count)| ([("outcome", outcome)], count)),
+    );
+    families.histograms(
+        "maraude_hail_call_delay_seconds",
+        "How long hails waited until their operator was called.",
+        [([], meters.waited())],
+    );
+    families.histograms(
+        "maraude_hail_call_duration_seconds",
+        "How long calls of operators' servers took.",
+        [([], meters.lasted())],
+    );
+    families.histograms(
+        "maraude_hail_deadline_delay_seconds",
+        "How late deadlines of hails were kept.",
+        [([], meters.late())],
     );
 }
 

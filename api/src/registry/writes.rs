@@ -109,6 +109,7 @@ impl Registry {
                         // The operator is called while memory catches up.
                         registry.calls_due.notify_one();
                         registry.hails_moved.notify_one();
+                        registry.hail_meters.came_to(hail.status);
                         registry.project(Change::Vehicle(hail.vehicle_id)).await;
                         return Ok(Ok(hail));
                     }
@@ -132,6 +133,7 @@ impl Registry {
             if let Some(Ok(changed)) = &changed {
                 if changed.moved_from.is_some() {
                     registry.hails_moved.notify_one();
+                    registry.hail_meters.came_to(changed.row.status);
                 }
                 if changed.moved_taxi {
                     registry.project(Change::Vehicle(changed.row.vehicle_id)).await;

@@ -20,6 +20,7 @@ on_each_database!(
     every_metric_is_well_formed_and_counts_what_happened,
     what_clients_send_adds_no_series,
     metrics_are_nowhere_else,
+    hails_are_counted,
 );
 
 async fn every_metric_is_well_formed_and_counts_what_happened(world: &mut World) {
@@ -254,4 +255,18 @@ fn the_parser_refuses_what_is_wrong() {
     for text in wrong {
         assert!(std::panic::catch_unwind(|| parse(&text)).is_err(), "{text}");
     }
+}
+
+async fn hails_are_counted(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    world.place("op-a", &taxi, HERE).await;
+    let hail = world.hail("app", &taxi, "op-a").await;
+    world.stands(&hail, "sent_to_operator").await;
+    world.clock.advance(10_100);
+    world.stands(&hail, "failure").await;
+    let seen = scrape(world).await;
+    let came_to = |status| seen.value("maraude_hail_transitions_total", &[("status", status)]);
+    assert_eq!(["received", "sent_to_operator", "failure", "finished"].map(came_to), [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(seen.value("maraude_hail_deadline_delay_seconds_count", &[]), 1.0);
+    assert_eq!(seen.value("maraude_hail_calls_total", &[("outcome", "answered")]), 0.0, "nobody was called");
 }

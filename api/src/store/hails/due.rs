@@ -5,16 +5,18 @@ use sqlx::AssertSqlSafe;
 use crate::store::{Pool, Result, Store, read, write};
 
 impl Store {
-    /// Hails whose status has lasted as long as it may, the longest overdue first.
-    pub async fn hails_overdue(&self, limit: i64) -> Result<Vec<String>> {
+    /// Hails whose status has lasted as long as it may, the longest overdue first, and since when (milliseconds since
+    /// 1970).
+    pub async fn hails_overdue(&self, limit: i64) -> Result<Vec<(String, i64)>> {
         let now = self.now_ms();
-        let rows: Vec<(String,)> = read!(self, db => {
-            sqlx::query_as("SELECT id FROM hails WHERE deadline_at <= $1 ORDER BY deadline_at, id LIMIT $2")
-                .bind(now)
-                .bind(limit)
-                .fetch_all(db)
-        })?;
-        Ok(rows.into_iter().map(|row| row.0).collect())
+        read!(self, db => {
+            sqlx::query_as(
+                "SELECT id, deadline_at FROM hails WHERE deadline_at <= $1 ORDER BY deadline_at, id LIMIT $2",
+            )
+            .bind(now)
+            .bind(limit)
+            .fetch_all(db)
+        })
     }
 
     /// Takes calls that are due, the oldest first: no other process takes them within the next `lease_ms`.
