@@ -21,8 +21,8 @@ CREATE TABLE hail_sessions (
     created_at BIGINT NOT NULL,
     FOREIGN KEY (app_id, customer_id) REFERENCES customers (app_id, id)
 );
-CREATE INDEX hail_sessions_newest ON hail_sessions (app_id, created_at);
-CREATE INDEX hail_sessions_newest_of_all ON hail_sessions (created_at);
+CREATE INDEX hail_sessions_newest ON hail_sessions (app_id, created_at, id);
+CREATE INDEX hail_sessions_newest_of_all ON hail_sessions (created_at, id);
 
 CREATE TABLE hails (
     id TEXT PRIMARY KEY NOT NULL,
@@ -66,9 +66,10 @@ CREATE TABLE hails (
     updated_at BIGINT NOT NULL,
     FOREIGN KEY (app_id, customer_id) REFERENCES customers (app_id, id)
 );
-CREATE INDEX hails_of_app ON hails (app_id, created_at);
-CREATE INDEX hails_of_operator ON hails (operator_id, created_at);
-CREATE INDEX hails_newest ON hails (created_at);
+CREATE INDEX hails_of_app ON hails (app_id, created_at, id);
+CREATE INDEX hails_of_operator ON hails (operator_id, created_at, id);
+CREATE INDEX hails_of_taxi ON hails (taxi_id, created_at, id);
+CREATE INDEX hails_newest ON hails (created_at, id);
 CREATE INDEX hails_of_customer ON hails (app_id, customer_id, status_at);
 CREATE INDEX hails_of_session ON hails (session_id, created_at);
 CREATE INDEX hails_deadline ON hails (deadline_at) WHERE deadline_at IS NOT NULL;

@@ -14,8 +14,10 @@ use serde_json::{Map, Value, json};
 use self::kind::Kind;
 
 pub mod envelope;
+pub mod filters;
 pub mod instant;
 pub mod kind;
+pub mod moment;
 pub mod query;
 
 /// One field's value, or the errors that stand in its place.

@@ -27,8 +27,12 @@ pub const NAME_MAX_CHARS: usize = 255;
 pub const ADDRESS_MAX_CHARS: usize = 1_000;
 /// Elements of a page of a list.
 pub const PER_PAGE: i64 = 30;
-/// How many beginnings of a kind a list may be asked for.
+/// Elements of a page of the list for customer support.
+pub const SUPPORT_PER_PAGE: i64 = 100;
+/// How many values of a filter a list may be asked for.
 pub const FILTERS_MAX: usize = 50;
+/// Hails of one session in a list of sessions: a customer in need makes a few.
+pub const SESSION_HAILS_MAX: usize = 100;
 
 // What a file may be.
 

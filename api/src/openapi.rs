@@ -15,7 +15,7 @@ use crate::error::Problem;
 use crate::form::envelope;
 use crate::form::kind::{Kind, OpenObject};
 use crate::form::query::Meta;
-use crate::limits::NAME_MAX_CHARS;
+use crate::limits::{FILTERS_MAX, NAME_MAX_CHARS, PER_PAGE};
 use crate::role::Role;
 
 pub mod document;
@@ -169,6 +169,18 @@ impl Operation {
         self.parameter(name, false, schema, None)
     }
 
+    /// A text by which a list may be narrowed, repeated so often as a list takes.
+    pub fn filter(self, name: &str, words: &str) -> Self {
+        self.repeated(name, words, Some(FILTERS_MAX))
+    }
+
+    /// The same with something of this kind.
+    pub fn filter_of<K: Kind>(self, name: &str, kind: &K, words: &str) -> Self {
+        let items = kind.schema();
+        let schema = json!({"type": "array", "items": items, "maxItems": FILTERS_MAX, "description": words});
+        self.parameter(name, false, schema, None)
+    }
+
     /// An argument of the query that may be repeated, so often at most.
     pub fn repeated(self, name: &str, words: &str, max: Option<usize>) -> Self {
         let mut schema = json!({"type": "array", "items": {"type": "string"}, "description": words});
@@ -221,8 +233,13 @@ impl Operation {
     }
 
     /// Answers with a page of elements.
-    pub fn page<T: Serialize + ToSchema>(mut self, words: &str, example: &[T]) -> Self {
-        let meta = Meta::example(example.len());
+    pub fn page<T: Serialize + ToSchema>(self, words: &str, example: &[T]) -> Self {
+        self.page_of(PER_PAGE, words, example)
+    }
+
+    /// Answers with a page of elements, of so many at most.
+    pub fn page_of<T: Serialize + ToSchema>(mut self, per_page: i64, words: &str, example: &[T]) -> Self {
+        let meta = Meta::example(example.len(), per_page);
         self = self.elements::<T>(200, words, &json!({"data": example, "meta": meta}), json!({}));
         let meta = self.refer::<Meta>();
         let schema = &mut self.responses.entry(200).or_default()["content"]["application/json"]["schema"];

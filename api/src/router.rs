@@ -32,8 +32,8 @@ use crate::openapi::routes::Routes;
 use crate::rates;
 use crate::routes::reference::Reference;
 use crate::routes::{
-    activity_logs, ads, drivers, geotaxi, hails, health, intake, login, operators, places, reference, search,
-    stations, taxis, users, vehicles, visibility,
+    activity_logs, ads, customers, drivers, geotaxi, hails, health, intake, login, operators, places,
+    reference, search, sessions, stations, taxis, users, vehicles, visibility,
 };
 
 /// The whole HTTP interface.
@@ -73,8 +73,12 @@ pub fn routes() -> Routes {
         .get("/taxis", search::search, search::describe_search())
         // Hails, by both sides.
         .post("/hails", hails::create::create, hails::create::describe_create())
+        .get("/hails", hails::list::list, hails::list::describe_list())
         .get("/hails/{id}", hails::change::read, hails::change::describe_read())
         .put("/hails/{id}", hails::change::change, hails::change::describe_change())
+        .get("/sessions", sessions::list, sessions::describe_list())
+        .put("/customers/{id}", customers::change, customers::describe_change())
+        .get("/internal/customers", hails::support::list, hails::support::describe_list())
         // Operators.
         .post("/drivers", drivers::create, drivers::describe_create())
         .post("/vehicles", vehicles::create, vehicles::describe_create())

@@ -2,6 +2,7 @@
 
 pub mod activity_logs;
 pub mod ads;
+pub mod customers;
 pub mod drivers;
 mod endpoint;
 pub mod geotaxi;
@@ -14,6 +15,7 @@ pub mod operators;
 pub mod places;
 pub mod reference;
 pub mod search;
+pub mod sessions;
 pub mod stations;
 pub mod taxi_answer;
 pub mod taxis;

@@ -25,6 +25,7 @@ use crate::limits::{CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS};
 pub mod activity;
 pub mod ads;
 pub mod changes;
+pub mod customers;
 pub mod drivers;
 pub mod hails;
 mod health;

@@ -50,24 +50,38 @@ impl Query {
     }
 }
 
-/// The number of a page, from 1.
+/// A page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page(i64);
+pub struct Page {
+    /// From 1.
+    number: i64,
+    per_page: i64,
+}
 
 impl Page {
+    /// The page of this number, from 1.
+    fn new(number: i64) -> Self {
+        Self { number, per_page: PER_PAGE }
+    }
+
+    /// The page of the same number where so many elements make one.
+    pub fn of(self, per_page: i64) -> Self {
+        Self { per_page, ..self }
+    }
+
     /// Limit and offset of its rows.
     pub fn limit_offset(self) -> (i64, i64) {
-        (PER_PAGE, (self.0 - 1) * PER_PAGE)
+        (self.per_page, (self.number - 1) * self.per_page)
     }
 
     /// The `meta` of an answer: where this page stands among `total` elements.
     pub fn meta(self, total: i64) -> Meta {
-        let pages = (total + PER_PAGE - 1) / PER_PAGE;
+        let pages = (total + self.per_page - 1) / self.per_page;
         Meta {
-            next_page: (self.0 < pages).then_some(self.0 + 1),
-            prev_page: (self.0 > 1).then_some(self.0 - 1),
+            next_page: (self.number < pages).then_some(self.number + 1),
+            prev_page: (self.number > 1).then_some(self.number - 1),
             pages,
-            per_page: PER_PAGE,
+            per_page: self.per_page,
             total,
         }
     }
@@ -90,8 +104,8 @@ pub struct Meta {
 
 impl Meta {
     /// Of one page with so many elements.
-    pub fn example(elements: usize) -> Self {
-        Page(1).meta(i64::try_from(elements).unwrap_or_default())
+    pub fn example(elements: usize, per_page: i64) -> Self {
+        Page::new(1).of(per_page).meta(i64::try_from(elements).unwrap_or_default())
     }
 }
 
@@ -137,7 +151,7 @@ fn page_number(given: &[String]) -> Field<Page> {
     match (wrong.is_empty(), many) {
         // A page before the first is the first.
         (true, None) => {
-            Ok(Page(read.into_iter().find_map(Result::ok).map_or(1, |page| i64::from(page.max(1)))))
+            Ok(Page::new(read.into_iter().find_map(Result::ok).map_or(1, |page| i64::from(page.max(1)))))
         }
         (true, Some(many)) => Err(many),
         (false, None) => Err(Value::Object(wrong)),
@@ -155,8 +169,8 @@ mod tests {
 
     #[test]
     fn pages_begin_at_one() {
-        assert_eq!(page(&query(&[]), &[]).unwrap(), Page(1));
-        assert_eq!(page(&query(&[("p", "0")]), &[]).unwrap(), Page(1));
+        assert_eq!(page(&query(&[]), &[]).unwrap(), Page::new(1));
+        assert_eq!(page(&query(&[("p", "0")]), &[]).unwrap(), Page::new(1));
         assert_eq!(page(&query(&[("p", "3"), ("id", "x")]), &["id"]).unwrap().limit_offset(), (30, 60));
     }
 
@@ -180,10 +194,12 @@ mod tests {
     #[test]
     fn meta_says_where_a_page_stands() {
         assert_eq!(
-            json!(Page(2).meta(61)),
+            json!(Page::new(2).meta(61)),
             json!({"next_page": 3, "prev_page": 1, "pages": 3, "per_page": 30, "total": 61})
         );
-        assert_eq!(Page(1).meta(0).pages, 0);
-        assert_eq!(Page(1).meta(30).next_page, None);
+        assert_eq!(Page::new(1).meta(0).pages, 0);
+        assert_eq!(Page::new(2).of(100).limit_offset(), (100, 100));
+        assert_eq!(Page::new(2).of(100).meta(201).next_page, Some(3));
+        assert_eq!(Page::new(1).meta(30).next_page, None);
     }
 }

@@ -125,6 +125,17 @@ impl Accounts {
         self.named.get(email)
     }
 
+    /// The numbers of those whose email begins like one of these, without regard to case; None: they are not asked for.
+    pub fn beginning(&self, emails: &[String]) -> Option<Vec<i32>> {
+        let wanted: Vec<_> = emails.iter().map(|email| email.to_lowercase()).collect();
+        let begins = |account: &&&Arc<Account>| {
+            let email = account.email.to_lowercase();
+            wanted.iter().any(|beginning| email.starts_with(beginning))
+        };
+        let all = self.all();
+        (!wanted.is_empty()).then(|| all.iter().filter(begins).map(|account| account.id).collect())
+    }
+
     /// By API key. The key is hashed first, so that the time of the comparison tells nothing of stored keys.
     pub fn api_key(&self, key: &str) -> Option<&Arc<Account>> {
         self.keyed.get(&crate::secrets::api_key_digest(key))

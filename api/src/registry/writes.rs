@@ -9,6 +9,7 @@ use crate::role::Role;
 use crate::secrets::{SecretError, SecretKey, api_key_digest, new_api_key};
 use crate::store::ads::Ads;
 use crate::store::changes::Change;
+use crate::store::customers::{CustomerChanges, CustomerRow};
 use crate::store::drivers::Driver;
 use crate::store::hails::change::{Changed, Held, Step};
 use crate::store::hails::{HailRow, NewHail, NotHailed};
@@ -142,6 +143,17 @@ impl Registry {
             Ok(changed)
         })
         .await
+    }
+
+    /// Bans or reprieves a customer of an app; see [`Store::change_customer`].
+    pub async fn change_customer(
+        self: &Arc<Self>,
+        app: i32,
+        customer: String,
+        changes: CustomerChanges,
+    ) -> Result<Option<CustomerRow>> {
+        let registry = self.clone();
+        detached(async move { registry.store.change_customer(app, &customer, changes).await }).await
     }
 
     /// Changes an account, as `by` wishes. `operator_api_key` is sealed here. False: there is no such account.

@@ -1,4 +1,5 @@
-//! `/hails`: asking for a taxi ([`create`]), and bringing the hail to its end ([`change`]).
+//! `/hails`: asking for a taxi ([`create`]), bringing the hail to its end ([`change`]), and looking back ([`list`],
+//! [`support`]).
 
 use axum::http::StatusCode;
 use engine::engine::Seen;
@@ -14,6 +15,8 @@ pub mod answer;
 pub mod call;
 pub mod change;
 pub mod create;
+pub mod list;
+pub mod support;
 
 /// How long a hail is shown to those who had to do with it, in milliseconds; to administrators for ever.
 pub const SHOWN_MS: i64 = 60 * 24 * 3_600_000;
@@ -27,7 +30,7 @@ async fn seen_by(app: &App, caller: &Caller, id: &str) -> Answer<(HailRow, Eyes)
 
 /// With which eyes the caller may see a hail.
 fn eyes(app: &App, caller: &Caller, hail: &HailRow) -> Answer<Eyes> {
-    let eyes = Eyes::of(caller, hail);
+    let eyes = Eyes::of(caller, hail.operator_id, hail.app_id);
     if eyes != Some(Eyes::Admin) && app.clock.now().0 - hail.created_at > SHOWN_MS {
         return Err(unknown());
     }

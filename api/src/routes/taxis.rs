@@ -15,9 +15,9 @@ use crate::auth::Caller;
 use crate::error::{Answer, Problem};
 use crate::form::Form;
 use crate::form::envelope::{self, Elements, Paged};
+use crate::form::filters::{Filters, too_many};
 use crate::form::kind::{IntegerWithin, Kind as _, Length, NonEmpty, OneOf, OpenObject, Text};
-use crate::form::query::{Query, page};
-use crate::limits::FILTERS_MAX;
+use crate::form::query::Query;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::card::{characteristics, non_empty};
 use crate::role::{REGISTRARS, Role};
@@ -125,13 +125,9 @@ pub fn describe_change() -> Operation {
 /// A page of the caller's taxis, the newest first.
 pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Paged<TaxiAnswer>>> {
     caller.require(LISTERS)?;
-    let page = page(&query, &["id", "licence_plate"])?;
-    let filter = TaxiFilter { ids: query.all("id"), plates: query.all("licence_plate") };
-    for (name, values) in [("id", &filter.ids), ("licence_plate", &filter.plates)] {
-        if values.len() > FILTERS_MAX {
-            return Err(too_many(name));
-        }
-    }
+    let mut filters = Filters::of(&query);
+    let (ids, plates) = (filters.beginnings("id"), filters.beginnings("licence_plate"));
+    let (filter, page) = (TaxiFilter { ids, plates }, filters.page()?);
     let (rows, total) = app.registry.store().taxis(caller.0.id, &filter, page.limit_offset()).await?;
     Ok(envelope::of_page(rows.iter().map(|row| render(row, None)).collect(), page.meta(total)))
 }
@@ -150,22 +146,14 @@ pub fn describe_list() -> Operation {
     )
     .roles(LISTERS)
     .pages()
-    .repeated("id", "Only taxis whose id begins with one of these.", Some(FILTERS_MAX))
-    .repeated(
-        "licence_plate",
-        "Only taxis whose vehicle's plate begins with one of these.",
-        Some(FILTERS_MAX),
-    )
+    .filter("id", "Only taxis whose id begins with one of these.")
+    .filter("licence_plate", "Only taxis whose vehicle's plate begins with one of these.")
     .page("A page of taxis.", &[unseen])
     .refuses_with("Too many values.", &too_many("id"))
 }
 
 /// Who has taxis to list.
 const LISTERS: &[Role] = &[Role::Operateur];
-
-fn too_many(name: &str) -> Problem {
-    Problem::invalid(json!({name: [format!("Up to {FILTERS_MAX} values are accepted")]}))
-}
 
 pub(super) fn unknown(id: &str) -> Problem {
     Problem::url(

@@ -1,4 +1,4 @@
-//! Hails: made here, changed in [`change`], claimed in [`due`].
+//! Hails: made here, changed in [`change`], claimed in [`due`], listed in [`lists`].
 //!
 //! Whoever writes locks in the same order: the hail, the description of the vehicle, the rest.
 
@@ -12,6 +12,7 @@ use crate::hail::Status;
 
 pub mod change;
 pub mod due;
+pub mod lists;
 pub mod once;
 mod rows;
 

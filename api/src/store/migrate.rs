@@ -46,6 +46,13 @@ const HISTORY: &[Step] = &[
         sqlite_alone: false,
     },
     portable(8, "hails", include_str!("../../../migrations/0008_hails.sql")),
+    Step {
+        version: 9,
+        description: "hail lists",
+        sqlite: include_str!("../../../migrations/0009_hail_lists.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0009_hail_lists.postgres.sql"),
+        sqlite_alone: false,
+    },
 ];
 
 impl Store {

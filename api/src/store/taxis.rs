@@ -238,7 +238,7 @@ impl Store {
 
     /// A condition: a text begins like the parameter of this number, whatever the case. Bytes are compared, so that an
     /// index of the same expression finds it.
-    fn begins(&self, column: &str, parameter: usize) -> String {
+    pub(super) fn begins(&self, column: &str, parameter: usize) -> String {
         let bytewise = match self.pool {
             Pool::Sqlite { .. } => "",
             Pool::Postgres(_) => " COLLATE \"C\"",

@@ -14,6 +14,7 @@ mod accounts;
 mod command_line;
 mod database;
 mod edge;
+mod hail_lists;
 mod hails;
 mod limits;
 mod living;

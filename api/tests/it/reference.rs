@@ -27,6 +27,12 @@ const PSEUDONYM_OF_EXAMPLES: &str = "u3bQ0yVnXw7sZkWlTqPa1g";
 /// The account that examples tell of, and its key.
 const ACCOUNT_OF_EXAMPLES: (&str, &str) = ("my-taxis", "53e3cb9e-3d07-4f7f-a4b2-31f6a8b1b5d0");
 
+/// The customer that examples tell of: they have hailed before anything is said of them.
+const CUSTOMER_OF_EXAMPLES: &str = "customer-1";
+
+/// How old a hail is when it is listed for customer support.
+const SETTLED_MS: i64 = 13 * 3_600_000;
+
 /// What describes itself is not shown in its own example.
 const DOCUMENTS: [&str; 2] = ["/openapi.json", "/swagger.json"];
 
@@ -129,6 +135,7 @@ fn caller<'a>(operation: &Operation, taxi: &'a str, user: &'a str) -> (Option<&'
     let id = match operation.path.split('/').nth(1) {
         Some("users") => user,
         Some("operators") => "me",
+        Some("customers") => CUSTOMER_OF_EXAMPLES,
         _ => taxi,
     };
     let account = match operation.roles() {
@@ -150,6 +157,11 @@ async fn its_examples_are_answered_as_it_shows(world: &mut World) {
         let hail = match operation.path.as_str() {
             "/hails" => {
                 world.free("op-a", &taxi).await;
+                None
+            }
+            "/internal/customers" => {
+                world.clock.advance(SETTLED_MS);
+                world.place("op-a", &taxi, (48.8566, 2.3522)).await;
                 None
             }
             // Every step that an example shows can be taken from there.

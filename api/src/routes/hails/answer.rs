@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::hail::Status;
 use crate::hail::wish::{HIDDEN_PHONE_NUMBER, Sides};
 use crate::role::Role;
 use crate::routes::naive_timestamp;
@@ -119,15 +120,26 @@ pub enum Eyes {
 }
 
 impl Eyes {
-    /// Those of the caller; None: the hail is none of theirs.
-    pub fn of(caller: &Caller, hail: &HailRow) -> Option<Self> {
+    /// Those of the caller on a hail of this operator and this app; None: it is none of theirs.
+    pub fn of(caller: &Caller, operator: i32, app: i32) -> Option<Self> {
         if caller.0.has(Role::Admin) {
             Some(Self::Admin)
-        } else if caller.0.id == hail.operator_id {
+        } else if caller.0.id == operator {
             Some(Self::Operator)
         } else {
-            (caller.0.id == hail.app_id).then_some(Self::App)
+            (caller.0.id == app).then_some(Self::App)
         }
+    }
+
+    /// Of the ids of a taxi, the one that they know.
+    pub fn taxi_id<'a>(self, shown: &'a str, public: &'a str) -> &'a str {
+        if self == Self::App { shown } else { public }
+    }
+
+    /// A phone number of either side of a hail that stands there, or what is shown in its place.
+    pub fn phone_number(self, status: Status, number: &str) -> String {
+        let is_shown = self == Self::Admin || status.shows_phone_numbers();
+        if is_shown { number.to_owned() } else { HIDDEN_PHONE_NUMBER.to_owned() }
     }
 }
 
@@ -154,10 +166,7 @@ pub struct Beside<'a> {
 impl HailAnswer {
     /// A hail as these eyes see it.
     pub fn new(app: &App, hail: &HailRow, eyes: Eyes, beside: Beside<'_>) -> Self {
-        let phone_number = |number: &str| {
-            let shown = eyes == Eyes::Admin || hail.status.shows_phone_numbers();
-            if shown { number.to_owned() } else { HIDDEN_PHONE_NUMBER.to_owned() }
-        };
+        let phone_number = |number: &str| eyes.phone_number(hail.status, number);
         let status_at = naive_timestamp(hail.status_at);
         let offset = if beside.has_moved { "+00:00" } else { "" };
         let (lat, lon) = (f64::from(hail.customer_lat_e7) / 1e7, f64::from(hail.customer_lon_e7) / 1e7);
@@ -244,7 +253,7 @@ impl HailedTaxi {
             Default::default()
         };
         Self {
-            id: shown_taxi_id(hail, eyes).to_owned(),
+            id: eyes.taxi_id(&hail.shown_taxi_id, &hail.public_taxi_id).to_owned(),
             vehicle,
             driver,
             position: PositionPart {
@@ -273,9 +282,4 @@ impl TransitionPart {
 pub fn shown_operator(app: &App, eyes: Eyes, email: &str) -> String {
     let is_hidden = eyes == Eyes::App && app.behaviour.neutral_operator;
     if is_hidden { NEUTRAL_OPERATOR.to_owned() } else { email.to_owned() }
-}
-
-/// The taxi's id as these eyes know it.
-fn shown_taxi_id(hail: &HailRow, eyes: Eyes) -> &str {
-    if eyes == Eyes::App { &hail.shown_taxi_id } else { &hail.public_taxi_id }
 }
