@@ -20,6 +20,7 @@ use thiserror::Error;
 use self::health::Health;
 use self::meters::Failures;
 pub use self::meters::PoolUse;
+use self::synced::Synced;
 use crate::limits::{CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS};
 
 pub mod activity;
@@ -36,6 +37,7 @@ pub mod positions;
 pub mod projected;
 pub mod refusals;
 pub mod stations;
+mod synced;
 pub mod taxis;
 pub mod users;
 pub mod vehicles;
@@ -59,6 +61,8 @@ enum Pool {
         /// The one connection that writes, so that `PRAGMA data_version` asked on it tells of other processes.
         writer: SqlitePool,
         readers: SqlitePool,
+        /// What commits are made safe by.
+        synced: Synced,
     },
     Postgres(PgPool),
 }
@@ -180,7 +184,7 @@ macro_rules! read {
 macro_rules! write {
     ($store:expr, $tx:ident => $body:block) => {
         match &$store.pool {
-            $crate::store::Pool::Sqlite { writer, .. } => {
+            $crate::store::Pool::Sqlite { writer, synced, .. } => {
                 let work = async {
                     // Immediate: a read that turns into a write could not wait for another process's write.
                     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -189,6 +193,7 @@ macro_rules! write {
                         $body
                     };
                     transaction.commit().await?;
+                    synced.sync().await.map_err(sqlx::Error::Io)?;
                     Ok::<_, $crate::store::StoreError>(outcome)
                 };
                 $store.writing(Box::pin(work)).await
@@ -246,7 +251,7 @@ impl Store {
     /// Closes every connection, waiting for statements under way.
     pub async fn close(&self) {
         match &self.pool {
-            Pool::Sqlite { writer, readers } => {
+            Pool::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -286,7 +291,7 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
         .busy_timeout(CONNECTION_WITHIN);
     // The one writer is never recycled: data_version counts the commits of others since it was opened.
@@ -303,7 +308,10 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
         .acquire_timeout(CONNECTION_WITHIN)
         .connect_with(options.read_only(true))
         .await?;
-    Ok(Pool::Sqlite { writer, readers })
+    // Whoever reads makes the write-ahead log, where it is not there yet.
+    sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&writer).await?;
+    let synced = Synced::start(path).map_err(sqlx::Error::Io)?;
+    Ok(Pool::Sqlite { writer, readers, synced })
 }
 
 #[cfg(test)]

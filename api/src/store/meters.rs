@@ -40,7 +40,7 @@ impl Store {
     /// The connections of each pool, now.
     pub fn pools(&self) -> Vec<PoolUse> {
         match &self.pool {
-            Pool::Sqlite { writer, readers } => {
+            Pool::Sqlite { writer, readers, .. } => {
                 vec![pool_use("writer", writer), pool_use("readers", readers)]
             }
             Pool::Postgres(pool) => vec![pool_use("postgres", pool)],
