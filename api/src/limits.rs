@@ -80,6 +80,10 @@ pub const STATEMENTS_MAX: usize = 256;
 pub const POSTGRES_CONNECTIONS: u32 = 16;
 /// Connections that read `SQLite`; one more writes.
 pub const SQLITE_READERS: u32 = 4;
+/// Pages of 4 KiB in `SQLite`'s write-ahead log beyond which commits wait for it to be emptied.
+pub const WAL_PAGES: i64 = 2_000;
+/// Pages at which a commit empties it by itself, where nobody else does.
+pub const WAL_PAGES_MAX: i64 = 16_000;
 /// Open files that the process needs beside its connections: the log's, the database's, sockets.
 pub const FILES_BESIDE: usize = 512;
 /// Names of hosts that are looked up at a time: each takes a thread for as long as name servers like.
@@ -118,6 +122,8 @@ pub const STATEMENT_WITHIN: Duration = Duration::from_secs(20);
 pub const PROBE_WITHIN: Duration = Duration::from_secs(3);
 /// How often it is asked.
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How often `SQLite`'s write-ahead log is looked at.
+pub const CHECKPOINTS_EVERY: Duration = Duration::from_millis(500);
 /// How long the log may take to sync before the client is told that the outcome is unknown.
 pub const SYNC_WITHIN: Duration = Duration::from_secs(10);
 /// How often calls of operators' servers are looked for that another process left.
@@ -168,6 +174,7 @@ const _: () =
     assert!(SYNC_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "the log's delay is told as the log's");
 const _: () =
     assert!(REQUEST_READ_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "a slow body is told as slow");
+const _: () = assert!(WAL_PAGES * 4 <= WAL_PAGES_MAX, "who is to empty it has time to");
 const _: () = assert!(CALLS_AN_OPERATOR * 16 <= CALLS_MAX, "several slow operators leave room for others");
 const _: () = assert!(CALLS_EVERY.as_millis() * 4 <= CALL_LEASE.as_millis());
 const _: () = assert!(DEADLINES_EVERY.as_millis() < 250, "what is due is found in time");

@@ -21,11 +21,12 @@ use self::health::Health;
 use self::meters::Failures;
 pub use self::meters::PoolUse;
 use self::synced::Synced;
-use crate::limits::{CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS};
+use crate::limits::{CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS, WAL_PAGES_MAX};
 
 pub mod activity;
 pub mod ads;
 pub mod changes;
+mod checkpoints;
 pub mod customers;
 pub mod drivers;
 pub mod hails;
@@ -61,6 +62,8 @@ enum Pool {
         /// The one connection that writes, so that `PRAGMA data_version` asked on it tells of other processes.
         writer: SqlitePool,
         readers: SqlitePool,
+        /// One more, for what is done beside the writer.
+        checkpoints: SqlitePool,
         /// What commits are made safe by.
         synced: Synced,
     },
@@ -251,7 +254,8 @@ impl Store {
     /// Closes every connection, waiting for statements under way.
     pub async fn close(&self) {
         match &self.pool {
-            Pool::Sqlite { writer, readers, .. } => {
+            Pool::Sqlite { writer, readers, checkpoints, .. } => {
+                checkpoints.close().await;
                 readers.close().await;
                 writer.close().await;
             }
@@ -292,6 +296,7 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
+        .pragma("wal_autocheckpoint", WAL_PAGES_MAX.to_string())
         .foreign_keys(true)
         .busy_timeout(CONNECTION_WITHIN);
     // The one writer is never recycled: data_version counts the commits of others since it was opened.
@@ -303,6 +308,10 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
         .acquire_timeout(CONNECTION_WITHIN)
         .connect_with(options.clone())
         .await?;
+    let checkpoints = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECTION_WITHIN)
+        .connect_lazy_with(options.clone());
     let readers = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(CONNECTION_WITHIN)
@@ -311,7 +320,7 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
     // Whoever reads makes the write-ahead log, where it is not there yet.
     sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&writer).await?;
     let synced = Synced::start(path).map_err(sqlx::Error::Io)?;
-    Ok(Pool::Sqlite { writer, readers, synced })
+    Ok(Pool::Sqlite { writer, readers, checkpoints, synced })
 }
 
 #[cfg(test)]

@@ -17,11 +17,12 @@ const FULL_READING: Duration = Duration::from_mins(1);
 /// The pause before trying again after the database failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Follows until `stop`, whatever fails meanwhile; and watches whether the database answers.
+/// Follows until `stop`, whatever fails meanwhile; watches whether the database answers, and keeps its log short.
 pub async fn follow(registry: Arc<Registry>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = registry.store.watch() => {}
+        () = registry.store.keep_checkpoints() => {}
         () = follow_for_good(&registry) => {}
     }
 }

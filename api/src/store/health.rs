@@ -191,11 +191,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("maraude.db");
         let store = Store::open(&DatabaseUrl::Sqlite(path.clone()), Clock::System).await.unwrap();
-        let Pool::Sqlite { readers, synced, .. } = &store.pool else { unreachable!("it is SQLite") };
+        let Pool::Sqlite { readers, checkpoints, synced, .. } = &store.pool else {
+            unreachable!("it is SQLite")
+        };
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_millis(20));
         let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(200));
         let writer = writer.connect_with(options).await.unwrap();
-        let pool = Pool::Sqlite { writer, readers: readers.clone(), synced: synced.clone() };
+        let (readers, checkpoints, synced) = (readers.clone(), checkpoints.clone(), synced.clone());
+        let pool = Pool::Sqlite { writer, readers, checkpoints, synced };
         (folder, Store { pool, ..store }.bounded())
     }
 
