@@ -226,7 +226,7 @@ fn reach(app: &App, taxi: TaxiKey, now: Millis) -> Answer<(OperatorKey, Seen)> {
     // Of two the free one, then the one heard last.
     let best = heard.max_by_key(|(description, seen)| (description.status == Status::Free, seen.received_at));
     let (description, seen) = best.ok_or_else(|| unavailable("Taxi is not online."))?;
-    if now.since(seen.received_at) > FRESH_MS {
+    if now.since(seen.received_at) >= FRESH_MS {
         return Err(unavailable("Taxi is no longer online."));
     }
     if description.status != Status::Free {
