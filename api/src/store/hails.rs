@@ -19,7 +19,7 @@ mod rows;
 use once::Once;
 use rows::{Described, Rows as _, Transition};
 
-/// Hails of one customer of one app that follow each other within this time share a session, in milliseconds.
+/// Hails of one customer of one app that are less than this apart share a session, in milliseconds.
 const SESSION_MS: i64 = 5 * 60_000;
 
 /// A hail, with what is shown of those who have to do with it.
@@ -204,7 +204,7 @@ impl Store {
                     Some(customer) if customer != new.customer => break 'hailed Err(NotHailed::ForeignSession),
                     Some(_) => Some(session.clone()),
                 },
-                None => tx.session_since(new.app, &new.customer, now - SESSION_MS).await?,
+                None => tx.session_after(new.app, &new.customer, now - SESSION_MS).await?,
             };
             let Some(address) = &new.address else { break 'hailed Err(NotHailed::NoAddress) };
             if let Some(once) = &new.once

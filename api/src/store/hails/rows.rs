@@ -40,8 +40,8 @@ pub(super) trait Rows {
     async fn ban_end(&mut self, app: i32, customer: &str) -> Result<Option<i64>>;
     /// Whose session of an app it is.
     async fn customer_of(&mut self, app: i32, session: &str) -> Result<Option<String>>;
-    /// The session of a customer's hail that moved last, if it moved since.
-    async fn session_since(&mut self, app: i32, customer: &str, since: i64) -> Result<Option<String>>;
+    /// The session of a customer's hail that moved last, if it moved after that.
+    async fn session_after(&mut self, app: i32, customer: &str, after: i64) -> Result<Option<String>>;
     /// Adds a request that is to take effect once; false: its answer is remembered.
     async fn begin_once(&mut self, app: i32, once: &Once, now: i64) -> Result<bool>;
     /// Remembers the answer to it.
@@ -94,14 +94,14 @@ macro_rules! rows {
                 Ok(row.map(|row| row.0))
             }
 
-            async fn session_since(&mut self, app: i32, customer: &str, since: i64) -> Result<Option<String>> {
+            async fn session_after(&mut self, app: i32, customer: &str, after: i64) -> Result<Option<String>> {
                 let row: Option<(String,)> = sqlx::query_as(
-                    "SELECT session_id FROM hails WHERE app_id = $1 AND customer_id = $2 AND status_at >= $3
+                    "SELECT session_id FROM hails WHERE app_id = $1 AND customer_id = $2 AND status_at > $3
                      ORDER BY status_at DESC LIMIT 1",
                 )
                 .bind(app)
                 .bind(customer)
-                .bind(since)
+                .bind(after)
                 .fetch_optional(self)
                 .await?;
                 Ok(row.map(|row| row.0))
