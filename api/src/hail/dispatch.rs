@@ -136,7 +136,7 @@ async fn post(app: &App, operator: &Account, hail: &HailRow, body: Vec<u8>) -> O
     Some(Ended { call: Call { at: began.0, took_ms, outcome: told }, outcome })
 }
 
-/// Writes down how a call ended. The hail may have moved meanwhile: the event does nothing then.
+/// Writes down how a call ended. Nothing happens to a hail that moved meanwhile, or whose time is over.
 async fn record(
     app: &App,
     id: &str,
@@ -145,8 +145,13 @@ async fn record(
     number: Option<String>,
     call: Option<Call>,
 ) -> Result<()> {
+    let clock = app.clock.clone();
     let step = move |hail: &HailRow| {
-        let number = number.filter(|number| !number.is_empty() && hail.status == Status::Received);
+        let in_time = hail.deadline_at.is_some_and(|deadline| clock.now().0 < deadline);
+        if hail.status != Status::Received || !in_time {
+            return Ok(Step { call, ..Step::default() });
+        }
+        let number = number.filter(|number| !number.is_empty());
         let row = number.map(|taxi_phone_number| Box::new(HailRow { taxi_phone_number, ..hail.clone() }));
         Ok::<_, Infallible>(Step { event: Some(event), reason, row, call })
     };
