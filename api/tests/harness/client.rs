@@ -110,6 +110,7 @@ pub(crate) fn taxi(number: u32, insee: &str) -> Value {
            "driver": {"professional_licence": format!("licence-{number}"), "departement": "75"}})
 }
 
-fn plate(number: u32) -> String {
+/// The plate of the `number`-th vehicle.
+pub(crate) fn plate(number: u32) -> String {
     format!("AB-{number:03}-CD")
 }

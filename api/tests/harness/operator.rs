@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -22,6 +22,8 @@ pub(crate) enum Reply {
     With(u16, &'static str),
     /// Never.
     Never,
+    /// With a status and a body, as soon as somebody says which.
+    When(watch::Receiver<Option<(u16, &'static str)>>),
 }
 
 /// What it was sent.
@@ -88,10 +90,17 @@ async fn answer(
     let _ = sender.send(Received { headers, bytes, hail });
     let reply = reply.lock().unwrap().clone();
     match reply {
-        Reply::With(status, body) => {
-            let status = StatusCode::from_u16(status).unwrap();
-            (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-        }
+        Reply::With(status, body) => with(status, body),
         Reply::Never => std::future::pending().await,
+        Reply::When(mut told) => {
+            // Nobody says anything any more: the test is over.
+            let told = told.wait_for(Option::is_some).await.ok().and_then(|told| *told);
+            told.map_or(StatusCode::GONE.into_response(), |(status, body)| with(status, body))
+        }
     }
+}
+
+fn with(status: u16, body: &'static str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -68,7 +68,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) database: Database,
     /// By name: number and API key.
-    accounts: BTreeMap<&'static str, (i32, String)>,
+    accounts: BTreeMap<String, (i32, String)>,
     folder: TempDir,
 }
 
@@ -140,14 +140,19 @@ impl World {
     }
 
     /// Adds this many accounts without a role.
-    pub(crate) async fn add_accounts(&self, count: usize) {
+    pub(crate) async fn add_accounts(&mut self, count: usize) {
+        for number in 0..count {
+            self.add_account(&format!("account-{number}"), &[]).await;
+        }
+    }
+
+    /// Adds an account of these roles.
+    pub(crate) async fn add_account(&mut self, name: &str, roles: &[Role]) {
         let (store, secret) =
             open_store(&config(&self.folder, &self.database), self.clock.clone()).await.unwrap();
-        for number in 0..count {
-            let email = format!("account-{number}");
-            add_user(&store, &secret, (&email, &email), "", &[]).await.unwrap();
-        }
+        let account = add_user(&store, &secret, (name, name), "", roles).await.unwrap();
         store.close().await;
+        self.accounts.insert(name.to_owned(), account);
         self.server().app.registry.read_all().await.unwrap();
     }
 
@@ -266,7 +271,7 @@ fn config(folder: &TempDir, database: &Database) -> Config {
 }
 
 /// Towns, one ZUPC, one exclusion zone and the accounts.
-async fn seed(config: &Config, clock: &Clock) -> BTreeMap<&'static str, (i32, String)> {
+async fn seed(config: &Config, clock: &Clock) -> BTreeMap<String, (i32, String)> {
     let (store, secret) = open_store(config, clock.clone()).await.unwrap();
     let rows: Vec<_> = towns()["features"].as_array().unwrap().iter().map(town).collect();
     store.import_towns(&rows, |_| {}).await.unwrap();
@@ -278,7 +283,8 @@ async fn seed(config: &Config, clock: &Clock) -> BTreeMap<&'static str, (i32, St
     store.import_exclusions(&[exclusion], |_| {}).await.unwrap();
     let mut accounts = BTreeMap::new();
     for (name, role) in ACCOUNTS {
-        accounts.insert(name, add_user(&store, &secret, (name, name), "", &[role]).await.unwrap());
+        let account = add_user(&store, &secret, (name, name), "", &[role]).await.unwrap();
+        accounts.insert(name.to_owned(), account);
     }
     store.close().await;
     accounts

@@ -6,6 +6,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
 use crate::harness::places::{MIDDLE, WEST};
+use crate::sequences::Sequence;
 
 /// Who calls, or is called for. The first six have accounts, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +35,11 @@ pub(crate) const ACCOUNTS: [(Who, &str, &[&str]); 6] = [
     (Who::Lent, "lent", &["moteur", "operateur"]),
 ];
 
-/// A sequence, whole: it repeats from nothing else.
+/// Who is managed by whom from the start.
 #[derive(Clone, Debug)]
-pub(crate) struct Sequence {
-    /// Who is managed by whom from the start.
-    pub(crate) managers: Vec<(Who, Who)>,
-    pub(crate) calls: Vec<Call>,
+pub(crate) struct Managed {
+    pub(crate) who: Who,
+    pub(crate) by: Who,
 }
 
 #[derive(Clone, Debug)]
@@ -123,26 +123,25 @@ enum Rule {
     NullableText,
 }
 
-impl Sequence {
-    pub(crate) fn random(seed: u64) -> Self {
-        let mut random = Random(StdRng::seed_from_u64(seed));
-        let mut managers = Vec::new();
-        for managed in [Who::OperatorA, Who::OperatorB, Who::App, Who::Lent] {
-            if random.one_in(3) {
-                let manager = random.pick(&[Who::Boss, Who::OperatorA, Who::App]);
-                managers.extend((manager != managed).then_some((managed, manager)));
-            }
+/// The sequence of a seed.
+pub(crate) fn random(seed: u64) -> Sequence<Managed, Call> {
+    let mut random = Random(StdRng::seed_from_u64(seed));
+    let mut given = Vec::new();
+    for who in [Who::OperatorA, Who::OperatorB, Who::App, Who::Lent] {
+        if random.one_in(3) {
+            let by = random.pick(&[Who::Boss, Who::OperatorA, Who::App]);
+            given.extend((by != who).then_some(Managed { who, by }));
         }
-        let mut calls = Vec::new();
-        for who in [Who::OperatorA, Who::OperatorB, Who::Lent] {
-            if random.one_in(2) {
-                calls.extend(fleet(who));
-            }
-        }
-        let more = random.0.random_range(10..=60);
-        calls.extend((0..more).map(|_| random.call()));
-        Self { managers, calls }
     }
+    let mut steps = Vec::new();
+    for who in [Who::OperatorA, Who::OperatorB, Who::Lent] {
+        if random.one_in(2) {
+            steps.extend(fleet(who));
+        }
+    }
+    let more = random.0.random_range(10..=60);
+    steps.extend((0..more).map(|_| random.call()));
+    Sequence { given, steps }
 }
 
 /// Everything that a first taxi needs, and it.

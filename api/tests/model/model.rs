@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::calls::{ACCOUNTS, Act, Call, UNKNOWN, Who};
+use crate::expected::{Expected, element_error, invalid, no_permission, one, path_error, whole};
 use crate::harness::client::Answer;
 use crate::harness::places::{MIDDLE, WEST};
 
@@ -64,9 +65,6 @@ struct Taxi {
     driver: (&'static str, &'static str),
 }
 
-/// What is to be answered: the status, and the body without times.
-type Expected = (u16, Value);
-
 /// Who a call is by, once the key and `X-Logas` were looked at.
 #[derive(Clone, Copy)]
 struct Caller {
@@ -92,7 +90,8 @@ impl Model {
         nth(&self.taxis, n).map_or(NO_TAXI, |taxi| &taxi.id)
     }
 
-    /// Does what the call asks for. Numbers and ids that the registry gives are taken from its answer.
+    /// Does what the call asks for; times are left out of what is to be answered. Numbers and ids that the registry
+    /// gives are taken from its answer.
     pub(crate) fn expect(&mut self, call: &Call, answer: &Answer) -> Expected {
         if let Act::LogIn { whom, key_of } = call.act {
             return self.log_in(whom, key_of);
@@ -102,7 +101,7 @@ impl Model {
             Err(message) => return whole(401, message),
         };
         if !may(caller, &call.act) {
-            return whole(403, "You do not have enough permissions to access this ressource.");
+            return no_permission();
         }
         let me = caller.account;
         let wrong = wrong_fields(call);
@@ -484,26 +483,6 @@ fn wrong_fields(call: &Call) -> Map<String, Value> {
         wrong.insert(name.to_owned(), message);
     }
     wrong
-}
-
-fn whole(status: u16, message: &str) -> Expected {
-    (status, json!({"errors": {"": [message]}}))
-}
-
-fn path_error(status: u16, message: &str) -> Expected {
-    (status, json!({"errors": {"url": [message]}}))
-}
-
-fn element_error(status: u16, errors: &Value) -> Expected {
-    (status, json!({"errors": {"data": {"0": errors}}}))
-}
-
-fn invalid(wrong: &Map<String, Value>) -> Expected {
-    element_error(400, &json!(wrong))
-}
-
-fn one(element: &Value) -> Value {
-    json!({"data": [element]})
 }
 
 /// The n-th, around and around; [`UNKNOWN`] is none.

@@ -1,7 +1,5 @@
 //! A registry to call, emptied before each sequence.
 
-use std::collections::BTreeMap;
-
 use api::config::{Config, Values};
 use api::registry::add_user;
 use api::serve::{Server, open_store};
@@ -12,16 +10,33 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::calls::{ACCOUNTS, Act, Call, Sequence, Who};
+use crate::calls::{self, ACCOUNTS, Act, Call, Managed, Who};
 use crate::database::{Backend, Database};
 use crate::harness::client::{Answer, Client};
 use crate::harness::places::towns;
 use crate::harness::wait::{SOON, within};
 use crate::model::{Account, Model, NO_NUMBER};
+use crate::sequences::{Difference, Met, Sequence, Stage};
 
 /// From the rows that refer to the rows that are referred to.
 const TABLES: [&str; 7] =
     ["last_positions", "taxis", "ads", "drivers", "vehicle_descriptions", "vehicles", "activity_log"];
+
+/// Kinds of calls, and the statuses of their answers.
+const EVERY: [(&str, &[u16]); 12] = [
+    ("add a driver", &[200, 201, 400, 401, 403, 404]),
+    ("add a vehicle", &[200, 201, 400, 401, 403]),
+    ("add an ADS", &[200, 201, 400, 401, 403, 404]),
+    ("add a taxi", &[200, 201, 400, 401, 403, 404]),
+    ("read a taxi", &[200, 401, 403, 404]),
+    ("change a taxi", &[200, 400, 401, 403, 404]),
+    ("list taxis", &[200, 401, 403]),
+    ("read an account", &[200, 401, 403, 404]),
+    ("change an account", &[200, 400, 401, 403, 404]),
+    ("list accounts", &[200, 401, 403]),
+    ("log in", &[200, 400, 401]),
+    ("read the log", &[200, 401, 403]),
+];
 
 /// A server, its rows, and the way to remove them.
 pub(crate) struct World {
@@ -31,8 +46,6 @@ pub(crate) struct World {
     beside: Beside,
     /// Numbers and keys, in the order of [`ACCOUNTS`].
     accounts: Vec<(i32, String)>,
-    /// How often each kind of call was answered with each status.
-    pub(crate) answered: BTreeMap<(&'static str, u16), usize>,
     // Dropped last: the database goes when nobody uses it any more.
     _database: Database,
     _folder: TempDir,
@@ -44,9 +57,21 @@ enum Beside {
     Postgres(PgConnection),
 }
 
-impl World {
-    /// None where there is no such database to test on.
-    pub(crate) async fn begin(backend: Backend) -> Option<Self> {
+impl Stage for World {
+    type Given = Managed;
+    type Step = Call;
+
+    const NAME: &str = "model";
+
+    fn all() -> Vec<String> {
+        EVERY.iter().flat_map(|(act, statuses)| statuses.iter().map(|status| met(act, *status))).collect()
+    }
+
+    fn random(seed: u64) -> Sequence<Managed, Call> {
+        calls::random(seed)
+    }
+
+    async fn begin(backend: Backend) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::new(backend, folder.path()).await?;
         let flags = [
@@ -86,24 +111,33 @@ impl World {
             Backend::Sqlite => Beside::Sqlite(SqliteConnection::connect(&database.url).await.unwrap()),
             Backend::Postgres => Beside::Postgres(PgConnection::connect(&database.url).await.unwrap()),
         };
-        Some(Self {
-            server,
-            client,
-            clock,
-            beside,
-            accounts,
-            answered: BTreeMap::new(),
-            _database: database,
-            _folder: folder,
-        })
+        Some(Self { server, client, clock, beside, accounts, _database: database, _folder: folder })
     }
 
-    pub(crate) async fn stop(self) {
+    async fn play(&mut self, sequence: &Sequence<Managed, Call>, all: &mut Met) -> Result<(), Difference> {
+        let mut model = self.empty(&sequence.given).await;
+        for (at, call) in sequence.steps.iter().enumerate() {
+            let answer = self.call(&model, call).await;
+            *all.entry(met(call.act.name(), answer.status)).or_default() += 1;
+            let (status, body) = model.expect(call, &answer);
+            let mut got = answer.body;
+            without_times(&mut got);
+            if (answer.status, &got) != (status, &body) {
+                let difference = format!("expected {status} {body}\n     got {} {got}", answer.status);
+                return Err((at, difference));
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop(self) {
         self.server.stop().await;
     }
+}
 
+impl World {
     /// Removes every row but the accounts, which become what they were; the model of that.
-    async fn empty(&mut self, managers: &[(Who, Who)]) -> Model {
+    async fn empty(&mut self, managers: &[Managed]) -> Model {
         // Versions of rows begin with the time, and memory only goes forward.
         self.clock.advance(60_000);
         let mut sql: Vec<_> = TABLES.iter().map(|table| format!("DELETE FROM {table}")).collect();
@@ -112,8 +146,8 @@ impl World {
                 .to_owned(),
         );
         let number = |who: Who| self.accounts[who.index().unwrap()].0;
-        for (managed, manager) in managers {
-            let (managed, manager) = (number(*managed), number(*manager));
+        for Managed { who, by } in managers {
+            let (managed, manager) = (number(*who), number(*by));
             sql.push(format!("UPDATE users SET manager_id = {manager} WHERE id = {managed}"));
         }
         let sql = AssertSqlSafe(format!("BEGIN; {}; COMMIT", sql.join("; ")));
@@ -124,28 +158,11 @@ impl World {
         self.server.app.registry.read_all().await.unwrap();
         let mut model = Model::default();
         for ((who, email, _), (id, key)) in ACCOUNTS.iter().zip(&self.accounts) {
-            let manager = managers.iter().find(|(managed, _)| managed == who);
-            let manager = manager.and_then(|(_, manager)| manager.index());
+            let manager = managers.iter().find(|managed| managed.who == *who);
+            let manager = manager.and_then(|managed| managed.by.index());
             model.accounts.push(Account::new(i64::from(*id), key, email, manager));
         }
         model
-    }
-
-    /// Makes the calls of a sequence until the registry and the model differ: at which call, and how.
-    pub(crate) async fn play(&mut self, sequence: &Sequence) -> Result<(), (usize, String)> {
-        let mut model = self.empty(&sequence.managers).await;
-        for (at, call) in sequence.calls.iter().enumerate() {
-            let answer = self.call(&model, call).await;
-            *self.answered.entry((call.act.name(), answer.status)).or_default() += 1;
-            let (status, body) = model.expect(call, &answer);
-            let mut got = answer.body;
-            without_times(&mut got);
-            if (answer.status, &got) != (status, &body) {
-                let difference = format!("expected {status} {body}\n     got {} {got}", answer.status);
-                return Err((at, difference));
-            }
-        }
-        Ok(())
     }
 
     async fn call(&self, model: &Model, call: &Call) -> Answer {
@@ -190,6 +207,10 @@ impl World {
             who => Some(who.index().map_or("no-such-key".to_owned(), |at| self.accounts[at].1.clone())),
         }
     }
+}
+
+fn met(act: &str, status: u16) -> String {
+    format!("{act}: {status}")
 }
 
 fn with(path: &str, arguments: &[(&str, Option<&str>)]) -> String {
