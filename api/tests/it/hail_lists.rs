@@ -1,5 +1,6 @@
 //! Lists of hails and of sessions: who sees what, and customers who are banned.
 
+use api::limits::SESSION_HAILS_MAX;
 use api::routes::hails::SHOWN_MS;
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ on_each_database!(
     hails_are_shown_for_sixty_days,
     a_session_is_hails_less_than_five_minutes_apart,
     a_session_shows_what_its_app_may_see,
+    a_session_shows_its_first_hundred_hails,
     customer_support_sees_settled_hails,
     a_reported_customer_is_banned_and_a_report_taken_back_ends_it,
     an_app_bans_its_own_customers,
@@ -361,6 +363,20 @@ async fn a_session_shows_what_its_app_may_see(world: &mut World) {
     let coming = get(world, "app", "/sessions").await["data"][0]["hails"][0].take();
     let numbers = (&coming["customer_phone_number"], &coming["taxi_phone_number"]);
     assert_eq!(numbers, (&json!("0611111111"), &json!("0622222222")), "while the taxi is on its way");
+}
+
+async fn a_session_shows_its_first_hundred_hails(world: &mut World) {
+    let a = taxi(world, "op-a", 1).await;
+    let mut made = Vec::new();
+    for _ in 0..=SESSION_HAILS_MAX {
+        made.push(hail(world, "app", &a, "ann").await);
+    }
+    hail(world, "app", &a, "bob").await;
+    let sessions = get(world, "app", "/sessions").await;
+    let shown = |session: usize| sessions["data"][session]["hails"].as_array().unwrap().iter();
+    let ids: Vec<_> = shown(1).map(|hail| hail["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, made[..SESSION_HAILS_MAX]);
+    assert_eq!(shown(0).count(), 1, "others are shown all the same");
 }
 
 async fn customer_support_sees_settled_hails(world: &mut World) {
