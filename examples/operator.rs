@@ -7,7 +7,9 @@
 //! The registry has to run with `MARAUDE_PRIVATE_ENDPOINTS=true` (the demonstration does), because this server is on a
 //! private address.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -52,7 +54,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let operator = Operator { args: Args::parse(), http: reqwest_client()? };
+    let operator = Operator { args: Args::parse(), http: reqwest_client()?, known: Arc::default() };
     operator.take_hails_here().await?;
     let taxi = operator.register().await?;
     println!("taxi {taxi} is free at {} {}", operator.args.lat, operator.args.lon);
@@ -82,12 +84,16 @@ async fn hail(
     }
     let hail: Value = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
     let (id, address) = (text(&hail, "/data/0/id"), text(&hail, "/data/0/customer_address"));
-    println!("{id}: a customer waits at {address}");
-    tokio::spawn(async move {
-        if let Err(error) = operator.drive(&id).await {
-            println!("{id}: {error:#}");
-        }
-    });
+    // A hail may be sent again where the registry does not know whether it came.
+    let is_new = operator.known.lock().is_ok_and(|mut known| known.insert(id.clone()));
+    if is_new {
+        println!("{id}: a customer waits at {address}");
+        tokio::spawn(async move {
+            if let Err(error) = operator.drive(&id).await {
+                println!("{id}: {error:#}");
+            }
+        });
+    }
     Ok(Json(json!({"data": [{"taxi_phone_number": "0612345678"}]})))
 }
 
@@ -117,6 +123,8 @@ fn text(value: &Value, pointer: &str) -> String {
 struct Operator {
     args: Args,
     http: reqwest::Client,
+    /// Hails that came.
+    known: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Operator {

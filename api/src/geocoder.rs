@@ -9,7 +9,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::limits::GEOCODED_WITHIN;
+use crate::limits::{ADDRESS_MAX_CHARS, GEOCODED_WITHIN};
 use crate::outbound::{self, CallError};
 
 /// A geocoder, or none. Cheap to clone.
@@ -65,7 +65,7 @@ impl Geocoder {
     pub async fn address(&self, at: LatLon) -> Option<String> {
         let asked = self.0.as_ref()?.ask(at).await;
         asked.unwrap_or_else(|failure| {
-            tracing::warn!(%failure, "the geocoder told no address");
+            tracing::debug!(%failure, "the geocoder told no address");
             None
         })
     }
@@ -86,7 +86,11 @@ impl Service {
         let found: Collection = serde_json::from_slice(&reply.body).map_err(|_| Failure::Shape)?;
         let first = found.features.into_iter().next().and_then(|feature| feature.properties);
         let label = first.and_then(|properties| properties.label).unwrap_or_default();
-        Ok(Some(label.trim().to_owned()).filter(|label| !label.is_empty()))
+        // What no app could have written is none.
+        let fits = |label: &&str| {
+            !label.is_empty() && !label.contains('\0') && label.chars().count() <= ADDRESS_MAX_CHARS
+        };
+        Ok(Some(label.trim()).filter(fits).map(str::to_owned))
     }
 }
 

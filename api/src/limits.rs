@@ -122,6 +122,8 @@ pub const STATEMENT_WITHIN: Duration = Duration::from_secs(20);
 pub const PROBE_WITHIN: Duration = Duration::from_secs(3);
 /// How often it is asked.
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How long emptying `SQLite`'s write-ahead log waits for readers, and commits with it.
+pub const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 /// How often `SQLite`'s write-ahead log is looked at.
 pub const CHECKPOINTS_EVERY: Duration = Duration::from_millis(500);
 /// How long the log may take to sync before the client is told that the outcome is unknown.

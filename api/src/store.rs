@@ -21,7 +21,9 @@ use self::health::Health;
 use self::meters::Failures;
 pub use self::meters::PoolUse;
 use self::synced::Synced;
-use crate::limits::{CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS, WAL_PAGES_MAX};
+use crate::limits::{
+    CHECKPOINT_BUSY, CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS, WAL_PAGES_MAX,
+};
 
 pub mod activity;
 pub mod ads;
@@ -189,6 +191,7 @@ macro_rules! write {
         match &$store.pool {
             $crate::store::Pool::Sqlite { writer, synced, .. } => {
                 let work = async {
+                    synced.check().map_err(sqlx::Error::Io)?;
                     // Immediate: a read that turns into a write could not wait for another process's write.
                     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
                     let outcome = {
@@ -311,7 +314,7 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
     let checkpoints = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(CONNECTION_WITHIN)
-        .connect_lazy_with(options.clone());
+        .connect_lazy_with(options.clone().busy_timeout(CHECKPOINT_BUSY));
     let readers = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(CONNECTION_WITHIN)

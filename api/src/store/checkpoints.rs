@@ -1,9 +1,9 @@
 //! `SQLite`'s checkpoints, beside its writer: what the write-ahead log holds goes to the database.
 //!
 //! By itself `SQLite` does that in every thousandth page's commit, which then takes a tenth of a second. Here another
-//! connection does most of it while commits go on, and keeps them waiting only for the rest. A log that could be
-//! reused is, by the next commit; RESTART and TRUNCATE would do that at once, but to the writer they look like another
-//! process's commit.
+//! connection does most of it while commits go on, and keeps them waiting for the rest, a moment at most: what readers
+//! still need is left for the next time. A log that could be reused is, by the next commit; RESTART and TRUNCATE would
+//! do that at once, but to the writer they look like another process's commit.
 
 use sqlx::sqlite::SqlitePool;
 use tokio::time::{MissedTickBehavior, interval};

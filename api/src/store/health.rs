@@ -111,7 +111,8 @@ impl Store {
         match &self.pool {
             // Bounded by the pool's and SQLite's own waits. It is another process that holds the lock: ours go
             // through the same one connection. They may be many, and as long as they commit, nothing is gone.
-            Pool::Sqlite { writer, .. } => {
+            Pool::Sqlite { writer, synced, .. } => {
+                synced.check().map_err(sqlx::Error::Io)?;
                 let before = self.health.committed.get();
                 match writer.begin_with("BEGIN IMMEDIATE").await {
                     Err(sqlx::Error::PoolTimedOut) if self.health.committed.get() > before => {}

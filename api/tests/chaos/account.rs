@@ -86,6 +86,9 @@ pub(crate) fn settle(hails: &BTreeMap<String, Hail>, told: &Told, called: &BTree
         let failed = hail.status == Status::Failure || hail.status == Status::DeclinedByCustomer;
         assert!(called.contains(&hail.id) || failed || !hail.status.is_end(), "never called: {hail:?}");
     }
+    for id in called {
+        assert!(hails.contains_key(id), "an operator was called for nothing: {id}");
+    }
     for (customer, id) in &told.made {
         assert_eq!(hails.get(id).map(|hail| &hail.customer), Some(customer), "acknowledged and lost: {id}");
     }

@@ -70,8 +70,7 @@ impl Driver {
             turn.forget();
             number += 1;
             self.report().await;
-            let free = json!({"status": "free"});
-            self.until(Side::Operator, Method::PUT, &format!("/taxis/{}", self.taxi), None, &free).await;
+            self.free().await;
             // One in twenty runs into its deadline: they take their taxi for ten seconds.
             let course = match self.rng.random_range(0..20) {
                 0 => COURSES[4],
@@ -82,6 +81,15 @@ impl Driver {
             };
             self.hail(&format!("{}-{number}", self.taxi), course).await;
         }
+    }
+
+    /// Says that the taxi is free, which after a hail that is over it is, or off.
+    async fn free(&self) {
+        let path = format!("/taxis/{}", self.taxi);
+        let seen = self.until(Side::Operator, Method::GET, &path, None, &Value::Null).await.element(200);
+        assert!(["free", "off"].contains(&seen["status"].as_str().unwrap()), "a taxi is left behind: {seen}");
+        let free = json!({"status": "free"});
+        self.until(Side::Operator, Method::PUT, &path, None, &free).await;
     }
 
     async fn report(&mut self) {

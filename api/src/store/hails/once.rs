@@ -8,6 +8,9 @@ use crate::store::{Result, Store, read, write};
 /// How long an answer is remembered, in milliseconds.
 pub(super) const REMEMBERED_MS: i64 = 24 * 3_600_000;
 
+/// How many are removed in one transaction, so that no other write waits for long.
+const PRUNED_AT_ONCE: i64 = 1_000;
+
 /// A request that is to take effect once.
 pub struct Once {
     /// The name that the app gave it.
@@ -40,15 +43,26 @@ impl Store {
         })
     }
 
-    /// Removes what is no longer remembered; gives how many.
+    /// Removes what is no longer remembered, a part at a time; gives how many.
     pub async fn prune_remembered(&self) -> Result<u64> {
         let before = self.now_ms() - REMEMBERED_MS;
-        write!(self, tx => {
-            sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1")
+        let mut pruned = 0;
+        loop {
+            let some = write!(self, tx => {
+                sqlx::query(
+                    "DELETE FROM idempotency_keys WHERE (app_id, key) IN
+                     (SELECT app_id, key FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+                )
                 .bind(before)
+                .bind(PRUNED_AT_ONCE)
                 .execute(&mut **tx)
                 .await?
                 .rows_affected()
-        })
+            })?;
+            pruned += some;
+            if some == 0 {
+                return Ok(pruned);
+            }
+        }
     }
 }
