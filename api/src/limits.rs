@@ -132,14 +132,18 @@ pub const SYNC_WITHIN: Duration = Duration::from_secs(10);
 pub const CALLS_EVERY: Duration = Duration::from_millis(250);
 /// How long a process has a call for itself; it renews that while the call lasts.
 pub const CALL_LEASE: Duration = Duration::from_secs(3);
-/// Calls of one operator's server that are under way at a time; the others wait, as long as their hail does.
+/// Calls of one operator's server that are under way at a time; the others stay due, as long as their hail waits.
 pub const CALLS_AN_OPERATOR: usize = 64;
-/// Calls that are under way or wait for their turn; the others stay due.
+/// Calls that are under way; the others stay due.
 pub const CALLS_MAX: usize = 4_096;
+/// How many due calls are found at a time.
+pub const CALLS_FOUND: i64 = 256;
 /// How often overdue hails are looked for: what is due ends within 250 ms.
 pub const DEADLINES_EVERY: Duration = Duration::from_millis(100);
 /// How many of them are found at a time.
-pub const DEADLINES_AT_ONCE: i64 = 100;
+pub const DEADLINES_FOUND: i64 = 256;
+/// How many of them are ended at a time.
+pub const DEADLINES_AT_ONCE: usize = 8;
 /// How long requests under way may take once the server is to stop.
 pub const DRAIN: Duration = Duration::from_secs(2);
 /// How long each of the last steps may take; there are three.
@@ -178,6 +182,7 @@ const _: () =
     assert!(REQUEST_READ_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "a slow body is told as slow");
 const _: () = assert!(WAL_PAGES * 4 <= WAL_PAGES_MAX, "who is to empty it has time to");
 const _: () = assert!(CALLS_AN_OPERATOR * 16 <= CALLS_MAX, "several slow operators leave room for others");
+const _: () = assert!(CALLS_MAX < PARAMETERS_MAX, "calls under way are renewed in one statement");
 const _: () = assert!(CALLS_EVERY.as_millis() * 4 <= CALL_LEASE.as_millis());
 const _: () = assert!(DEADLINES_EVERY.as_millis() < 250, "what is due is found in time");
 const _: () = assert!(REQUEST_READ_WITHIN.as_secs() < IDLE_WITHIN.as_secs());

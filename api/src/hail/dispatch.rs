@@ -4,16 +4,13 @@
 //! off while the call lasts: what a process that ended had taken is due again soon, and an operator may then hear of a
 //! hail twice. Nobody is called once the hail's deadline has passed.
 //!
-//! Each operator has a line of its own: one that is slow keeps nobody else's hails waiting.
+//! Each operator has a line of its own, and what finds no place in it stays due: one that is slow keeps nobody else's
+//! hails waiting.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Event, Status};
 use crate::activity::Actor;
 use crate::app::App;
-use crate::limits::{CALL_LEASE, CALLS_AN_OPERATOR, CALLS_EVERY, CALLS_MAX};
+use crate::limits::{CALL_LEASE, CALLS_AN_OPERATOR, CALLS_EVERY, CALLS_FOUND, CALLS_MAX};
 use crate::outbound;
 use crate::registry::accounts::Account;
 use crate::routes::hails::call;
@@ -29,38 +26,29 @@ use crate::store::Result;
 use crate::store::hails::HailRow;
 use crate::store::hails::change::{Call, Held, Step};
 
-/// How many calls of each operator may be under way.
-type Lines = Mutex<HashMap<i32, Arc<Semaphore>>>;
-
 /// Calls whoever is to be called, until `stop`. Calls under way are cut off then: they are due again soon.
 pub(crate) async fn keep(app: App, stop: CancellationToken) {
-    let lines = Arc::new(Lines::default());
-    let mut calls = JoinSet::new();
-    let mut ticker = interval(CALLS_EVERY);
-    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut line = Line::default();
+    let ticker = |period| {
+        let mut ticker = interval(period);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticker
+    };
+    let (mut look, mut renew) = (ticker(CALLS_EVERY), ticker(CALL_LEASE / 3));
     let mut is_failing = false;
     loop {
-        tokio::select! {
+        let outcome = tokio::select! {
             () = stop.cancelled() => return,
-            () = app.registry.calls_due().notified() => {}
-            _ = ticker.tick() => {}
-            Some(_) = calls.join_next() => continue,
+            () = app.registry.calls_due().notified() => line.take(&app).await,
+            _ = look.tick() => line.take(&app).await,
+            _ = renew.tick() => line.renew(&app).await,
+            // Somebody may have waited for the place.
+            true = line.ended() => line.take(&app).await,
+        };
+        if let (Err(error), false) = (&outcome, is_failing) {
+            tracing::warn!(%error, "operators are not called; trying again");
         }
-        let room = CALLS_MAX.saturating_sub(calls.len());
-        let claimed = app.registry.upkeep().claim_calls(i64::try_from(room).unwrap_or(0), lease_ms()).await;
-        match claimed {
-            Ok(hails) => {
-                is_failing = false;
-                for hail in hails {
-                    calls.spawn(bring(app.clone(), lines.clone(), hail));
-                }
-            }
-            Err(error) if !is_failing => {
-                is_failing = true;
-                tracing::warn!(%error, "operators are not called; trying again");
-            }
-            Err(_) => {}
-        }
+        is_failing = outcome.is_err();
     }
 }
 
@@ -68,33 +56,93 @@ fn lease_ms() -> i64 {
     i64::try_from(CALL_LEASE.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Brings a hail to its operator, if it is still to be brought.
-async fn bring(app: App, lines: Arc<Lines>, id: String) {
-    // What fails here fails on the database: the call is due again when the lease is over.
-    if let Err(error) = try_bring(&app, &lines, &id).await {
-        tracing::warn!(hail = id, %error, "a call of an operator's server will be repeated");
+/// Calls under way.
+#[derive(Default)]
+struct Line {
+    calls: JoinSet<(String, i32, Result<()>)>,
+    /// The hails that they are of.
+    hails: BTreeSet<String>,
+    /// How many each operator has.
+    operators: BTreeMap<i32, usize>,
+}
+
+impl Line {
+    /// Begins every call that is due and finds a place.
+    async fn take(&mut self, app: &App) -> Result<()> {
+        loop {
+            let full = self.operators.iter().filter(|(_, calls)| **calls >= CALLS_AN_OPERATOR);
+            let full: Vec<_> = full.map(|(operator, _)| *operator).collect();
+            let room = CALLS_MAX.saturating_sub(self.calls.len());
+            let mut due = app.registry.upkeep().calls_due(&full, CALLS_FOUND).await?;
+            due.retain(|(hail, _)| !self.hails.contains(hail));
+            let mut places = self.operators.clone();
+            due.retain(|(_, operator)| {
+                let calls = places.entry(*operator).or_default();
+                *calls += 1;
+                *calls <= CALLS_AN_OPERATOR
+            });
+            due.truncate(room);
+            if due.is_empty() {
+                return Ok(());
+            }
+            let due: BTreeMap<_, _> = due.into_iter().collect();
+            let hails: Vec<_> = due.keys().cloned().collect();
+            for hail in app.registry.upkeep().claim_calls(&hails, lease_ms()).await? {
+                let Some(operator) = due.get(&hail) else { continue };
+                *self.operators.entry(*operator).or_default() += 1;
+                self.hails.insert(hail.clone());
+                let (app, operator) = (app.clone(), *operator);
+                self.calls.spawn(async move {
+                    let outcome = bring(&app, &hail).await;
+                    (hail, operator, outcome)
+                });
+            }
+        }
+    }
+
+    /// Waits until a call ends; false: there is none, or it was cut off.
+    async fn ended(&mut self) -> bool {
+        let Some(Ok((hail, operator, outcome))) = self.calls.join_next().await else { return false };
+        if let Err(error) = outcome {
+            // The database did not take it: the call is due again when the lease is over.
+            tracing::debug!(hail, %error, "a call of an operator's server will be repeated");
+        }
+        self.hails.remove(&hail);
+        if let Some(calls) = self.operators.get_mut(&operator) {
+            *calls -= 1;
+            if *calls == 0 {
+                self.operators.remove(&operator);
+            }
+        }
+        true
+    }
+
+    /// Keeps other processes from calls under way.
+    async fn renew(&self, app: &App) -> Result<()> {
+        if self.hails.is_empty() {
+            return Ok(());
+        }
+        let hails: Vec<_> = self.hails.iter().cloned().collect();
+        app.registry.upkeep().renew_calls(&hails, lease_ms()).await
     }
 }
 
-async fn try_bring(app: &App, lines: &Lines, id: &str) -> Result<()> {
+/// Brings a hail to its operator, if it is still to be brought.
+async fn bring(app: &App, id: &str) -> Result<()> {
     let Some(hail) = app.registry.upkeep().hail(id).await?.filter(|hail| hail.status == Status::Received)
     else {
         return Ok(());
     };
-    let operator = app.registry.accounts().id(hail.operator_id).cloned();
-    let operator = operator.filter(|operator| !operator.hail_endpoint_production.is_empty());
-    let Some(operator) = operator else {
-        return record(app, &hail.id, Event::Offered, None, None, None).await;
+    let Some(operator) = app.registry.accounts().id(hail.operator_id).cloned() else {
+        let why = Some("the operator's account is not at hand".to_owned());
+        return record(app, id, Event::CallFailed, why, None, None).await;
     };
+    if operator.hail_endpoint_production.is_empty() {
+        return record(app, id, Event::Offered, None, None, None).await;
+    }
     let transitions = app.registry.upkeep().transitions(id).await?;
     let Ok(body) = call::body(app, &hail, &transitions) else { return Ok(()) };
-    let line = line(lines, hail.operator_id);
-    let calling = async {
-        // Closed it is never.
-        let _turn = line.acquire().await;
-        post(app, &operator, &hail, body).await
-    };
-    let Some(ended) = renewing(app, id, calling).await else { return Ok(()) };
+    let Some(ended) = post(app, &operator, &hail, body).await else { return Ok(()) };
     match ended.outcome {
         Ok(number) => record(app, id, Event::CallAnswered, None, number, Some(ended.call)).await,
         Err(why) => record(app, id, Event::CallFailed, Some(why), None, Some(ended.call)).await,
@@ -145,10 +193,8 @@ async fn record(
     number: Option<String>,
     call: Option<Call>,
 ) -> Result<()> {
-    let clock = app.clock.clone();
     let step = move |hail: &HailRow| {
-        let in_time = hail.deadline_at.is_some_and(|deadline| clock.now().0 < deadline);
-        if hail.status != Status::Received || !in_time {
+        if hail.status != Status::Received {
             return Ok(Step { call, ..Step::default() });
         }
         let number = number.filter(|number| !number.is_empty());
@@ -157,26 +203,4 @@ async fn record(
     };
     app.registry.change_hail(Actor::REGISTRY, id.to_owned(), Held::Wait, step).await?;
     Ok(())
-}
-
-/// Does `work` and keeps the call from other processes meanwhile.
-async fn renewing<T>(app: &App, id: &str, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    let mut ticker = interval(CALL_LEASE / 3);
-    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticker.tick().await;
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = ticker.tick() => {
-                // At worst the operator hears of the hail twice.
-                let _ = app.registry.upkeep().renew_call(id, lease_ms()).await;
-            }
-        }
-    }
-}
-
-fn line(lines: &Lines, operator: i32) -> Arc<Semaphore> {
-    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    lines.entry(operator).or_insert_with(|| Arc::new(Semaphore::new(CALLS_AN_OPERATOR))).clone()
 }

@@ -76,7 +76,7 @@ impl Wish {
                     return Err(Refusal::Over(hail.status, wished));
                 }
                 if wished == Status::AcceptedByTaxi {
-                    match self.taxi_phone_number.as_deref() {
+                    match self.taxi_phone_number.as_deref().filter(|number| *number != HIDDEN_PHONE_NUMBER) {
                         Some(number) if !number.is_empty() => number.clone_into(&mut row.taxi_phone_number),
                         _ if hail.taxi_phone_number.is_empty() => return Err(Refusal::NoPhoneNumber),
                         _ => {}

@@ -103,18 +103,18 @@ impl Registry {
             let mut tries = 0;
             loop {
                 tries += 1;
-                match registry.store.create_hail(by, &new_public_id()?, &new).await? {
-                    Err(NotHailed::IdTaken) if tries < ID_TRIES => {}
-                    Err(why) => return Ok(Err(why)),
-                    Ok(hail) => {
-                        // The operator is called while memory catches up.
-                        registry.calls_due.notify_one();
-                        registry.hails_moved.notify_one();
-                        registry.hail_meters.came_to(hail.status);
-                        registry.project(Change::Vehicle(hail.vehicle_id)).await;
-                        return Ok(Ok(hail));
-                    }
+                let made = match registry.store.create_hail(by, &new_public_id()?, &new).await {
+                    Err(StoreError::Conflict(_)) if tries < ID_TRIES => continue,
+                    made => made?,
+                };
+                if let Ok(hail) = &made {
+                    // The operator is called while memory catches up.
+                    registry.calls_due.notify_one();
+                    registry.hails_moved.notify_one();
+                    registry.hail_meters.came_to(hail.status);
+                    registry.project(Change::Vehicle(hail.vehicle_id)).await;
                 }
+                return Ok(made);
             }
         })
         .await
@@ -127,14 +127,20 @@ impl Registry {
         id: String,
         held: Held,
         decide: impl FnOnce(&HailRow) -> std::result::Result<Step, E> + Send + 'static,
-    ) -> Result<Option<std::result::Result<Changed, E>>> {
+    ) -> Result<Option<Changed<E>>> {
         let registry = self.clone();
         detached(async move {
-            let changed = registry.store.change_hail(by, &id, held, decide).await?;
-            if let Some(Ok(changed)) = &changed {
-                if changed.moved_from.is_some() {
+            // Deadlines and operators' answers find room however many clients ask.
+            let store = if by == Actor::REGISTRY { &registry.upkeep } else { &registry.store };
+            let changed = store.change_hail(by, &id, held, decide).await?;
+            if let Some(changed) = &changed {
+                let ended = changed.was_due.is_some();
+                if ended || changed.moved_from.is_some() {
                     registry.hails_moved.notify_one();
                     registry.hail_meters.came_to(changed.row.status);
+                }
+                if let Some(due_at) = changed.was_due {
+                    registry.hail_meters.ended_late(changed.row.status_at - due_at);
                 }
                 if changed.moved_taxi {
                     registry.project(Change::Vehicle(changed.row.vehicle_id)).await;

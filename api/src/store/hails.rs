@@ -138,8 +138,6 @@ pub enum NotHailed {
     NoAddress,
     /// The request was made before: its answer is remembered.
     Repeated,
-    /// The hail's id is taken: another one may be tried.
-    IdTaken,
 }
 
 impl Store {
@@ -175,52 +173,56 @@ impl Store {
     }
 
     /// Makes a hail of this id, its taxi answering from then on, and the call of its operator due. Of several that
-    /// want one vehicle at the same moment, one gets it.
+    /// want one vehicle at the same moment, one gets it. A conflict: the id is taken.
     pub async fn create_hail(
         &self,
         by: Actor,
         id: &str,
         new: &NewHail,
     ) -> Result<std::result::Result<HailRow, NotHailed>> {
-        let now = self.now_ms();
         let described = format!(
-            "SELECT d.id, d.operator_id, d.status FROM vehicle_descriptions d
-             JOIN taxis t ON t.vehicle_id = d.vehicle_id WHERE t.id = $1 ORDER BY d.id{}",
+            "SELECT d.id, d.operator_id, d.status,
+                 EXISTS (SELECT 1 FROM hails h WHERE h.id = d.hail_id AND h.deadline_at IS NOT NULL) AS is_held
+             FROM vehicle_descriptions d JOIN taxis t ON t.vehicle_id = d.vehicle_id WHERE t.id = $1 ORDER BY d.id{}",
             self.for_update("d")
         );
         write!(self, tx => { 'hailed: {
             // Whoever else wants the vehicle waits here.
             let described: Vec<Described> =
                 sqlx::query_as(AssertSqlSafe(described)).bind(new.taxi).fetch_all(&mut **tx).await?;
+            let now = self.now_ms();
             if tx.ban_end(new.app, &new.customer).await?.is_some_and(|end| end >= now) {
                 break 'hailed Err(NotHailed::Banned);
             }
-            let is_taken = described.iter().any(|one| one.status == "answering" || one.status == "oncoming");
             let mine = described.iter().find(|one| one.operator_id == new.operator && one.status == "free");
-            let Some(mine) = mine.filter(|_| !is_taken) else { break 'hailed Err(NotHailed::NotFree) };
-            let session = match &new.session {
-                Some(session) => match tx.customer_of(new.app, session).await? {
+            let Some(mine) = mine.filter(|_| !described.iter().any(Described::is_taken)) else {
+                break 'hailed Err(NotHailed::NotFree);
+            };
+            if let Some(session) = &new.session {
+                match tx.customer_of(new.app, session).await? {
                     None => break 'hailed Err(NotHailed::NoSuchSession),
                     Some(customer) if customer != new.customer => break 'hailed Err(NotHailed::ForeignSession),
-                    Some(_) => Some(session.clone()),
-                },
-                None => tx.session_after(new.app, &new.customer, now - SESSION_MS).await?,
-            };
+                    Some(_) => {}
+                }
+            }
             let Some(address) = &new.address else { break 'hailed Err(NotHailed::NoAddress) };
+            // From here on rows are written, and nothing is refused but with all of them.
             if let Some(once) = &new.once
                 && !tx.begin_once(new.app, once, now).await?
             {
                 break 'hailed Err(NotHailed::Repeated);
             }
             tx.put_customer(new.app, &new.customer, now).await?;
+            let session = match &new.session {
+                Some(session) => Some(session.clone()),
+                None => tx.session_after(new.app, &new.customer, now - SESSION_MS).await?,
+            };
             let session = if let Some(session) = session { session } else {
                 let session = uuid::Uuid::new_v4().to_string();
                 tx.insert_session(&session, new.app, &new.customer, now).await?;
                 session
             };
-            if !tx.insert_hail((id, &session, address), mine.id, new, now).await? {
-                break 'hailed Err(NotHailed::IdTaken);
-            }
+            tx.insert_hail((id, &session, address), mine.id, new, now).await?;
             let received = Transition { hail: id, number: 0, from: None, to: Status::Received, reason: None };
             tx.insert_transition(received, by, now).await?;
             let row: HailRow = sqlx::query_as(SELECT).bind(id).fetch_one(&mut **tx).await?;

@@ -12,6 +12,7 @@ use crate::role::Role;
 use crate::routes::naive_timestamp;
 use crate::routes::search::NEUTRAL_OPERATOR;
 use crate::routes::taxi_answer::PositionPart;
+use crate::store::hails::change::DEADLINE;
 use crate::store::hails::{HailRow, TransitionRow};
 
 /// A hail.
@@ -179,7 +180,7 @@ impl HailAnswer {
             customer_id: hail.customer_id.clone(),
             creation_datetime: naive_timestamp(hail.created_at),
             last_status_change: format!("{status_at}{offset}"),
-            transitions: beside.transitions.iter().map(|row| TransitionPart::new(hail, row)).collect(),
+            transitions: beside.transitions.iter().map(|row| TransitionPart::new(hail, row, eyes)).collect(),
             taxi_phone_number: phone_number(&hail.taxi_phone_number),
             incident_taxi_reason: hail.incident_taxi_reason.clone(),
             reporting_customer: hail.reporting_customer,
@@ -267,13 +268,15 @@ impl HailedTaxi {
 }
 
 impl TransitionPart {
-    fn new(hail: &HailRow, row: &TransitionRow) -> Self {
+    fn new(hail: &HailRow, row: &TransitionRow, eyes: Eyes) -> Self {
         let ground = hail.declined_by_taxi_reason.as_ref().filter(|_| row.to_status == "declined_by_taxi");
+        // How its server failed is the operator's business.
+        let reason = row.reason.as_ref().filter(|reason| eyes != Eyes::App || *reason == DEADLINE);
         Self {
             from_status: row.from_status.clone(),
             to_status: row.to_status.clone(),
             timestamp: naive_timestamp(row.at),
-            reason: ground.or(row.reason.as_ref()).cloned(),
+            reason: ground.or(reason).cloned(),
         }
     }
 }

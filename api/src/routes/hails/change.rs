@@ -92,7 +92,10 @@ pub async fn change(
         wish?.unwrap_or_default().decide(hail, sides(&caller, hail)).map_err(refused)
     };
     let changed = app.registry.change_hail(by, id.clone(), Held::Wait, decide).await?;
-    let changed = changed.ok_or_else(unknown)??;
+    let changed = changed.ok_or_else(unknown)?;
+    if let Some(problem) = changed.refused {
+        return Err(problem);
+    }
     let transitions = app.registry.store().transitions(&id).await?;
     let beside = Beside {
         // What came after is the next answer's.

@@ -248,7 +248,7 @@ fn not_hailed(why: NotHailed) -> Problem {
             let message = "Customer can't be located, please provide an pickup address for the taxi.";
             invalid("customer_address", message)
         }
-        NotHailed::Repeated | NotHailed::IdTaken => Problem::conflict(),
+        NotHailed::Repeated => Problem::conflict(),
     }
 }
 

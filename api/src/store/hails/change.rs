@@ -2,11 +2,14 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::rows::{Rows as _, Transition};
-use super::{HailRow, SELECT, deadline};
+use super::rows::Rows as _;
+use super::{HailRow, SELECT};
 use crate::activity::Actor;
 use crate::hail::{Event, Status, next};
 use crate::store::{Pool, Result, Store, write};
+
+/// The reason of a transition that nobody made in time.
+pub const DEADLINE: &str = "deadline";
 
 /// What to do where another transaction holds the hail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,29 +46,33 @@ pub struct Call {
 
 /// A hail after a step.
 #[derive(Clone, Debug)]
-pub struct Changed {
+pub struct Changed<E> {
     /// As it is now.
     pub row: HailRow,
-    /// Where it was before, if it moved.
+    /// Where it was before the step, if the step moved it.
     pub moved_from: Option<Status>,
+    /// When it should have ended by itself, if it had not yet: then it did so before the step was decided.
+    pub was_due: Option<i64>,
     /// Whether the taxi's status changed with it.
     pub moved_taxi: bool,
+    /// Why there was no step.
+    pub refused: Option<E>,
 }
 
 impl Store {
     /// Lets `decide` say what is to happen to a hail, and does it: status, transition, deadline, call, taxi and
-    /// customer in one transaction. None: no such hail, or another process has it ([`Held::Skip`]).
+    /// customer in one transaction. What is overdue ends first: nobody moves a hail whose time is over. None: no such
+    /// hail, or another process has it ([`Held::Skip`]).
     pub async fn change_hail<E: Send>(
         &self,
         by: Actor,
         id: &str,
         held: Held,
         decide: impl FnOnce(&HailRow) -> std::result::Result<Step, E> + Send,
-    ) -> Result<Option<std::result::Result<Changed, E>>> {
+    ) -> Result<Option<Changed<E>>> {
         if id.contains('\0') {
             return Ok(None);
         }
-        let now = self.now_ms();
         let lock = match (&self.pool, held) {
             (Pool::Sqlite { .. }, _) => "",
             (Pool::Postgres(_), Held::Wait) => " FOR UPDATE OF h, d",
@@ -73,47 +80,43 @@ impl Store {
         };
         let select = format!("{SELECT}{lock}");
         write!(self, tx => { 'changed: {
-            let before: Option<HailRow> =
+            let row: Option<HailRow> =
                 sqlx::query_as(AssertSqlSafe(select)).bind(id).fetch_optional(&mut **tx).await?;
-            let Some(before) = before else { break 'changed None };
-            let step = match decide(&before) {
+            let Some(mut row) = row else { break 'changed None };
+            // Of the time while others had it none counts; and what happened later has the later time, whatever the
+            // clock of another process says.
+            let now = self.now_ms().max(row.status_at);
+            let was_due = row.deadline_at.filter(|due| *due <= now);
+            let mut moved_taxi = false;
+            if was_due.is_some() {
+                let (over, why) = (Event::Deadline, Some(DEADLINE));
+                moved_taxi = tx.take(&mut row, over, why, Actor::REGISTRY, now).await?;
+            }
+            let step = match decide(&row) {
                 Ok(step) => step,
-                Err(refused) => break 'changed Some(Err(refused)),
+                Err(refused) => {
+                    let refused = Some(refused);
+                    break 'changed Some(Changed { row, moved_from: None, was_due, moved_taxi, refused });
+                }
             };
-            let to = step.event.and_then(|event| next(before.status, event));
-            let is_changed = step.row.is_some() || to.is_some();
-            let mut row = step.row.map_or_else(|| before.clone(), |row| *row);
-            if let Some(to) = to {
-                row.come_to(to, &before, now);
-                let (number, from, reason) = (before.transitions, Some(before.status), step.reason.as_deref());
-                let transition = Transition { hail: id, number, from, to, reason };
-                tx.insert_transition(transition, by, now).await?;
-            }
-            if is_changed {
-                tx.update_hail(&row, now).await?;
-            }
-            let moved_taxi = match to.and_then(Status::taxi) {
-                Some(taxi) => tx.set_taxi(&row, taxi.as_str(), by, now).await?,
-                None => false,
-            };
-            if row.reporting_customer != before.reporting_customer {
-                tx.report(&row, now).await?;
-            }
             if let Some(call) = &step.call {
                 tx.insert_call(id, call).await?;
             }
-            Some(Ok(Changed { row, moved_from: to.map(|_| before.status), moved_taxi }))
+            let (before, reported) = (row.status, row.reporting_customer);
+            let event = step.event.filter(|event| next(before, *event).is_some());
+            if let Some(other) = step.row {
+                row = *other;
+                if event.is_none() {
+                    tx.update_hail(&row, now).await?;
+                }
+            }
+            if let Some(event) = event {
+                moved_taxi |= tx.take(&mut row, event, step.reason.as_deref(), by, now).await?;
+            }
+            if row.reporting_customer != reported {
+                tx.report(&row, now).await?;
+            }
+            Some(Changed { row, moved_from: event.map(|_| before), was_due, moved_taxi, refused: None })
         } })
-    }
-}
-
-impl HailRow {
-    /// Enters a status, from what the hail was `before`.
-    fn come_to(&mut self, to: Status, before: &Self, now: i64) {
-        if to == Status::DeclinedByTaxi {
-            self.declined_after_ms = Some(now - before.status_at);
-        }
-        (self.status, self.status_at, self.transitions) = (to, now, before.transitions + 1);
-        (self.deadline_at, self.call_due_at) = (deadline(to, now), None);
     }
 }

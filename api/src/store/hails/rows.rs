@@ -7,7 +7,7 @@ use super::change::Call;
 use super::once::{Once, REMEMBERED_MS};
 use super::{HailRow, NewHail, deadline};
 use crate::activity::{Actor, Entry};
-use crate::hail::Status;
+use crate::hail::{Event, Status, next};
 use crate::store::Result;
 use crate::store::activity::Remember as _;
 use crate::store::changes::{Announce as _, Change};
@@ -15,12 +15,24 @@ use crate::store::changes::{Announce as _, Change};
 /// How long a reported customer is banned, in milliseconds; a report during a ban doubles it.
 const BAN_MS: i64 = 24 * 3_600_000;
 
+/// Longer bans are not doubled any more: a hundred years.
+const BAN_DOUBLED_UP_TO_MS: i64 = 36_525 * BAN_MS;
+
 /// An operator's description of a vehicle, as a hail needs it.
 #[derive(Clone, Debug, FromRow)]
 pub(super) struct Described {
     pub(super) id: i32,
     pub(super) operator_id: i32,
     pub(super) status: String,
+    /// The hail that it follows goes on.
+    pub(super) is_held: bool,
+}
+
+impl Described {
+    /// Whether a hail has the vehicle, and its operator has not said otherwise since.
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_held && !["free", "off"].contains(&self.status.as_str())
+    }
 }
 
 /// A transition to be written.
@@ -46,18 +58,18 @@ pub(super) trait Rows {
     async fn begin_once(&mut self, app: i32, once: &Once, now: i64) -> Result<bool>;
     /// Remembers the answer to it.
     async fn end_once(&mut self, app: i32, key: &str, answer: &str) -> Result<()>;
-    /// Adds a customer, unless there is one.
+    /// Adds a customer, unless there is one; whoever else hails for this customer waits from here on.
     async fn put_customer(&mut self, app: i32, customer: &str, now: i64) -> Result<()>;
     /// Adds a session.
     async fn insert_session(&mut self, id: &str, app: i32, customer: &str, now: i64) -> Result<()>;
-    /// Adds a hail of an id, a session and an address; false: the id is taken.
+    /// Adds a hail of an id, a session and an address. A conflict: the id is taken.
     async fn insert_hail(
         &mut self,
         texts: (&str, &str, &str),
         description: i32,
         new: &NewHail,
         now: i64,
-    ) -> Result<bool>;
+    ) -> Result<()>;
     /// Adds a transition.
     async fn insert_transition(&mut self, transition: Transition<'_>, by: Actor, now: i64) -> Result<()>;
     /// Replaces what may change of a hail.
@@ -65,6 +77,15 @@ pub(super) trait Rows {
     /// Sets the status of a hail's description, and says so, unless a later hail has it; false: nothing is different.
     /// The first time, the description is the hail's from then on.
     async fn set_taxi(&mut self, hail: &HailRow, status: &str, by: Actor, now: i64) -> Result<bool>;
+    /// Lets an event happen to a hail: transition, status, deadline and taxi. Whether the taxi's status changed.
+    async fn take(
+        &mut self,
+        hail: &mut HailRow,
+        event: Event,
+        reason: Option<&str>,
+        by: Actor,
+        now: i64,
+    ) -> Result<bool>;
     /// Bans a hail's customer, or ends the ban.
     async fn report(&mut self, hail: &HailRow, now: i64) -> Result<()>;
     /// Adds a call that ended.
@@ -138,7 +159,7 @@ macro_rules! rows {
             async fn put_customer(&mut self, app: i32, customer: &str, now: i64) -> Result<()> {
                 sqlx::query(
                     "INSERT INTO customers (app_id, id, created_at, updated_at) VALUES ($1, $2, $3, $3)
-                     ON CONFLICT (app_id, id) DO NOTHING",
+                     ON CONFLICT (app_id, id) DO UPDATE SET updated_at = customers.updated_at",
                 )
                 .bind(app)
                 .bind(customer)
@@ -167,15 +188,14 @@ macro_rules! rows {
                 description: i32,
                 new: &NewHail,
                 now: i64,
-            ) -> Result<bool> {
-                let made = sqlx::query(
+            ) -> Result<()> {
+                sqlx::query(
                     "INSERT INTO hails (id, session_id, app_id, operator_id, taxi_id, description_id, shown_taxi_id,
                          taxi_lat_e7, taxi_lon_e7, customer_id, customer_lat_e7, customer_lon_e7, customer_address,
                          customer_phone_number, status, deadline_at, transitions, status_at, call_due_at, created_at,
                          updated_at)
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $17, $17,
-                         $17)
-                     ON CONFLICT (id) DO NOTHING",
+                         $17)",
                 )
                 .bind(id)
                 .bind(session)
@@ -196,7 +216,7 @@ macro_rules! rows {
                 .bind(now)
                 .execute(self)
                 .await?;
-                Ok(made.rows_affected() == 1)
+                Ok(())
             }
 
             async fn insert_transition(
@@ -279,13 +299,37 @@ macro_rules! rows {
                 Ok(true)
             }
 
+            async fn take(
+                &mut self,
+                hail: &mut HailRow,
+                event: Event,
+                reason: Option<&str>,
+                by: Actor,
+                now: i64,
+            ) -> Result<bool> {
+                let (number, from) = (hail.transitions, hail.status);
+                let Some(to) = next(from, event) else { return Ok(false) };
+                hail.come_to(to, now);
+                let transition = Transition { hail: &hail.id, number, from: Some(from), to, reason };
+                self.insert_transition(transition, by, now).await?;
+                self.update_hail(hail, now).await?;
+                let Some(taxi) = to.taxi() else { return Ok(false) };
+                let is_moved = self.set_taxi(hail, taxi.as_str(), by, now).await?;
+                if is_moved {
+                    taxi.as_str().clone_into(&mut hail.taxi_status);
+                }
+                Ok(is_moved)
+            }
+
             async fn report(&mut self, hail: &HailRow, now: i64) -> Result<()> {
-                // A ban that goes on is doubled, one that is over or never was begins now.
+                // A ban that goes on is doubled, up to a length at which that no longer matters; one that is over or never
+                // was begins now.
                 sqlx::query(
                     "UPDATE customers SET updated_at = $3,
                      ban_begin = CASE WHEN NOT $4 THEN NULL
                                       WHEN ban_begin IS NOT NULL AND ban_end >= $3 THEN ban_begin ELSE $3 END,
                      ban_end = CASE WHEN NOT $4 THEN NULL
+                                    WHEN ban_begin IS NOT NULL AND ban_end >= $3 AND ban_end - ban_begin > $6 THEN ban_end
                                     WHEN ban_begin IS NOT NULL AND ban_end >= $3 THEN ban_end + (ban_end - ban_begin)
                                     ELSE $3 + $5 END
                      WHERE app_id = $1 AND id = $2",
@@ -295,6 +339,7 @@ macro_rules! rows {
                 .bind(now)
                 .bind(hail.reporting_customer == Some(true))
                 .bind(BAN_MS)
+                .bind(BAN_DOUBLED_UP_TO_MS)
                 .execute(self)
                 .await?;
                 Ok(())
@@ -315,6 +360,17 @@ macro_rules! rows {
             }
         }
     };
+}
+
+impl HailRow {
+    /// Enters a status.
+    fn come_to(&mut self, to: Status, now: i64) {
+        if to == Status::DeclinedByTaxi {
+            self.declined_after_ms = Some(now - self.status_at);
+        }
+        (self.status, self.status_at, self.transitions) = (to, now, self.transitions + 1);
+        (self.deadline_at, self.call_due_at) = (deadline(to, now), None);
+    }
 }
 
 rows!(SqliteConnection);
