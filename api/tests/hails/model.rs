@@ -272,8 +272,12 @@ impl Model {
         if self.now - heard_at >= FRESH_MS {
             return Err("Taxi is no longer online.");
         }
-        // Nobody has a vehicle that goes to somebody else.
-        let is_taken = |at: usize| ["answering", "oncoming"].contains(&self.descriptions[at].status.as_str());
+        // Nobody has a vehicle that goes to somebody else, or has somebody else on board.
+        let is_taken = |at: usize| {
+            let Description { status, hail, .. } = &self.descriptions[at];
+            let lasts = hail.is_some_and(|hail| self.hails[hail].lasts());
+            lasts && ["answering", "oncoming", "occupied"].contains(&status.as_str())
+        };
         if self.descriptions[best].status != "free" || descriptions_of(taxi).any(is_taken) {
             return Err("Taxi is not free.");
         }

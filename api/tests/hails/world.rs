@@ -404,7 +404,7 @@ impl World {
         // A process renews its calls while time goes by, not while it jumps.
         for at in &model.waiting {
             let upkeep = self.served.server().app.registry.upkeep();
-            upkeep.renew_call(&model.hails[*at].id, ms + LEASE_MS).await.unwrap();
+            upkeep.renew_calls(std::slice::from_ref(&model.hails[*at].id), ms + LEASE_MS).await.unwrap();
         }
         self.served.clock.advance(ms);
         model.pass(ms);

@@ -71,7 +71,7 @@ impl Model {
         shown["customer_id"] = json!(hail.customer);
         shown["creation_datetime"] = json!(timestamp(hail.created_at));
         shown["last_status_change"] = json!(timestamp(hail.status_at) + offset);
-        shown["transitions"] = hail.transitions.iter().map(|step| step.show(ground.as_ref())).collect();
+        shown["transitions"] = hail.transitions.iter().map(|step| step.show(ground.as_ref(), eyes)).collect();
         let is_open = VEHICLE_SHOWN.contains(&hail.status);
         let open = |text: String| if is_open { text } else { String::new() };
         shown["taxi"] = json!({
@@ -116,9 +116,11 @@ impl Hail {
 }
 
 impl Transition {
-    fn show(&self, ground: Option<&Value>) -> Value {
+    /// How an operator's server failed is that operator's business.
+    fn show(&self, ground: Option<&Value>, eyes: Eyes) -> Value {
         let ground = ground.filter(|ground| self.to == "declined_by_taxi" && !ground.is_null());
-        let reason = ground.cloned().unwrap_or_else(|| json!(self.reason));
+        let reason = self.reason.as_deref().filter(|reason| eyes != Eyes::App || *reason == "deadline");
+        let reason = ground.cloned().unwrap_or_else(|| json!(reason));
         json!({"from_status": self.from, "to_status": self.to, "timestamp": timestamp(self.at), "reason": reason})
     }
 }
