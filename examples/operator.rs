@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, bail};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -28,6 +27,9 @@ use tokio::time::{interval, sleep};
 
 /// How long a signed call is good: what is older was recorded and sent again.
 const SIGNED_WITHIN_S: u64 = 300;
+
+/// What went wrong is for people to read.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Who we are, and where.
 #[derive(Clone, Parser)]
@@ -53,19 +55,19 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<()> {
     let operator = Operator { args: Args::parse(), http: reqwest_client()?, known: Arc::default() };
     operator.take_hails_here().await?;
     let taxi = operator.register().await?;
     println!("taxi {taxi} is free at {} {}", operator.args.lat, operator.args.lon);
     let reporting = operator.clone();
     tokio::spawn(async move { reporting.report_positions(&taxi).await });
-    let listener = TcpListener::bind(operator.args.listen).await.context("listening")?;
+    let listener = TcpListener::bind(operator.args.listen).await?;
     axum::serve(listener, Router::new().route("/hail", post(hail)).with_state(operator)).await?;
     Ok(())
 }
 
-fn reqwest_client() -> anyhow::Result<reqwest::Client> {
+fn reqwest_client() -> Result<reqwest::Client> {
     // Another one may be there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?)
@@ -76,7 +78,7 @@ async fn hail(
     State(operator): State<Operator>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, StatusCode> {
+) -> std::result::Result<Json<Value>, StatusCode> {
     let signature =
         headers.get("X-Maraude-Signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_signed(signature, &body, &operator.args.key) {
@@ -90,7 +92,7 @@ async fn hail(
         println!("{id}: a customer waits at {address}");
         tokio::spawn(async move {
             if let Err(error) = operator.drive(&id).await {
-                println!("{id}: {error:#}");
+                println!("{id}: {error}");
             }
         });
     }
@@ -129,7 +131,7 @@ struct Operator {
 
 impl Operator {
     /// Says where hails are to be sent.
-    async fn take_hails_here(&self) -> anyhow::Result<()> {
+    async fn take_hails_here(&self) -> Result<()> {
         let own = json!({"email": self.args.email, "apikey": self.args.key});
         let account = self.ask(Method::POST, "/internal/auth", &own).await?;
         let endpoint = json!({"hail_endpoint_production": format!("http://{}/hail", self.args.listen)});
@@ -138,7 +140,7 @@ impl Operator {
     }
 
     /// Registers a taxi with its parts, and says that it is free.
-    async fn register(&self) -> anyhow::Result<String> {
+    async fn register(&self) -> Result<String> {
         let driver = json!({"first_name": "Ada", "last_name": "Martin", "professional_licence": "EXAMPLE",
                             "departement": {"numero": "75"}});
         let vehicle = json!({"licence_plate": "EX-001-AM", "constructor": "Peugeot", "color": "noir"});
@@ -160,13 +162,13 @@ impl Operator {
             ticker.tick().await;
             let position = json!({"taxi_id": taxi, "lon": self.args.lon, "lat": self.args.lat});
             if let Err(error) = self.ask(Method::POST, "/geotaxi", &json!({"positions": [position]})).await {
-                println!("a position was not taken: {error:#}");
+                println!("a position was not taken: {error}");
             }
         }
     }
 
     /// The ride: the taxi accepts, and waits for the customer to confirm, who it then takes somewhere.
-    async fn drive(&self, hail: &str) -> anyhow::Result<()> {
+    async fn drive(&self, hail: &str) -> Result<()> {
         // Our answer to the call has to be written down first.
         while self.status(hail).await? == "received" {
             sleep(Duration::from_millis(100)).await;
@@ -183,18 +185,18 @@ impl Operator {
         Ok(())
     }
 
-    async fn moves(&self, hail: &str, status: &str) -> anyhow::Result<()> {
+    async fn moves(&self, hail: &str, status: &str) -> Result<()> {
         self.ask(Method::PUT, &format!("/hails/{hail}"), &json!({"status": status})).await?;
         println!("{hail}: {status}");
         Ok(())
     }
 
-    async fn status(&self, hail: &str) -> anyhow::Result<String> {
+    async fn status(&self, hail: &str) -> Result<String> {
         Ok(text(&self.ask(Method::GET, &format!("/hails/{hail}"), &Value::Null).await?, "/data/0/status"))
     }
 
     /// Asks the registry. Requests and answers are lists of one element.
-    async fn ask(&self, method: Method, path: &str, element: &Value) -> anyhow::Result<Value> {
+    async fn ask(&self, method: Method, path: &str, element: &Value) -> Result<Value> {
         let request = self.http.request(method, format!("{}{path}", self.args.registry));
         let mut request = request.header("X-Api-Key", &self.args.key);
         if !element.is_null() {
@@ -203,7 +205,7 @@ impl Operator {
         let answer = request.send().await?;
         let (status, body) = (answer.status(), answer.text().await?);
         if !status.is_success() {
-            bail!("{path} was answered {status}: {body}");
+            return Err(format!("{path} was answered {status}: {body}").into());
         }
         Ok(serde_json::from_str(&body).unwrap_or_default())
     }

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use clap::Parser;
 use reqwest::Method;
 use serde_json::{Value, json};
+
+/// What went wrong is for people to read.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Who we are, and where our customer stands.
 #[derive(Parser)]
@@ -29,7 +31,7 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<()> {
     // Another one may be there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let app = App { args: Args::parse(), http: reqwest::Client::new() };
@@ -46,10 +48,10 @@ struct App {
 
 impl App {
     /// The nearest free taxi; its id is ours alone, and good for an hour.
-    async fn search(&self) -> anyhow::Result<Value> {
+    async fn search(&self) -> Result<Value> {
         let path = format!("/taxis?lon={}&lat={}", self.args.lon, self.args.lat);
         let found = self.ask(Method::GET, &path, None).await?;
-        let taxi = found["data"].get(0).context("no free taxi is near")?;
+        let taxi = found["data"].get(0).ok_or("no free taxi is near")?;
         println!(
             "the nearest of {} taxis is {} m away",
             found["data"].as_array().map_or(0, Vec::len),
@@ -59,7 +61,7 @@ impl App {
     }
 
     /// Asks for it. The request has a name: had its answer been lost, it could be repeated without hailing twice.
-    async fn hail(&self, taxi: &Value) -> anyhow::Result<String> {
+    async fn hail(&self, taxi: &Value) -> Result<String> {
         let wanted = json!({
             "customer_id": "customer-1", "customer_lon": self.args.lon, "customer_lat": self.args.lat,
             "customer_address": "1 place de l'Hôtel de Ville 75004 Paris", "customer_phone_number": "0678901234",
@@ -68,13 +70,13 @@ impl App {
         let request =
             self.request(Method::POST, "/hails").header("Idempotency-Key", format!("customer-1 {taxi}"));
         let hail = answered(request.json(&json!({"data": [wanted]}))).await?;
-        let id = hail["data"][0]["id"].as_str().context("a hail has an id")?.to_owned();
+        let id = hail["data"][0]["id"].as_str().ok_or("a hail has an id")?.to_owned();
         println!("hail {id} is {}", hail["data"][0]["status"]);
         Ok(id)
     }
 
     /// Follows the hail to its end by its events, instead of asking again and again.
-    async fn follow(&self, hail: &str) -> anyhow::Result<()> {
+    async fn follow(&self, hail: &str) -> Result<()> {
         let mut stream =
             self.request(Method::GET, &format!("/hails/{hail}/events")).send().await?.error_for_status()?;
         let mut unread = String::new();
@@ -93,7 +95,7 @@ impl App {
     }
 
     /// What an event means to the customer.
-    async fn see(&self, hail: &str, event: &str, data: &Value) -> anyhow::Result<()> {
+    async fn see(&self, hail: &str, event: &str, data: &Value) -> Result<()> {
         match event {
             "position" => println!("the taxi is at {} {}", data["lat"], data["lon"]),
             "hail" => {
@@ -115,7 +117,7 @@ impl App {
     }
 
     /// Asks the registry. Requests are lists of one element.
-    async fn ask(&self, method: Method, path: &str, element: Option<&Value>) -> anyhow::Result<Value> {
+    async fn ask(&self, method: Method, path: &str, element: Option<&Value>) -> Result<Value> {
         let request = self.request(method, path).timeout(Duration::from_secs(10));
         answered(match element {
             Some(element) => request.json(&json!({"data": [element]})),
@@ -125,11 +127,11 @@ impl App {
     }
 }
 
-async fn answered(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+async fn answered(request: reqwest::RequestBuilder) -> Result<Value> {
     let answer = request.send().await?;
     let (status, body) = (answer.status(), answer.text().await?);
     if !status.is_success() {
-        bail!("the registry answered {status}: {body}");
+        return Err(format!("the registry answered {status}: {body}").into());
     }
     Ok(serde_json::from_str(&body)?)
 }

@@ -1,7 +1,7 @@
 //! Deadlines: a status that has lasted as long as it may ends by itself, whoever was to end it.
 //!
-//! They are columns of the hails: any process may find one overdue, and whoever locks the hail first ends it, were it to
-//! move it. After a stop, however long, all that is overdue is found at once, in order.
+//! They are columns of the hails: any process may find one overdue, and whoever locks the hail first ends it, were it
+//! to move it. After a stop, however long, all that is overdue is found at once, in order.
 
 use std::convert::Infallible;
 

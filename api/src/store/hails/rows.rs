@@ -322,14 +322,15 @@ macro_rules! rows {
             }
 
             async fn report(&mut self, hail: &HailRow, now: i64) -> Result<()> {
-                // A ban that goes on is doubled, up to a length at which that no longer matters; one that is over or never
-                // was begins now.
+                // A ban that goes on is doubled, up to a length at which that no longer matters; one that is over or
+                // never was begins now.
                 sqlx::query(
                     "UPDATE customers SET updated_at = $3,
                      ban_begin = CASE WHEN NOT $4 THEN NULL
                                       WHEN ban_begin IS NOT NULL AND ban_end >= $3 THEN ban_begin ELSE $3 END,
                      ban_end = CASE WHEN NOT $4 THEN NULL
-                                    WHEN ban_begin IS NOT NULL AND ban_end >= $3 AND ban_end - ban_begin > $6 THEN ban_end
+                                    WHEN ban_begin IS NOT NULL AND ban_end >= $3 AND ban_end - ban_begin > $6
+                                        THEN ban_end
                                     WHEN ban_begin IS NOT NULL AND ban_end >= $3 THEN ban_end + (ban_end - ban_begin)
                                     ELSE $3 + $5 END
                      WHERE app_id = $1 AND id = $2",
