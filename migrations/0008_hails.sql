@@ -85,11 +85,23 @@ CREATE TABLE hail_transitions (
     -- Whose doing it was; NULL: the registry's own.
     user_id INTEGER,
     reason TEXT,
+    -- The hail's own, so that the events of one account are found among those of all.
+    app_id INTEGER NOT NULL,
+    operator_id INTEGER NOT NULL,
     -- Its place among all events, given after it was committed, by one publisher at a time.
     event_id BIGINT UNIQUE,
     PRIMARY KEY (hail_id, number)
 );
 CREATE INDEX hail_transitions_unpublished ON hail_transitions (at, hail_id, number) WHERE event_id IS NULL;
+CREATE INDEX hail_transitions_of_app ON hail_transitions (app_id, event_id) WHERE event_id IS NOT NULL;
+CREATE INDEX hail_transitions_of_operator ON hail_transitions (operator_id, event_id) WHERE event_id IS NOT NULL;
+
+-- The last number that was given to a transition, which outlives the hails. Whoever holds the row gives the next ones.
+CREATE TABLE event_numbers (
+    id INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+    last BIGINT NOT NULL
+);
+INSERT INTO event_numbers (id, last) VALUES (1, 0);
 
 -- Each call of an operator's server, as it ended.
 CREATE TABLE hail_calls (

@@ -12,6 +12,7 @@ use ingest::histogram::{Histogram as Durations, Snapshot};
 use ingest::log::Log;
 
 use crate::geocoder::Geocoder;
+use crate::hail::streams::Streams;
 use crate::metrics::Requests;
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
@@ -40,6 +41,8 @@ pub struct App {
     pub outbound: Outbound,
     /// Tells where a customer stands.
     pub geocoder: Geocoder,
+    /// Who listens to events of hails.
+    pub streams: Arc<Streams>,
     /// How answers are to look.
     pub behaviour: Arc<Behaviour>,
     /// Where and since when this process takes datagrams.

@@ -25,14 +25,14 @@ const POSITIONS: &str = "/geotaxi";
 pub struct Caller(pub Arc<Account>, Key);
 
 /// Whose API key a request came with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Key {
     /// The account's own.
     Own,
-    /// That of an administrator or of the account's manager, by number.
-    Governor(i32),
-    /// That of anybody else, by number: the account is lent, as the integration account is.
-    Borrower(i32),
+    /// That of an administrator or of the account's manager.
+    Governor(Arc<Account>),
+    /// That of anybody else: the account is lent, as the integration account is.
+    Borrower(Arc<Account>),
 }
 
 impl Caller {
@@ -48,11 +48,24 @@ impl Caller {
 
     /// Who acts, for the activity log.
     pub fn actor(&self) -> Actor {
-        let key_of = match self.1 {
+        let key_of = match &self.1 {
             Key::Own => None,
-            Key::Governor(id) | Key::Borrower(id) => Some(id),
+            Key::Governor(account) | Key::Borrower(account) => Some(account.id),
         };
         Actor { account: Some(self.0.id), key_of }
+    }
+
+    /// Whether both accounts are as they were when the caller was recognised: nobody goes on with a key or a role that
+    /// is gone.
+    pub fn stands(&self, app: &App) -> bool {
+        let accounts = app.registry.accounts();
+        let stands =
+            |account: &Account| accounts.id(account.id).is_some_and(|now| now.version == account.version);
+        let key_stands = match &self.1 {
+            Key::Own => true,
+            Key::Governor(account) | Key::Borrower(account) => stands(account),
+        };
+        key_stands && stands(&self.0)
     }
 
     /// The account as an operator of taxis.
@@ -121,7 +134,7 @@ fn logged_as(
     }
     let other = accounts.email(email)?;
     let governs = account.has(Role::Admin) || other.manager_id == Some(account.id);
-    let key = if governs { Key::Governor(account.id) } else { Key::Borrower(account.id) };
+    let key = if governs { Key::Governor(account.clone()) } else { Key::Borrower(account.clone()) };
     (governs || integration == Some(email)).then(|| Caller(other.clone(), key))
 }
 
@@ -130,7 +143,7 @@ fn logged_as(
 async fn remember(app: &App, caller: &Caller, parts: &Parts) -> Answer<()> {
     let path = parts.uri.path();
     let entry = Entry::acted_as(caller.0.id, parts.method.as_str(), path);
-    if caller.1 == Key::Own || parts.method.is_safe() || path == POSITIONS {
+    if matches!(caller.1, Key::Own) || parts.method.is_safe() || path == POSITIONS {
         return Ok(());
     }
     Ok(app.registry.store().log_activity(caller.actor(), &entry).await?)

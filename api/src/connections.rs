@@ -14,9 +14,11 @@ use axum::http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpUserTimeout;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,8 @@ mod tests;
 use pace::{Pace, Paced, Stage};
 use service::PacedService;
 
+pub(crate) use service::Endless;
+
 /// How long no connection is accepted after the system refused one, for want of open files mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes read at once, of a head that is not complete yet or of a body.
@@ -47,7 +51,7 @@ pub(crate) async fn serve(
     limits: limits::Http,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(room_for(limits.connections)));
+    let room = Arc::new(Semaphore::new(limits.connections));
     let doorstep = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -66,10 +70,7 @@ pub(crate) async fn serve(
         };
         if let Ok(permit) = room.clone().try_acquire_owned() {
             let (service, stop) = (service.clone(), stop.clone());
-            connections.spawn(async move {
-                converse((stream, peer), service, limits, stop).await;
-                drop(permit);
-            });
+            connections.spawn(converse((stream, peer), permit, service, limits, stop));
         } else if let Ok(permit) = doorstep.clone().try_acquire_owned() {
             connections.spawn(async move {
                 tell(stream, &Problem::overloaded("connections")).await;
@@ -81,20 +82,22 @@ pub(crate) async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// How many of so many connections the system has open files for, after asking it for more where it gives few.
-fn room_for(connections: usize) -> usize {
+/// The limits, with as many connections and streams as the system has open files for, after asking it for more where it
+/// gives few.
+pub(crate) fn within_files(limits: limits::Http) -> limits::Http {
+    let wanted = limits.connections + limits.streams;
     let files = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let wanted = files(connections + FILES_BESIDE);
+    let all = files(wanted + FILES_BESIDE);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return connections;
+        return limits;
     };
-    if soft >= wanted || setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).is_ok() && hard >= wanted
-    {
-        return connections;
+    if soft >= all || setrlimit(Resource::RLIMIT_NOFILE, all.min(hard), hard).is_ok() && hard >= all {
+        return limits;
     }
     let room = usize::try_from(soft.max(hard)).unwrap_or(usize::MAX).saturating_sub(FILES_BESIDE).max(1);
-    tracing::warn!(room, wanted = connections, "the system allows too few open files for every connection");
-    room
+    tracing::warn!(room, wanted, "the system allows too few open files for every connection and stream");
+    let connections = limits.connections.min(room);
+    limits::Http { connections, streams: limits.streams.min(room - connections), ..limits }
 }
 
 /// How a conversation ended.
@@ -108,12 +111,18 @@ enum End {
 /// One connection from its beginning to its end.
 async fn converse(
     (stream, peer): (TcpStream, SocketAddr),
+    room: OwnedSemaphorePermit,
     service: HttpService,
     limits: limits::Http,
     stop: CancellationToken,
 ) {
+    let mut room = Some(room);
     // Answers are written whole; waiting for more to send with them would only delay the last packet.
     let _ = stream.set_nodelay(true);
+    // Whoever is gone without a word is given up like one that does not read; the system would try for a quarter of an
+    // hour.
+    let within_ms = u32::try_from(limits.answer_read_within.as_millis()).unwrap_or(u32::MAX);
+    let _ = setsockopt(&stream, TcpUserTimeout, &within_ms);
     let pace = Arc::new(Pace::new(limits));
     let mut builder = http1::Builder::new();
     // The head's time is kept by `pace`, which tells it from idleness and can answer.
@@ -134,6 +143,9 @@ async fn converse(
             }
             if Pin::new(&mut connection).poll(cx).is_ready() {
                 return Poll::Ready(End::Closed);
+            }
+            if pace.stage() == Stage::Streaming {
+                room = None;
             }
             // Whatever the poll has changed of the stage is known here: all of a connection is one task.
             let deadline = pace.deadline();

@@ -3,7 +3,7 @@
 //! [`next`] has one line for each legal move. Who may make it ([`Event::sender`]), what it does to the taxi
 //! ([`Status::taxi`]) and how long a status may last ([`Status::lasts`]) are functions beside it. Nothing here does
 //! I/O or knows the time: a deadline is an event like any other. [`deadlines`] and [`dispatch`] feed it
-//! events.
+//! events; [`events`] tells what happened.
 
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use thiserror::Error;
 pub mod deadlines;
 pub mod diagram;
 pub mod dispatch;
+pub mod events;
 pub mod meters;
+pub mod streams;
 pub mod wish;
 
 /// Where a hail stands. The names on the wire and in SQL are the contract's.

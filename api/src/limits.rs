@@ -71,6 +71,18 @@ pub const RATE_MAX: u32 = 1_000_000;
 pub const CONNECTIONS_MAX: usize = 2_048;
 /// Connections beyond that can be told so at a time; more are closed without a word.
 pub const TURNED_AWAY_MAX: usize = 64;
+/// Event streams. Each is a connection of its own, which then counts as one of these and no longer as one of those.
+pub const STREAMS_MAX: usize = 10_000;
+/// Event streams of one account.
+pub const STREAMS_AN_ACCOUNT: usize = 2_500;
+/// Event streams that read rows at a time; the others wait for their turn.
+pub const STREAM_READINGS_MAX: usize = 2;
+/// Events that a stream may be behind those before it, with one account's or one hail's events, until it reads rows.
+pub const LINE_MESSAGES: usize = 32;
+/// The same with everybody's events.
+pub const LINE_OF_ALL_MESSAGES: usize = 1_024;
+/// Hails in progress whose taxis are looked for, to tell streams where they are; the others' are not told.
+pub const FOLLOWED_MAX: usize = 20_000;
 /// Requests under way, their bodies read; one more is answered 503.
 pub const REQUESTS_MAX: usize = 1_024;
 /// Statements that run on the database or wait for a connection to it; one more is answered 503. What needs no
@@ -144,6 +156,18 @@ pub const DEADLINES_EVERY: Duration = Duration::from_millis(100);
 pub const DEADLINES_FOUND: i64 = 256;
 /// How many of them are ended at a time.
 pub const DEADLINES_AT_ONCE: usize = 8;
+/// How often a process looks for transitions that another one wrote.
+pub const EVENTS_EVERY: Duration = Duration::from_millis(200);
+/// How long it waits, after it numbered some, for others that can be numbered with the next.
+pub const EVENTS_PAUSE: Duration = Duration::from_millis(20);
+/// Transitions that are numbered in one transaction, and events that are told at a time.
+pub const EVENTS_AT_ONCE: i64 = 500;
+/// Events, of one to two KB, that a stream reads at a time: as many as it holds in memory until its client has read.
+pub const EVENTS_A_PAGE: i64 = 20;
+/// How often streams are told where taxis are.
+pub const POSITIONS_EVERY: Duration = Duration::from_secs(1);
+/// How often a stream says something even where there is nothing to say.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long requests under way may take once the server is to stop.
 pub const DRAIN: Duration = Duration::from_secs(2);
 /// How long each of the last steps may take; there are three.
@@ -172,6 +196,11 @@ const _: () = assert!(BODY_MAX_BYTES < BODY_DROPPED_MAX_BYTES, "a body just too 
 const _: () =
     assert!(POSITIONS_MAX * 1_024 <= BODY_MAX_BYTES, "a whole batch fits a body, a kilobyte a position");
 const _: () = assert!(REQUESTS_MAX < CONNECTIONS_MAX, "who is one too many has a connection to be told so");
+const _: () = assert!(STREAMS_AN_ACCOUNT * 4 <= STREAMS_MAX, "one account leaves room for others");
+const _: () =
+    assert!(STREAM_READINGS_MAX <= POSTGRES_CONNECTIONS as usize / 4, "who resumes leaves connections");
+const _: () = assert!(STREAM_READINGS_MAX * 2 <= SQLITE_READERS as usize, "and readers");
+const _: () = assert!(HEARTBEAT.as_secs() < 60, "proxies take a minute's silence for the end");
 const _: () = assert!(STATEMENTS_MAX * 2 <= REQUESTS_MAX, "a database that hangs leaves room for searches");
 const _: () =
     assert!(POSTGRES_CONNECTIONS as usize <= STATEMENTS_MAX, "no connection idles for want of statements");
@@ -206,6 +235,12 @@ pub struct Http {
     pub connections: usize,
     /// See [`REQUESTS_MAX`].
     pub requests: usize,
+    /// See [`STREAMS_MAX`].
+    pub streams: usize,
+    /// See [`STREAMS_AN_ACCOUNT`].
+    pub streams_an_account: usize,
+    /// See [`HEARTBEAT`].
+    pub heartbeat: Duration,
     /// See [`REQUEST_READ_WITHIN`].
     pub request_read_within: Duration,
     /// See [`ANSWER_READ_WITHIN`].
@@ -219,6 +254,9 @@ impl Default for Http {
         Self {
             connections: CONNECTIONS_MAX,
             requests: REQUESTS_MAX,
+            streams: STREAMS_MAX,
+            streams_an_account: STREAMS_AN_ACCOUNT,
+            heartbeat: HEARTBEAT,
             request_read_within: REQUEST_READ_WITHIN,
             answer_read_within: ANSWER_READ_WITHIN,
             idle_within: IDLE_WITHIN,

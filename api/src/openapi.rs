@@ -269,6 +269,12 @@ impl Operation {
         self
     }
 
+    /// Answers without a body.
+    pub fn empty(mut self, status: u16, words: &str) -> Self {
+        self.responses.insert(status, json!({"description": words}));
+        self
+    }
+
     /// Refuses with these errors, for this reason. What holds for many operations (401, 403, 413...) is added to
     /// each by itself.
     pub fn refuses(mut self, status: u16, why: &str, errors: &Value) -> Self {

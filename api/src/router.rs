@@ -76,6 +76,8 @@ pub fn routes() -> Routes {
         .get("/hails", hails::list::list, hails::list::describe_list())
         .get("/hails/{id}", hails::change::read, hails::change::describe_read())
         .put("/hails/{id}", hails::change::change, hails::change::describe_change())
+        .get("/hails/{id}/events", hails::stream::one, hails::stream::describe_one())
+        .get("/events", hails::stream::all, hails::stream::describe_all())
         .get("/sessions", sessions::list, sessions::describe_list())
         .put("/customers/{id}", customers::change, customers::describe_change())
         .get("/internal/customers", hails::support::list, hails::support::describe_list())

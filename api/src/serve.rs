@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::geocoder::Geocoder;
-use crate::hail::{deadlines, dispatch};
+use crate::hail::streams::Streams;
+use crate::hail::{deadlines, dispatch, events};
 use crate::keep::Keeper;
 use crate::limits::{DRAIN, END};
 use crate::outbound::Outbound;
@@ -117,6 +118,8 @@ impl Server {
             None => None,
         };
         let (store, secret) = open_store(config, clock.clone()).await?;
+        let limits = connections::within_files(config.limits);
+        let (stop_serving, stop_tasks) = (CancellationToken::new(), CancellationToken::new());
         let engine = Engine::start(config.shards);
         let registry = Registry::load(store.bounded(), secret.clone(), engine.clone()).await?;
         let log = Log::open(&config.log, &config.log_settings, clock.clone())?;
@@ -135,6 +138,7 @@ impl Server {
             pseudonyms: Pseudonyms::new(&secret),
             outbound: Outbound::new(config.behaviour.private_endpoints)?,
             geocoder: Geocoder::new(config.geocoder.clone())?,
+            streams: Arc::new(Streams::new(limits, stop_serving.clone())),
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), udp_port: udp.port() },
             refusals: refusals.clone(),
@@ -156,16 +160,16 @@ impl Server {
             receivers.push(served.map_err(listen("udp", config.udp))?);
         }
         let keeper = Keeper::new(app.clone(), follower.clone());
-        let (stop_serving, stop_tasks) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(follow::follow(registry, stop_tasks.clone()));
         tasks.spawn(keep::keep(keeper.clone(), stop_tasks.clone()));
         tasks.spawn(refused::keep(app.clone(), stop_tasks.clone()));
         tasks.spawn(deadlines::keep(app.clone(), stop_tasks.clone()));
         tasks.spawn(dispatch::keep(app.clone(), stop_tasks.clone()));
+        tasks.spawn(events::keep(app.clone(), stop_tasks.clone()));
         let mut serving = JoinSet::new();
-        let routes = router::http(app.clone(), config.limits);
-        serving.spawn(connections::serve(listener, routes, config.limits, stop_serving.clone()));
+        let routes = router::http(app.clone(), limits);
+        serving.spawn(connections::serve(listener, routes, limits, stop_serving.clone()));
         let metrics = scraped.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = scraped {
             let sources = metrics::Sources { app: app.clone(), follower };

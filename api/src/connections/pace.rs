@@ -25,6 +25,8 @@ pub(super) enum Stage {
     Serving,
     /// An answer is going out.
     Answering,
+    /// An answer without an end is going out, a piece at a time.
+    Streaming,
     /// The answer's last byte is with hyper, not yet with the system.
     Flushing,
 }
@@ -57,11 +59,13 @@ impl Pace {
             // Twice the router's time, its body's included: it has been answered by then.
             Stage::Serving => REQUEST_WITHIN * 2,
             // The flush goes on with what is left of the answer's time.
-            Stage::Flushing => {
+            Stage::Flushing if self.stage() == Stage::Answering => {
                 self.now().0 = stage;
                 return;
             }
-            Stage::Answering => self.limits.answer_read_within,
+            Stage::Answering | Stage::Flushing => self.limits.answer_read_within,
+            // From one piece to the next, and then as long as for any other answer.
+            Stage::Streaming => self.limits.heartbeat + self.limits.answer_read_within,
         };
         *self.now() = (stage, Instant::now() + within);
     }
@@ -102,6 +106,13 @@ impl Paced {
         Poll::Ready(Ok(()))
     }
 
+    /// A stream whose client reads goes on.
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(_))) && self.pace.stage() == Stage::Streaming {
+            self.pace.enter(Stage::Streaming);
+        }
+    }
+
     /// Before a request is served nobody but hyper writes: an answer of its own, of a head alone, after which it
     /// closes.
     fn refuses(&mut self, words: &[u8]) -> bool {
@@ -136,7 +147,9 @@ impl AsyncWrite for Paced {
             ready!(self.poll_refusal(cx))?;
             return Poll::Ready(Ok(words.len()));
         }
-        Pin::new(&mut self.stream).poll_write(cx, words)
+        let written = Pin::new(&mut self.stream).poll_write(cx, words);
+        self.note(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -148,7 +161,9 @@ impl AsyncWrite for Paced {
             ready!(self.poll_refusal(cx))?;
             return Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()));
         }
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.note(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -16,6 +16,11 @@ use tower::ServiceExt as _;
 use super::pace::{Pace, Stage};
 use crate::router::HttpService;
 
+/// In the extensions of an answer that goes on until one of both sides ends it, and its connection with it. Whoever gives
+/// it bounds how many there are: the connection is no longer counted among those that requests share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endless;
+
 /// The routes, for one connection.
 #[derive(Clone)]
 pub(super) struct PacedService {
@@ -41,7 +46,8 @@ impl hyper::service::Service<Request<Incoming>> for PacedService {
         pace.enter(Stage::Serving);
         Box::pin(async move {
             let response = routes.oneshot(request.map(Body::new)).await?;
-            pace.enter(Stage::Answering);
+            let is_endless = response.extensions().get::<Endless>().is_some();
+            pace.enter(if is_endless { Stage::Streaming } else { Stage::Answering });
             Ok(response.map(|body| PacedBody { body, pace }))
         })
     }

@@ -215,7 +215,11 @@ async fn a_stop_ends_what_is_idle_at_once_and_serves_what_is_under_way() {
 }
 
 #[test]
-fn there_are_files_for_every_connection() {
-    assert_eq!(room_for(1), 1);
-    assert!(room_for(1 << 40) < 1 << 40);
+fn there_are_files_for_every_connection_and_stream() {
+    let few = limits::Http { connections: 1, streams: 1, ..Default::default() };
+    assert_eq!(within_files(few), few);
+    let many = within_files(limits::Http { connections: 2, streams: 1 << 40, ..few });
+    assert!(many.connections == 2 && (1..1 << 40).contains(&many.streams), "{many:?}");
+    let many = within_files(limits::Http { connections: 1 << 40, streams: 1, ..few });
+    assert!(many.connections < 1 << 40 && many.streams == 0, "{many:?}");
 }

@@ -112,6 +112,19 @@ fn http(Sources { app, .. }: &Sources, families: &mut Families) {
         "Requests that were refused because their account asks too often, by the role that limits it.",
         app.buckets.refused().map(|(role, count)| ([("role", role.as_str())], count)),
     );
+    families.gauge(
+        "maraude_event_streams",
+        "Event streams that are open.",
+        float(u64::try_from(app.streams.count()).unwrap_or(u64::MAX)),
+    );
+    families.counters(
+        "maraude_events_sent_total",
+        "Transitions of hails and positions of their taxis that were sent, once for each stream.",
+        [
+            ([("kind", "hail")], app.streams.events_sent.get()),
+            ([("kind", "position")], app.streams.positions_sent.get()),
+        ],
+    );
 }
 
 fn hails(Sources { app, .. }: &Sources, families: &mut Families) {

@@ -15,7 +15,9 @@ pub mod answer;
 pub mod call;
 pub mod change;
 pub mod create;
+pub mod event;
 pub mod list;
+pub mod stream;
 pub mod support;
 
 /// How long a hail is shown to those who had to do with it, in milliseconds; to administrators for ever.

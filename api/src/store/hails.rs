@@ -12,6 +12,7 @@ use crate::hail::Status;
 
 pub mod change;
 pub mod due;
+pub mod events;
 pub mod lists;
 pub mod once;
 mod rows;
@@ -71,17 +72,25 @@ impl HailRow {
     }
 }
 
-const SELECT: &str = "SELECT h.id, h.session_id, h.app_id, h.operator_id, o.email AS operator_email, h.taxi_id,
+/// The columns of a [`HailRow`].
+const COLUMNS: &str = "h.id, h.session_id, h.app_id, h.operator_id, o.email AS operator_email, h.taxi_id,
     t.public_id AS public_taxi_id, h.shown_taxi_id, h.description_id, d.vehicle_id, d.status AS taxi_status,
     v.licence_plate, d.color,
     r.first_name AS driver_first_name, r.last_name AS driver_last_name, h.taxi_phone_number, h.customer_id,
     h.customer_lat_e7, h.customer_lon_e7, h.customer_address, h.customer_phone_number, h.status, h.status_at,
     h.transitions, h.deadline_at, h.call_due_at, h.incident_taxi_reason, h.incident_customer_reason,
     h.reporting_customer, h.reporting_customer_reason, h.rating_ride, h.rating_ride_reason, h.declined_by_taxi_reason,
-    h.declined_after_ms, h.created_at
-    FROM hails h JOIN users o ON o.id = h.operator_id JOIN taxis t ON t.id = h.taxi_id
+    h.declined_after_ms, h.created_at";
+
+/// Where they come from.
+const FROM: &str = "hails h JOIN users o ON o.id = h.operator_id JOIN taxis t ON t.id = h.taxi_id
     JOIN vehicle_descriptions d ON d.id = h.description_id JOIN vehicles v ON v.id = d.vehicle_id
-    JOIN drivers r ON r.id = t.driver_id WHERE h.id = $1";
+    JOIN drivers r ON r.id = t.driver_id";
+
+/// Reads one hail by its id.
+fn one() -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("SELECT {COLUMNS} FROM {FROM} WHERE h.id = $1"))
+}
 
 /// A transition as stored.
 #[derive(Clone, Debug, FromRow)]
@@ -147,7 +156,7 @@ impl Store {
         if id.contains('\0') {
             return Ok(None);
         }
-        read!(self, db => sqlx::query_as(SELECT).bind(id).fetch_optional(db))
+        read!(self, db => sqlx::query_as(one()).bind(id).fetch_optional(db))
     }
 
     /// How a hail came to where it stands, in order.
@@ -225,7 +234,7 @@ impl Store {
             tx.insert_hail((id, &session, address), mine.id, new, now).await?;
             let received = Transition { hail: id, number: 0, from: None, to: Status::Received, reason: None };
             tx.insert_transition(received, by, now).await?;
-            let row: HailRow = sqlx::query_as(SELECT).bind(id).fetch_one(&mut **tx).await?;
+            let row: HailRow = sqlx::query_as(one()).bind(id).fetch_one(&mut **tx).await?;
             if let Some(taxi) = Status::Received.taxi() {
                 tx.set_taxi(&row, taxi.as_str(), by, now).await?;
             }

@@ -14,6 +14,7 @@ mod accounts;
 mod command_line;
 mod database;
 mod edge;
+mod events;
 mod hail_lists;
 mod hails;
 mod limits;

@@ -117,6 +117,14 @@ impl World {
         self.ready().await;
     }
 
+    /// Another server over the same database and with the same secret, its log in a folder of its own.
+    pub(crate) async fn another(&self) -> (Server, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(self.folder().join("secret.key"), folder.path().join("secret.key")).unwrap();
+        let server = Server::start(&config(&folder, &self.database), self.clock.clone()).await.unwrap();
+        (server, folder)
+    }
+
     async fn ready(&self) {
         let ready = async || (self.client.get("", "/health/ready").await.status == 200).then_some(());
         within(SOON, "readiness", ready).await;

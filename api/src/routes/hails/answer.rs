@@ -110,7 +110,7 @@ pub struct TransitionPart {
 }
 
 /// Who looks at a hail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Eyes {
     /// Those of an administrator.
     Admin,
@@ -268,7 +268,8 @@ impl HailedTaxi {
 }
 
 impl TransitionPart {
-    fn new(hail: &HailRow, row: &TransitionRow, eyes: Eyes) -> Self {
+    /// A transition of a hail, as these eyes see it.
+    pub fn new(hail: &HailRow, row: &TransitionRow, eyes: Eyes) -> Self {
         let ground = hail.declined_by_taxi_reason.as_ref().filter(|_| row.to_status == "declined_by_taxi");
         // How its server failed is the operator's business.
         let reason = row.reason.as_ref().filter(|reason| eyes != Eyes::App || *reason == DEADLINE);

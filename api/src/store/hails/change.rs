@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use super::rows::Rows as _;
-use super::{HailRow, SELECT};
+use super::{COLUMNS, FROM, HailRow};
 use crate::activity::Actor;
 use crate::hail::{Event, Status, next};
 use crate::store::{Pool, Result, Store, write};
@@ -78,7 +78,7 @@ impl Store {
             (Pool::Postgres(_), Held::Wait) => " FOR UPDATE OF h, d",
             (Pool::Postgres(_), Held::Skip) => " FOR UPDATE OF h, d SKIP LOCKED",
         };
-        let select = format!("{SELECT}{lock}");
+        let select = format!("SELECT {COLUMNS} FROM {FROM} WHERE h.id = $1{lock}");
         write!(self, tx => { 'changed: {
             let row: Option<HailRow> =
                 sqlx::query_as(AssertSqlSafe(select)).bind(id).fetch_optional(&mut **tx).await?;

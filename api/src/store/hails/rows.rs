@@ -226,8 +226,9 @@ macro_rules! rows {
                 now: i64,
             ) -> Result<()> {
                 sqlx::query(
-                    "INSERT INTO hail_transitions (hail_id, number, at, from_status, to_status, user_id, reason)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                    "INSERT INTO hail_transitions (hail_id, number, at, from_status, to_status, user_id, reason, app_id,
+                         operator_id)
+                     SELECT id, $2, $3, $4, $5, $6, $7, app_id, operator_id FROM hails WHERE id = $1",
                 )
                 .bind(transition.hail)
                 .bind(transition.number)
