@@ -1,12 +1,11 @@
 //! Random sequences of what may happen to hails: by whom, to which, right or wrong. Values come from small pools, so
 //! that steps meet each other's hails.
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use serde_json::{Value, json};
 
 use crate::contract::{ASKED, FIELDS, FRESH_MS, Field, Kind, STATUSES, Side};
-use crate::sequences::Sequence;
+use crate::sequences::{Random, Sequence};
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,7 +188,7 @@ pub(crate) enum Step {
 
 /// The sequence of a seed.
 pub(crate) fn random(seed: u64) -> Sequence<Begins, Step> {
-    let mut random = Random(StdRng::seed_from_u64(seed));
+    let mut random = Random::of(seed);
     let mut given = Vec::new();
     for taxi in 0..TAXIS.len() {
         if random.one_in(8) {
@@ -200,7 +199,7 @@ pub(crate) fn random(seed: u64) -> Sequence<Begins, Step> {
     if random.one_in(3) {
         steps.push(Step::Serve(random.manner()));
     }
-    steps.push(random.ask());
+    steps.push(Step::Hail(random.ask()));
     // So that some get far.
     if !random.one_in(3) {
         let count = random.0.random_range(1..=5);
@@ -219,21 +218,7 @@ pub(crate) fn random(seed: u64) -> Sequence<Begins, Step> {
     Sequence { given, steps }
 }
 
-struct Random(StdRng);
-
 impl Random {
-    fn one_in(&mut self, n: u32) -> bool {
-        self.0.random_range(0..n) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, pool: &[T]) -> T {
-        pool[self.0.random_range(0..pool.len())]
-    }
-
-    fn maybe<T: Copy>(&mut self, pool: &[T]) -> Option<T> {
-        (!self.one_in(3)).then(|| self.pick(pool))
-    }
-
     /// Which hail: a new one, for the most part.
     fn hail(&mut self) -> usize {
         if self.one_in(20) { UNKNOWN } else { self.pick(&[0, 0, 0, 0, 1, 1, 2, 3, 4]) }
@@ -252,8 +237,15 @@ impl Random {
         let back = || [Step::Locate { source: None, place: 1 }, again(0)];
         let mut steps = Vec::new();
         let moment = if self.one_in(2) {
-            let report = vec![("reporting_customer", json!(true))];
-            steps.push(Step::Change { by: By::ItsOperator, hail: 0, wish: Some(report) });
+            let (hails, who) = (self.pick(&[1, 2, 2]), self.pick(&[App, OtherApp, Both]));
+            for _ in 0..hails {
+                let (taxi, session, spoilt) = (Which::ToBeHad(0), Session::Whichever, Vec::new());
+                steps.push(Step::Hail(Ask { who, taxi, customer: "ann", session, spoilt, ..self.ask() }));
+            }
+            for hail in 0..hails {
+                let report = vec![("reporting_customer", json!(true))];
+                steps.push(Step::Change { by: By::ItsOperator, hail, wish: Some(report) });
+            }
             steps.push(again(self.pick(&[0, 0, 1])));
             Moment::BanEnds
         } else {
@@ -268,7 +260,7 @@ impl Random {
 
     fn step(&mut self) -> Step {
         match self.0.random_range(0..100) {
-            0..19 => self.ask(),
+            0..19 => Step::Hail(self.ask()),
             19..22 => Step::HailAgain { request: self.pick(&[0, 0, 1]), is_same: !self.one_in(4) },
             22..50 => {
                 let which = if self.one_in(2) { self.0.random_range(0..5) } else { 0 };
@@ -324,7 +316,7 @@ impl Random {
         if self.one_in(20) { UNKNOWN } else { self.pick(&[0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5]) }
     }
 
-    fn ask(&mut self) -> Step {
+    fn ask(&mut self) -> Ask {
         let who = if self.one_in(6) { self.pick(&EVERYBODY) } else { self.pick(&[App, App, OtherApp, Both]) };
         let session = match self.0.random_range(0..24) {
             0..4 => Session::Of(self.hail()),
@@ -341,7 +333,7 @@ impl Random {
             };
             spoilt.push((if self.one_in(6) { "surprise" } else { name }, value));
         }
-        Step::Hail(Ask {
+        Ask {
             who,
             taxi: if self.one_in(3) {
                 Which::Taxi(self.taxi())
@@ -359,7 +351,7 @@ impl Random {
             session,
             key: self.one_in(3).then(|| self.pick(&["k1", "k2", "k3"])),
             spoilt,
-        })
+        }
     }
 
     /// One field, for the most part, of this side, for the most part.

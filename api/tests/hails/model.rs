@@ -42,6 +42,8 @@ pub(crate) struct Model {
     pub(crate) waiting: Vec<usize>,
     /// Hails that look otherwise than before the step.
     pub(crate) touched: BTreeSet<usize>,
+    /// Whether taxis are said to be otherwise than before the step.
+    pub(crate) described: bool,
     /// Sources that are elsewhere than before the step.
     pub(crate) located: BTreeSet<(usize, Who)>,
     /// Moves so far.
@@ -131,6 +133,7 @@ impl Model {
             manner: Manner::Takes,
             waiting: Vec::new(),
             touched: BTreeSet::new(),
+            described: true,
             located: BTreeSet::new(),
             moves: Vec::new(),
         }
@@ -422,6 +425,7 @@ impl Model {
             && description.hail == Some(at)
         {
             (*taxi).clone_into(&mut description.status);
+            self.described = true;
         }
         self.touched.insert(at);
     }
@@ -447,6 +451,7 @@ impl Model {
         if let Some(radius) = wish.get("radius") {
             description.radius = radius.clone();
         }
+        self.described = true;
         (200, self.show_taxi(taxi, who))
     }
 

@@ -137,8 +137,11 @@ impl Stage for World {
     async fn play(&mut self, sequence: &Sequence<Begins, Step>, all: &mut Met) -> Result<(), Difference> {
         let mut model = self.begin_again(&sequence.given).await;
         for (at, step) in sequence.steps.iter().enumerate() {
-            let played = self.step(&mut model, step, all).await;
+            let mut played = self.step(&mut model, step, all).await;
             self.play.lasting = model.hails.iter().map(|hail| hail.id.clone()).collect();
+            if at + 1 == sequence.steps.len() && played.is_ok() {
+                played = self.look_at_all(&mut model).await;
+            }
             played.map_err(|difference| (at, format!("{}\n{difference}", self.play.told.join("\n"))))?;
         }
         for moved in model.moves {
@@ -192,6 +195,7 @@ impl World {
     async fn step(&mut self, model: &mut Model, step: &Step, all: &mut Met) -> Result<(), String> {
         model.touched.clear();
         model.located.clear();
+        model.described = false;
         let (asked, is_later) = match step {
             Step::Hail(ask) => (Some(self.hail(model, ask).await), true),
             Step::HailAgain { request, is_same } => {
@@ -293,7 +297,7 @@ impl World {
             }
         }
         if let Some(Value::String(customer)) = element.get_mut("customer_id") {
-            *customer = format!("{customer} {}", self.plays);
+            *customer = format!("{} {customer}", self.plays);
         }
         if element.get("taxi_id") != Some(&json!(id)) {
             known = None;

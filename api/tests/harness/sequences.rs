@@ -8,6 +8,9 @@ use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
 use crate::database::Backend;
 
 const SEQUENCES: u64 = 200;
@@ -24,6 +27,27 @@ pub(crate) struct Sequence<G, S> {
     /// What holds from the start.
     pub(crate) given: Vec<G>,
     pub(crate) steps: Vec<S>,
+}
+
+/// What makes sequences: the same of the same seed.
+pub(crate) struct Random(pub(crate) StdRng);
+
+impl Random {
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(StdRng::seed_from_u64(seed))
+    }
+
+    pub(crate) fn one_in(&mut self, n: u32) -> bool {
+        self.0.random_range(0..n) == 0
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, pool: &[T]) -> T {
+        pool[self.0.random_range(0..pool.len())]
+    }
+
+    pub(crate) fn maybe<T: Copy>(&mut self, pool: &[T]) -> Option<T> {
+        (!self.one_in(3)).then(|| self.pick(pool))
+    }
 }
 
 /// Where they differ: at which step, and how.

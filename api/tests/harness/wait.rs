@@ -7,8 +7,7 @@ use tokio::time::{Instant, sleep};
 /// How long what comes soon may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// How long until it is looked for again.
-pub(crate) const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What `look` finds, asked again and again; panics where it finds nothing within `limit`.
 pub(crate) async fn within<T>(limit: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {

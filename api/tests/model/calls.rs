@@ -1,12 +1,11 @@
 //! Random sequences of calls: by whom, on what, right or with one flaw. Values come from small pools, so that calls
 //! meet each other's rows.
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use serde_json::{Map, Value, json};
 
 use crate::harness::places::{MIDDLE, WEST};
-use crate::sequences::Sequence;
+use crate::sequences::{Random, Sequence};
 
 /// Who calls, or is called for. The first six have accounts, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +124,7 @@ enum Rule {
 
 /// The sequence of a seed.
 pub(crate) fn random(seed: u64) -> Sequence<Managed, Call> {
-    let mut random = Random(StdRng::seed_from_u64(seed));
+    let mut random = Random::of(seed);
     let mut given = Vec::new();
     for who in [Who::OperatorA, Who::OperatorB, Who::App, Who::Lent] {
         if random.one_in(3) {
@@ -156,21 +155,7 @@ fn fleet(who: Who) -> [Call; 4] {
     .map(|act| Call { who, log_as: None, flaw: None, act })
 }
 
-struct Random(StdRng);
-
 impl Random {
-    fn one_in(&mut self, n: u32) -> bool {
-        self.0.random_range(0..n) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, pool: &[T]) -> T {
-        pool[self.0.random_range(0..pool.len())]
-    }
-
-    fn maybe<T: Copy>(&mut self, pool: &[T]) -> Option<T> {
-        (!self.one_in(3)).then(|| self.pick(pool))
-    }
-
     fn number(&mut self) -> usize {
         self.0.random_range(0..=UNKNOWN)
     }

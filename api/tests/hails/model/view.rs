@@ -1,5 +1,7 @@
 //! What is seen of hails and taxis, and by whom.
 
+use std::collections::BTreeMap;
+
 use chrono::DateTime;
 use engine::distance::distance_m;
 use ingest::position::LatLon;
@@ -66,8 +68,7 @@ impl Model {
         shown["id"] = json!(hail.id);
         shown["session_id"] = hail.session.clone();
         shown["status"] = json!(hail.status);
-        shown["operateur"] =
-            if eyes == Eyes::App { json!(NEUTRAL_OPERATOR) } else { json!(operator.account()) };
+        shown["operateur"] = json!(operator_as(eyes, operator));
         shown["customer_id"] = json!(hail.customer);
         shown["creation_datetime"] = json!(timestamp(hail.created_at));
         shown["last_status_change"] = json!(timestamp(hail.status_at) + offset);
@@ -75,7 +76,7 @@ impl Model {
         let is_open = VEHICLE_SHOWN.contains(&hail.status);
         let open = |text: String| if is_open { text } else { String::new() };
         shown["taxi"] = json!({
-            "id": if eyes == Eyes::App { hail.hailed_as.clone() } else { json!(self.taxis[hail.taxi]) },
+            "id": self.taxi_as(eyes, hail),
             "vehicle": {"licence_plate": open(plate(vehicle)), "color": open(color(operator))},
             "driver": {"first_name": open("Ada".to_owned()), "last_name": open(format!("Nr {vehicle}"))},
             "position": {"lon": seen.map(|seen| seen.0.lon()), "lat": seen.map(|seen| seen.0.lat())},
@@ -83,6 +84,26 @@ impl Model {
             "last_update": seen.map(|seen| seen.1.div_euclid(1000)),
         });
         shown
+    }
+
+    /// The hails that somebody finds in a list, by their ids.
+    pub(crate) fn list(&self, who: Who) -> BTreeMap<&str, Value> {
+        let seen = (0..self.hails.len()).filter_map(|at| self.look(who, Some(at)).ok());
+        seen.map(|(at, eyes)| {
+            let hail = &self.hails[at];
+            let listed = json!({
+                "id": hail.id, "added_by": hail.app.account(), "operateur": operator_as(eyes, hail.operator),
+                "status": hail.status, "creation_datetime": timestamp(hail.created_at),
+                "taxi_id": self.taxi_as(eyes, hail), "customer_id": hail.customer,
+            });
+            (hail.id.as_str(), listed)
+        })
+        .collect()
+    }
+
+    /// The id under which these eyes know a hail's taxi.
+    fn taxi_as(&self, eyes: Eyes, hail: &Hail) -> Value {
+        if eyes == Eyes::App { hail.hailed_as.clone() } else { json!(self.taxis[hail.taxi]) }
     }
 
     /// The operator's own taxis, the newest first.
@@ -123,6 +144,11 @@ impl Transition {
         let reason = ground.cloned().unwrap_or_else(|| json!(reason));
         json!({"from_status": self.from, "to_status": self.to, "timestamp": timestamp(self.at), "reason": reason})
     }
+}
+
+/// How these eyes see an operator.
+fn operator_as(eyes: Eyes, operator: Who) -> Option<&'static str> {
+    if eyes == Eyes::App { Some(NEUTRAL_OPERATOR) } else { operator.account() }
 }
 
 /// What an operator says of the colour of its vehicles.

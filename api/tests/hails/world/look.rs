@@ -1,6 +1,7 @@
 //! A look at everything, to see whether it is as the model has it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,8 +11,11 @@ use super::{World, map};
 use crate::calls::Who;
 use crate::expected::Expected;
 use crate::harness::client::Answer;
-use crate::harness::wait::{PAUSE, SOON};
+use crate::harness::wait::SOON;
 use crate::model::Model;
+
+/// How long until everything is looked at again: a fraction of what a deadline is late.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl World {
     /// Compares all that can be seen with the model. What is done by nobody's request comes later, but soon.
@@ -26,6 +30,17 @@ impl World {
         }
     }
 
+    /// Compares what was not looked at because nothing should have happened to it.
+    pub(super) async fn look_at_all(&mut self, model: &mut Model) -> Result<(), String> {
+        model.touched = (0..model.hails.len()).collect();
+        model.located = Model::sources().into_iter().collect();
+        model.described = true;
+        for who in [Who::App, Who::OtherApp, Who::OperatorA, Who::OperatorB, Who::Both] {
+            self.list(model, who).await?;
+        }
+        self.see(model).await
+    }
+
     async fn see(&mut self, model: &Model) -> Result<(), String> {
         while let Some(received) = self.operator.look() {
             let id = received.hail["id"].as_str().unwrap_or_default().to_owned();
@@ -34,15 +49,18 @@ impl World {
         for (at, hail) in model.hails.iter().enumerate() {
             let (sent, expected) = (json!(self.play.sent.get(&hail.id)), json!(hail.sent));
             compare("what the operator was sent", &(200, expected), (200, &sent))?;
-            let everybody = [Who::Admin, hail.operator, hail.app, Who::OtherApp];
-            let lookers = if model.touched.contains(&at) { &everybody } else { &everybody[..1] };
-            for who in lookers {
-                let seen = self.get(*who, &format!("/hails/{}", hail.id)).await;
+            if !model.touched.contains(&at) {
+                continue;
+            }
+            for who in [Who::Admin, hail.operator, hail.app, Who::OtherApp] {
+                let seen = self.get(who, &format!("/hails/{}", hail.id)).await;
                 let what = format!("{} as {who:?} sees it", hail.id);
-                compare(&what, &model.read(*who, Some(at)), (seen.status, &seen.body))?;
+                compare(&what, &model.read(who, Some(at)), (seen.status, &seen.body))?;
             }
         }
-        for operator in [Who::OperatorA, Who::OperatorB, Who::Both] {
+        self.list(model, Who::Admin).await?;
+        let operators = [Who::OperatorA, Who::OperatorB, Who::Both].into_iter();
+        for operator in operators.filter(|_| model.described) {
             let seen = self.get(operator, "/taxis/all").await;
             let what = format!("the taxis as {operator:?} sees them");
             compare(&what, &(200, model.show_taxis(operator)), (seen.status, &changing(&seen.body)))?;
@@ -54,6 +72,15 @@ impl World {
             compare(&what, &expected, (seen.status, &changing(&seen.body)))?;
         }
         self.remember(model)
+    }
+
+    /// Compares what somebody is told of all hails of this sequence at once.
+    async fn list(&self, model: &Model, who: Who) -> Result<(), String> {
+        let seen = self.get(who, &format!("/hails/?customer_id={}%20", self.plays)).await;
+        let listed = seen.body["data"].as_array().into_iter().flatten();
+        let listed: BTreeMap<_, _> = listed.map(|hail| (hail["id"].as_str().unwrap(), hail)).collect();
+        let expected = (200, json!(model.list(who)));
+        compare(&format!("the hails of {who:?}"), &expected, (seen.status, &json!(listed)))
     }
 
     async fn get(&self, who: Who, path: &str) -> Answer {
