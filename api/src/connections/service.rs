@@ -16,8 +16,8 @@ use tower::ServiceExt as _;
 use super::pace::{Pace, Stage};
 use crate::router::HttpService;
 
-/// In the extensions of an answer that goes on until one of both sides ends it, and its connection with it. Whoever gives
-/// it bounds how many there are: the connection is no longer counted among those that requests share.
+/// In the extensions of an answer that goes on until one of both sides ends it, and its connection with it. Whoever
+/// gives it bounds how many there are: the connection is no longer counted among those that requests share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Endless;
 

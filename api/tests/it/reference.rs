@@ -170,8 +170,13 @@ async fn its_examples_are_answered_as_it_shows(world: &mut World) {
                 world.place("op-a", &taxi, (48.8566, 2.3522)).await;
                 None
             }
+            "/hails/{id}/events" => {
+                let hail = world.hail("app", &taxi, "op-a").await;
+                world.moves("app", &hail, &json!({"status": "declined_by_customer"})).await;
+                Some(hail)
+            }
             // Every step that an example shows can be taken from there.
-            "/hails/{id}" | "/hails/{id}/events" => {
+            "/hails/{id}" => {
                 let hail = world.hail("app", &taxi, "op-a").await;
                 world.take("op-a", &hail).await;
                 world.moves("op-a", &hail, &json!({"status": "received_by_taxi"})).await;
