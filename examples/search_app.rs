@@ -71,7 +71,7 @@ impl App {
             self.request(Method::POST, "/hails").header("Idempotency-Key", format!("customer-1 {taxi}"));
         let hail = answered(request.json(&json!({"data": [wanted]}))).await?;
         let id = hail["data"][0]["id"].as_str().ok_or("a hail has an id")?.to_owned();
-        println!("hail {id} is {}", hail["data"][0]["status"]);
+        println!("hail {id} is {}", text(&hail["data"][0]["status"]));
         Ok(id)
     }
 
@@ -99,10 +99,11 @@ impl App {
         match event {
             "position" => println!("the taxi is at {} {}", data["lat"], data["lon"]),
             "hail" => {
-                println!("{} at {}", data["to_status"], data["timestamp"]);
+                println!("{} at {}", text(&data["to_status"]), text(&data["timestamp"]));
                 if data["to_status"] == "accepted_by_taxi" {
                     let taxi = &data["hail"]["taxi"];
-                    println!("a {} car, {}", taxi["vehicle"]["color"], taxi["vehicle"]["licence_plate"]);
+                    let (color, plate) = (&taxi["vehicle"]["color"], &taxi["vehicle"]["licence_plate"]);
+                    println!("look for {} {}", text(color), text(plate));
                     let confirmed = json!({"status": "accepted_by_customer"});
                     self.ask(Method::PUT, &format!("/hails/{hail}"), Some(&confirmed)).await?;
                 }
@@ -134,6 +135,10 @@ async fn answered(request: reqwest::RequestBuilder) -> Result<Value> {
         return Err(format!("the registry answered {status}: {body}").into());
     }
     Ok(serde_json::from_str(&body)?)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 /// What follows a name at the beginning of a line.
