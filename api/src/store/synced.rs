@@ -85,6 +85,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.db");
         assert!(Synced::start(&path).is_err(), "there is nothing to sync");
+        std::fs::write(&path, "").unwrap();
         std::fs::write(folder.path().join("m.db-wal"), "").unwrap();
         let synced = Synced::start(&path).unwrap();
         let asking = (0..100).map(|_| {
