@@ -229,8 +229,29 @@ impl Random {
         self.pick(&[By::ItsOperator, By::ItsOperator, By::ItsApp, By::ItsApp, somebody])
     }
 
-    /// What chance would hardly bring about: a customer is banned, or comes back after a while.
+    /// What chance would hardly bring about.
     fn scene(&mut self) -> Vec<Step> {
+        if self.one_in(3) { self.freed_by_hand() } else { self.customer_comes_back() }
+    }
+
+    /// An operator says that a taxi is free which has a hail, and it gets another one.
+    fn freed_by_hand(&mut self) -> Vec<Step> {
+        let taxi = self.0.random_range(0..TAXIS.len() - 1);
+        let mut steps = Vec::new();
+        for _ in 0..2 {
+            steps.push(Step::SetTaxi { who: TAXIS[taxi].1, taxi, status: Some("free"), radius: None });
+            let (which, known_as, spoilt) = (Which::Taxi(taxi), KnownAs::ItsId, Vec::new());
+            steps.push(Step::Hail(Ask { who: App, taxi: which, known_as, spoilt, ..self.ask() }));
+        }
+        for hail in [1, 0] {
+            let which = self.0.random_range(0..5);
+            steps.push(Step::MoveOn { hail, which, has_number: true, also: None });
+        }
+        steps
+    }
+
+    /// A customer is banned, or not, and comes back after a while.
+    fn customer_comes_back(&mut self) -> Vec<Step> {
         let beside = self.pick(&[-1, 0, 1]);
         let again = |request| Step::HailAgain { request, is_same: true };
         // Else nobody would be seen any more.

@@ -491,7 +491,9 @@ impl Hail {
         let to = match wish.get("status").and_then(Value::as_str) {
             Some(to) if to != self.status => {
                 if to == "accepted_by_taxi"
-                    && let Some(number) = wish.get("taxi_phone_number").filter(|number| **number != "")
+                    && let Some(number) = wish.get("taxi_phone_number")
+                    && *number != ""
+                    && *number != NO_PHONE
                 {
                     fields.insert("taxi_phone_number".to_owned(), number.clone());
                 }
