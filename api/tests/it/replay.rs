@@ -59,7 +59,8 @@ async fn every_position_is_accounted_for_and_taxis_are_found(world: &mut World) 
                            "dropped_by_kernel": 0});
     assert_eq!((&account["positions"], &account["taxis"]), (&positions, &json!(3)), "{account}");
     assert_eq!(account["explanations"], json!([]));
-    assert!(account["seconds"].as_f64().unwrap() >= 1.9, "19 s at ten times their speed: {account}");
+    // A little less: the first one is sent a moment after the clock was looked at.
+    assert!(account["seconds"].as_f64().unwrap() > 1.8, "19 s at ten times their speed: {account}");
     assert_eq!(world.server().app.refusals.accepted_of(world.operator("op-a")), 60);
 
     // Again: the same taxis, registered once more or merely found.
