@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod events;
 pub mod meters;
 pub mod streams;
+pub mod webhooks;
 pub mod wish;
 
 /// Where a hail stands. The names on the wire and in SQL are the contract's.

@@ -25,6 +25,10 @@ pub const POSITIONS_MAX: usize = 50;
 pub const NAME_MAX_CHARS: usize = 255;
 /// Characters of an address in a hail.
 pub const ADDRESS_MAX_CHARS: usize = 1_000;
+/// Characters of the URL of a webhook.
+pub const WEBHOOK_URL_MAX_CHARS: usize = 2_000;
+/// Webhooks of one account.
+pub const WEBHOOKS_AN_ACCOUNT: i64 = 5;
 /// Elements of a page of a list.
 pub const PER_PAGE: i64 = 30;
 /// Elements of a page of the list for customer support.
@@ -150,6 +154,24 @@ pub const CALLS_AN_OPERATOR: usize = 64;
 pub const CALLS_MAX: usize = 4_096;
 /// How many due calls are found at a time.
 pub const CALLS_FOUND: i64 = 256;
+/// How often deliveries to webhooks are looked for that have become due again, or that another process left.
+pub const DELIVERIES_EVERY: Duration = Duration::from_millis(250);
+/// How long a webhook may take in all to be told of an event.
+pub const DELIVERY_WITHIN: Duration = Duration::from_secs(10);
+/// How long a process has a delivery for itself.
+pub const DELIVERY_LEASE: Duration = Duration::from_secs(20);
+/// Deliveries to one webhook that are under way at a time, each of a hail of its own.
+pub const DELIVERIES_A_WEBHOOK: usize = 16;
+/// Deliveries that are under way at a time; the others stay due.
+pub const DELIVERIES_MAX: usize = 2_048;
+/// The longest that a delivery waits for its next try.
+pub const RETRIED_AFTER_MAX: Duration = Duration::from_hours(1);
+/// How long a delivery is tried.
+pub const RETRIED_FOR: Duration = Duration::from_hours(24);
+/// Deliveries that are removed in one transaction.
+pub const DELIVERIES_A_TRANSACTION: i64 = 2_000;
+/// Deliveries that are made due again at a time.
+pub const REDELIVERED_MAX: i64 = 10_000;
 /// How often overdue hails are looked for: what is due ends within 250 ms.
 pub const DEADLINES_EVERY: Duration = Duration::from_millis(100);
 /// How many of them are found at a time.
@@ -213,6 +235,12 @@ const _: () = assert!(WAL_PAGES * 4 <= WAL_PAGES_MAX, "who is to empty it has ti
 const _: () = assert!(CALLS_AN_OPERATOR * 16 <= CALLS_MAX, "several slow operators leave room for others");
 const _: () = assert!(CALLS_MAX < PARAMETERS_MAX, "calls under way are renewed in one statement");
 const _: () = assert!(CALLS_EVERY.as_millis() * 4 <= CALL_LEASE.as_millis());
+const _: () =
+    assert!(DELIVERY_WITHIN.as_secs() * 2 <= DELIVERY_LEASE.as_secs(), "nothing is told twice at once");
+const _: () =
+    assert!(DELIVERIES_A_WEBHOOK * 64 <= DELIVERIES_MAX, "many slow webhooks leave room for others");
+const _: () =
+    assert!(RETRIED_AFTER_MAX.as_secs() * 4 <= RETRIED_FOR.as_secs(), "a failure is tried again often");
 const _: () = assert!(DEADLINES_EVERY.as_millis() < 250, "what is due is found in time");
 const _: () = assert!(REQUEST_READ_WITHIN.as_secs() < IDLE_WITHIN.as_secs());
 const _: () = assert!(RATE_MAX <= 1_000_000_000, "a token takes a nanosecond at least");

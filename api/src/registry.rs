@@ -30,6 +30,7 @@ pub mod connected;
 pub mod follow;
 pub mod gazetteer;
 pub mod geometry;
+mod webhooks;
 mod writes;
 
 pub use writes::{add_user, rotate_key};
@@ -64,6 +65,8 @@ pub struct Registry {
     calls_due: Notify,
     /// Hails moved.
     hails_moved: Notify,
+    /// Webhooks are to be told of something.
+    deliveries_due: Notify,
     hail_meters: Meters,
 }
 
@@ -88,6 +91,7 @@ impl Registry {
             following: watch::Sender::new(false),
             calls_due: Notify::new(),
             hails_moved: Notify::new(),
+            deliveries_due: Notify::new(),
             hail_meters: Meters::default(),
         };
         registry.read_all().await?;
@@ -117,6 +121,11 @@ impl Registry {
     /// Rings when a hail moved in this process.
     pub fn hails_moved(&self) -> &Notify {
         &self.hails_moved
+    }
+
+    /// Rings when something that webhooks are to be told may have become due in this process.
+    pub fn deliveries_due(&self) -> &Notify {
+        &self.deliveries_due
     }
 
     /// What is counted of hails.

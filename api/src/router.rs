@@ -31,9 +31,10 @@ use crate::observe;
 use crate::openapi::routes::Routes;
 use crate::rates;
 use crate::routes::reference::Reference;
+use crate::routes::webhooks::dead_letters;
 use crate::routes::{
     activity_logs, ads, customers, drivers, geotaxi, hails, health, intake, login, operators, places,
-    reference, search, sessions, stations, taxis, users, vehicles, visibility,
+    reference, search, sessions, stations, taxis, users, vehicles, visibility, webhooks,
 };
 
 /// The whole HTTP interface.
@@ -78,6 +79,12 @@ pub fn routes() -> Routes {
         .put("/hails/{id}", hails::change::change, hails::change::describe_change())
         .get("/hails/{id}/events", hails::stream::one, hails::stream::describe_one())
         .get("/events", hails::stream::all, hails::stream::describe_all())
+        .post("/webhooks", webhooks::create, webhooks::describe_create())
+        .get("/webhooks", webhooks::list, webhooks::describe_list())
+        .get("/webhooks/{id}", webhooks::read, webhooks::describe_read())
+        .delete("/webhooks/{id}", webhooks::remove, webhooks::describe_remove())
+        .get("/webhooks/{id}/dead_letters", dead_letters::list, dead_letters::describe_list())
+        .post("/webhooks/{id}/redeliver", dead_letters::redeliver, dead_letters::describe_redeliver())
         .get("/sessions", sessions::list, sessions::describe_list())
         .put("/customers/{id}", customers::change, customers::describe_change())
         .get("/internal/customers", hails::support::list, hails::support::describe_list())

@@ -23,6 +23,7 @@ pub mod user_answer;
 pub mod users;
 pub mod vehicles;
 pub mod visibility;
+pub mod webhooks;
 
 use chrono::DateTime;
 

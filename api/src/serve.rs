@@ -19,7 +19,7 @@ use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::geocoder::Geocoder;
 use crate::hail::streams::Streams;
-use crate::hail::{deadlines, dispatch, events};
+use crate::hail::{deadlines, dispatch, events, webhooks};
 use crate::keep::Keeper;
 use crate::limits::{DRAIN, END};
 use crate::outbound::Outbound;
@@ -167,6 +167,7 @@ impl Server {
         tasks.spawn(deadlines::keep(app.clone(), stop_tasks.clone()));
         tasks.spawn(dispatch::keep(app.clone(), stop_tasks.clone()));
         tasks.spawn(events::keep(app.clone(), stop_tasks.clone()));
+        tasks.spawn(webhooks::keep(app.clone(), stop_tasks.clone()));
         let mut serving = JoinSet::new();
         let routes = router::http(app.clone(), limits);
         serving.spawn(connections::serve(listener, routes, limits, stop_serving.clone()));

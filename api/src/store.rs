@@ -44,6 +44,7 @@ mod synced;
 pub mod taxis;
 pub mod users;
 pub mod vehicles;
+pub mod webhooks;
 
 /// The database, opened and migrated. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -74,7 +74,10 @@ impl Publisher {
         let mut numbering = store.numbering().await?;
         while numbering.is_behind {
             match store.number_events(EVENTS_AT_ONCE).await? {
-                Some(numbered) => numbering = numbered,
+                Some(numbered) => {
+                    numbering = numbered;
+                    app.registry.deliveries_due().notify_one();
+                }
                 None => break,
             }
         }

@@ -6,6 +6,7 @@ use ingest::counter::Counter;
 use ingest::histogram::{Histogram, Snapshot};
 
 use super::Status;
+use crate::store::webhooks::deliveries::Then;
 
 /// Ranges of delays, in microseconds: a hail has ten seconds, a deadline a quarter of one.
 const BOUNDS_US: [u64; 12] = [
@@ -21,6 +22,12 @@ pub struct Meters {
     pub calls_answered: Counter,
     /// Calls that were not.
     pub calls_failed: Counter,
+    /// Events that webhooks were told.
+    pub deliveries_told: Counter,
+    /// Tries to tell a webhook that failed.
+    pub deliveries_failed: Counter,
+    /// Events that were given up.
+    pub dead_letters: Counter,
     waited: Histogram,
     lasted: Histogram,
     late: Histogram,
@@ -31,7 +38,18 @@ impl Default for Meters {
         let histogram = || Histogram::new(&BOUNDS_US);
         let (waited, lasted, late) = (histogram(), histogram(), histogram());
         let (came_to, calls_answered, calls_failed) = Default::default();
-        Self { came_to, calls_answered, calls_failed, waited, lasted, late }
+        let (deliveries_told, deliveries_failed, dead_letters) = Default::default();
+        Self {
+            came_to,
+            calls_answered,
+            calls_failed,
+            deliveries_told,
+            deliveries_failed,
+            dead_letters,
+            waited,
+            lasted,
+            late,
+        }
     }
 }
 
@@ -48,6 +66,13 @@ impl Meters {
         self.waited.record(duration(waited_ms));
         self.lasted.record(duration(took_ms));
         if was_answered { &self.calls_answered } else { &self.calls_failed }.add(1);
+    }
+
+    /// A webhook was told of an event, or was not.
+    pub(crate) fn delivered(&self, then: Then) {
+        let counter = if then == Then::Told { &self.deliveries_told } else { &self.deliveries_failed };
+        counter.add(1);
+        self.dead_letters.add(u64::from(then == Then::Dead));
     }
 
     /// A deadline was kept so long after it had passed, in milliseconds.

@@ -130,6 +130,19 @@ fn http(Sources { app, .. }: &Sources, families: &mut Families) {
 fn hails(Sources { app, .. }: &Sources, families: &mut Families) {
     let meters = app.registry.hail_meters();
     families.counters(
+        "maraude_webhook_deliveries_total",
+        "Tries to tell webhooks of events.",
+        [
+            ([("outcome", "told")], meters.deliveries_told.get()),
+            ([("outcome", "failed")], meters.deliveries_failed.get()),
+        ],
+    );
+    families.counter(
+        "maraude_webhook_dead_letters_total",
+        "Events that webhooks were not told within a day.",
+        meters.dead_letters.get(),
+    );
+    families.counters(
         "maraude_hail_transitions_total",
         "How often hails came to a status.",
         meters.statuses().map(|(status, count)| ([("status", status.as_str())], count)),

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::Operation;
 use crate::app::App;
@@ -56,6 +56,15 @@ impl Routes {
         T: 'static,
     {
         self.on("put", path, put(handler), operation)
+    }
+
+    /// `DELETE` what is at this path.
+    pub fn delete<H, T>(self, path: &'static str, handler: H, operation: Operation) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        self.on("delete", path, delete(handler), operation)
     }
 
     fn on(

@@ -238,7 +238,9 @@ fn new_public_id() -> Result<String> {
 }
 
 /// Runs `work` to its end even if the caller goes away.
-async fn detached<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub(super) async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     match tokio::spawn(work).await {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {

@@ -32,7 +32,7 @@ async fn seen_by(app: &App, caller: &Caller, id: &str) -> Answer<(HailRow, Eyes)
 
 /// With which eyes the caller may see a hail.
 fn eyes(app: &App, caller: &Caller, hail: &HailRow) -> Answer<Eyes> {
-    let eyes = Eyes::of(caller, hail.operator_id, hail.app_id);
+    let eyes = Eyes::of(&caller.0, hail.operator_id, hail.app_id);
     if eyes != Some(Eyes::Admin) && app.clock.now().0 - hail.created_at > SHOWN_MS {
         return Err(unknown());
     }

@@ -130,7 +130,7 @@ impl SessionHail {
     /// A hail of a session as the caller sees it.
     fn new(app: &App, caller: &Caller, row: &ListedRow) -> Self {
         // None is listed that is not the caller's.
-        let eyes = Eyes::of(caller, row.operator_id, row.app_id).unwrap_or(Eyes::App);
+        let eyes = Eyes::of(&caller.0, row.operator_id, row.app_id).unwrap_or(Eyes::App);
         let is_neutral = eyes == Eyes::App && app.behaviour.neutral_operator;
         Self {
             id: row.id.clone(),

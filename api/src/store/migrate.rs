@@ -53,6 +53,7 @@ const HISTORY: &[Step] = &[
         postgres: include_str!("../../../migrations/0009_hail_lists.postgres.sql"),
         sqlite_alone: false,
     },
+    portable(10, "webhooks", include_str!("../../../migrations/0010_webhooks.sql")),
 ];
 
 impl Store {

@@ -191,7 +191,7 @@ async fn drive_across(
 
 async fn every_stream_of_every_server_tells_everything_once_in_one_order(world: &mut World) {
     const TAXIS: usize = 10;
-    let (other, _folder) = world.another().await;
+    let (other, _folder) = world.another(|_| {}).await;
     let clients = [world.client.clone(), Client::new(other.http)];
     let mut taxis = Vec::new();
     for number in 0..TAXIS {

@@ -34,3 +34,4 @@ mod restart;
 mod schema;
 mod search;
 mod visibility;
+mod webhooks;

@@ -118,11 +118,12 @@ impl World {
     }
 
     /// Another server over the same database and with the same secret, its log in a folder of its own.
-    pub(crate) async fn another(&self) -> (Server, TempDir) {
+    pub(crate) async fn another(&self, change: impl FnOnce(&mut Config)) -> (Server, TempDir) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(self.folder().join("secret.key"), folder.path().join("secret.key")).unwrap();
-        let server = Server::start(&config(&folder, &self.database), self.clock.clone()).await.unwrap();
-        (server, folder)
+        let mut config = config(&folder, &self.database);
+        change(&mut config);
+        (Server::start(&config, self.clock.clone()).await.unwrap(), folder)
     }
 
     async fn ready(&self) {

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::hail::Status;
 use crate::hail::wish::{HIDDEN_PHONE_NUMBER, Sides};
+use crate::registry::accounts::Account;
 use crate::role::Role;
 use crate::routes::naive_timestamp;
 use crate::routes::search::NEUTRAL_OPERATOR;
@@ -121,14 +122,14 @@ pub enum Eyes {
 }
 
 impl Eyes {
-    /// Those of the caller on a hail of this operator and this app; None: it is none of theirs.
-    pub fn of(caller: &Caller, operator: i32, app: i32) -> Option<Self> {
-        if caller.0.has(Role::Admin) {
+    /// Those of an account on a hail of this operator and this app; None: it is none of theirs.
+    pub fn of(account: &Account, operator: i32, app: i32) -> Option<Self> {
+        if account.has(Role::Admin) {
             Some(Self::Admin)
-        } else if caller.0.id == operator {
+        } else if account.id == operator {
             Some(Self::Operator)
         } else {
-            (caller.0.id == app).then_some(Self::App)
+            (account.id == app).then_some(Self::App)
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is told of events: to streams as Server-Sent Events.
+//! What is told of events: to streams as Server-Sent Events, to webhooks as JSON.
 
 use std::fmt::Write as _;
 
@@ -87,12 +87,32 @@ impl<'a> HailPosition<'a> {
     pub fn new(hail: &'a InProgress, eyes: Eyes, seen: Seen) -> Self {
         Self {
             hail: &hail.id,
-            taxi: if eyes == Eyes::App { &hail.shown_taxi_id } else { &hail.public_taxi_id },
+            taxi: eyes.taxi_id(&hail.shown_taxi_id, &hail.public_taxi_id),
             lat: seen.at.lat(),
             lon: seen.at.lon(),
             last_update: seen.received_at.seconds(),
         }
     }
+}
+
+/// A step of a hail, as webhooks are told it.
+#[derive(Serialize)]
+struct ToWebhook<'a> {
+    id: i64,
+    r#type: String,
+    #[serde(flatten)]
+    event: &'a HailEvent,
+}
+
+/// What a webhook is sent of an event, as these eyes see it.
+pub fn webhook_body(app: &App, event: &EventRow, eyes: Eyes) -> Vec<u8> {
+    let (id, r#type) = (event.event_id, kind(&event.transition.to_status));
+    json(&ToWebhook { id, r#type, event: &HailEvent::new(app, event, eyes) }).into_bytes()
+}
+
+/// What webhooks know a step to this status as.
+pub fn kind(to_status: &str) -> String {
+    format!("hail.{to_status}")
 }
 
 /// An event of a stream, whole.

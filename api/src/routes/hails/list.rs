@@ -78,7 +78,7 @@ pub async fn list(
     let (rows, total) = app.registry.store().hails(&filter, page.limit_offset()).await?;
     let render = |row: &ListedRow| {
         // None is listed that is not the caller's.
-        let eyes = Eyes::of(&caller, row.operator_id, row.app_id).unwrap_or(Eyes::App);
+        let eyes = Eyes::of(&caller.0, row.operator_id, row.app_id).unwrap_or(Eyes::App);
         ListedHailAnswer {
             id: row.id.clone(),
             added_by: row.app_email.clone(),

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::{COLUMNS, FROM, HailRow, TransitionRow};
 use crate::hail::Status;
+use crate::store::webhooks::deliveries;
 use crate::store::{Pool, Result, Store, read, write};
 
 /// How far the numbering is.
@@ -81,14 +82,14 @@ impl Store {
         })
     }
 
-    /// Numbers transitions that are committed, up to `limit`, in the order of their times. None: another process is
-    /// at it.
+    /// Numbers transitions that are committed, up to `limit`, in the order of their times, and makes them due to be
+    /// told to webhooks. None: another process is at it.
     pub async fn number_events(&self, limit: i64) -> Result<Option<Numbering>> {
         let lock = match self.pool {
             Pool::Sqlite { .. } => "",
             Pool::Postgres(_) => " FOR UPDATE SKIP LOCKED",
         };
-        let last = format!("SELECT last FROM event_numbers{lock}");
+        let (last, now) = (format!("SELECT last FROM event_numbers{lock}"), self.now_ms());
         write!(self, tx => { 'numbered: {
             let held: Option<(i64,)> =
                 sqlx::query_as(AssertSqlSafe(last)).fetch_optional(&mut **tx).await?;
@@ -105,12 +106,18 @@ impl Store {
             .bind(limit)
             .fetch_all(&mut **tx)
             .await?;
-            let Some((last,)) = given.iter().copied().max() else {
+            let Some((newest,)) = given.iter().copied().max() else {
                 break 'numbered Some(Numbering { last, is_behind: false });
             };
-            sqlx::query("UPDATE event_numbers SET last = $1").bind(last).execute(&mut **tx).await?;
+            sqlx::query(deliveries::INSERT)
+                .bind(last)
+                .bind(newest)
+                .bind(now)
+                .execute(&mut **tx)
+                .await?;
+            sqlx::query("UPDATE event_numbers SET last = $1").bind(newest).execute(&mut **tx).await?;
             let is_behind = i64::try_from(given.len()).unwrap_or(i64::MAX) >= limit;
-            Some(Numbering { last, is_behind })
+            Some(Numbering { last: newest, is_behind })
         } })
     }
 
@@ -156,6 +163,12 @@ impl Store {
             event.transitions = rows.iter().take(known).map(|row| row.transition.clone()).collect();
         }
         Ok(events)
+    }
+
+    /// An event by its number, with its hail.
+    pub async fn event(&self, id: i64) -> Result<Option<EventRow>> {
+        let next = self.events_after(EventsOf::All, id - 1, 1).await?.pop();
+        Ok(next.filter(|event| event.event_id == id))
     }
 
     /// Whether anything of a hail is after a number, or will be.
