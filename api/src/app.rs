@@ -37,8 +37,10 @@ pub struct App {
     pub buckets: Arc<Buckets>,
     /// Makes and reads taxis' pseudonyms.
     pub pseudonyms: Pseudonyms,
-    /// Calls partners' servers.
+    /// Calls operators' servers.
     pub outbound: Outbound,
+    /// Calls webhooks, on connections and turns of their own.
+    pub to_webhooks: Outbound,
     /// Tells where a customer stands.
     pub geocoder: Geocoder,
     /// Who listens to events of hails.

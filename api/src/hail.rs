@@ -10,6 +10,7 @@ use std::time::Duration;
 use engine::profile::Status as TaxiStatus;
 use thiserror::Error;
 
+pub mod backlog;
 pub mod deadlines;
 pub mod diagram;
 pub mod dispatch;

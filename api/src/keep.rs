@@ -150,9 +150,6 @@ pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
                 if let Err(error) = keeper.app.registry.upkeep().prune_remembered().await {
                     tracing::warn!(%error, "answers that are remembered no longer were not removed");
                 }
-                if let Err(error) = keeper.app.registry.upkeep().prune_deliveries().await {
-                    tracing::warn!(%error, "what webhooks were told long ago was not removed");
-                }
             }
         }
     }

@@ -107,6 +107,8 @@ pub const LOOKUPS_MAX: usize = 4;
 /// Names of hosts of partners' servers that are looked up at a time, one lookup a name, to call them: apart from those
 /// above, so that who tries addresses delays nobody's calls.
 pub const PARTNER_LOOKUPS_MAX: usize = 64;
+/// The same of webhooks: apart from those of operators, whom a customer waits for.
+pub const WEBHOOK_LOOKUPS_MAX: usize = 32;
 /// Threads for what blocks, tokio's default.
 const BLOCKING_THREADS: usize = 512;
 /// Connections to one partner's server that are kept for its next call.
@@ -158,8 +160,10 @@ pub const CALLS_FOUND: i64 = 256;
 pub const DELIVERIES_EVERY: Duration = Duration::from_millis(250);
 /// How long a webhook may take in all to be told of an event.
 pub const DELIVERY_WITHIN: Duration = Duration::from_secs(10);
-/// How long a process has a delivery for itself.
-pub const DELIVERY_LEASE: Duration = Duration::from_secs(20);
+/// How long a process has a delivery for itself; it renews that while the delivery lasts.
+pub const DELIVERY_LEASE: Duration = Duration::from_secs(3);
+/// Deliveries for which events are read at a time, so that a backlog leaves the database to others.
+pub const DELIVERY_READINGS_MAX: usize = 1;
 /// Deliveries to one webhook that are under way at a time, each of a hail of its own.
 pub const DELIVERIES_A_WEBHOOK: usize = 16;
 /// Deliveries that are under way at a time; the others stay due.
@@ -168,8 +172,14 @@ pub const DELIVERIES_MAX: usize = 2_048;
 pub const RETRIED_AFTER_MAX: Duration = Duration::from_hours(1);
 /// How long a delivery is tried.
 pub const RETRIED_FOR: Duration = Duration::from_hours(24);
-/// Deliveries that are removed in one transaction.
-pub const DELIVERIES_A_TRANSACTION: i64 = 2_000;
+/// Events that wait for one webhook; beyond that the earliest become dead letters.
+pub const WAITING_A_WEBHOOK: i64 = 100_000;
+/// Dead letters of one webhook; beyond that the earliest are forgotten.
+pub const DEAD_LETTERS_A_WEBHOOK: i64 = 100_000;
+/// How often it is looked how many there are.
+pub const BACKLOG_EVERY: Duration = Duration::from_secs(10);
+/// Deliveries that are removed, given up or made due again in one transaction.
+pub const DELIVERIES_A_TRANSACTION: i64 = 1_000;
 /// Deliveries that are made due again at a time.
 pub const REDELIVERED_MAX: i64 = 10_000;
 /// How often overdue hails are looked for: what is due ends within 250 ms.
@@ -235,8 +245,14 @@ const _: () = assert!(WAL_PAGES * 4 <= WAL_PAGES_MAX, "who is to empty it has ti
 const _: () = assert!(CALLS_AN_OPERATOR * 16 <= CALLS_MAX, "several slow operators leave room for others");
 const _: () = assert!(CALLS_MAX < PARAMETERS_MAX, "calls under way are renewed in one statement");
 const _: () = assert!(CALLS_EVERY.as_millis() * 4 <= CALL_LEASE.as_millis());
-const _: () =
-    assert!(DELIVERY_WITHIN.as_secs() * 2 <= DELIVERY_LEASE.as_secs(), "nothing is told twice at once");
+const _: () = assert!(DELIVERIES_EVERY.as_millis() * 4 <= DELIVERY_LEASE.as_millis());
+const _: () = assert!(DELIVERIES_A_WEBHOOK < PARAMETERS_MAX, "a webhook's are renewed in one statement");
+const _: () = assert!(DELIVERIES_A_TRANSACTION.unsigned_abs() < PARAMETERS_MAX as u64, "each is a parameter");
+const _: () = assert!(
+    STREAM_READINGS_MAX + DELIVERY_READINGS_MAX < SQLITE_READERS as usize,
+    "who tells of events leaves readers to who asks"
+);
+const _: () = assert!(REDELIVERED_MAX * 4 <= WAITING_A_WEBHOOK, "what is told again finds room");
 const _: () =
     assert!(DELIVERIES_A_WEBHOOK * 64 <= DELIVERIES_MAX, "many slow webhooks leave room for others");
 const _: () =
@@ -248,7 +264,7 @@ const _: () =
     assert!(60_000_000_000 < i64::MAX as u64 / RATE_MAX as u64, "the slowest bucket fills in countable time");
 const _: () = assert!(DRAIN.as_millis() + 3 * END.as_millis() < STOP_WITHIN.as_millis(), "a stop is bounded");
 const _: () = assert!(
-    LOOKUPS_MAX + PARTNER_LOOKUPS_MAX <= BLOCKING_THREADS / 4,
+    LOOKUPS_MAX + PARTNER_LOOKUPS_MAX + WEBHOOK_LOOKUPS_MAX <= BLOCKING_THREADS / 4,
     "name servers that hang leave threads for the rest"
 );
 const _: () = assert!(GEOCODED_WITHIN.as_secs() < REQUEST_WITHIN.as_secs());

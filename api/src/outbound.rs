@@ -72,19 +72,31 @@ pub struct Reply {
 }
 
 impl Outbound {
-    /// With no connection yet. `private_allowed`: calls our own network, too.
-    pub fn new(private_allowed: bool) -> reqwest::Result<Self> {
-        Self::connecting_within(CONNECT_WITHIN, private_allowed)
+    /// With no connection yet. It looks so many names up at a time. `private_allowed`: calls our own network, too.
+    pub fn new(lookups: usize, private_allowed: bool) -> reqwest::Result<Self> {
+        Self::connecting_within(CONNECT_WITHIN, lookups, private_allowed)
     }
 
-    fn connecting_within(within: Duration, private_allowed: bool) -> reqwest::Result<Self> {
-        let names = Arc::new(Names::new(private_allowed));
+    fn connecting_within(within: Duration, lookups: usize, private_allowed: bool) -> reqwest::Result<Self> {
+        let names = Arc::new(Names::new(lookups, private_allowed));
         let client = client(|builder| builder.connect_timeout(within).dns_resolver(names.clone()))?;
         Ok(Self { client, private_allowed })
     }
 
     /// Sends JSON by POST, and gives the answer.
     pub async fn post(&self, call: Call<'_>) -> Result<Reply, CallError> {
+        let within = call.within;
+        timeout(within, exchange(self.request(call)?)).await.unwrap_or(Err(CallError::TimedOut))
+    }
+
+    /// Sends JSON by POST, and gives the status of the answer as soon as it is there, whatever follows.
+    pub async fn tell(&self, call: Call<'_>) -> Result<u16, CallError> {
+        let within = call.within;
+        let answered = timeout(within, self.request(call)?.send()).await.map_err(|_| CallError::TimedOut)?;
+        Ok(answered.map_err(|error| CallError::of(&error))?.status().as_u16())
+    }
+
+    fn request(&self, call: Call<'_>) -> Result<RequestBuilder, CallError> {
         if call.within.is_zero() {
             return Err(CallError::TimedOut);
         }
@@ -94,8 +106,7 @@ impl Outbound {
         if is_private && !self.private_allowed {
             return Err(CallError::NotPublic);
         }
-        let request = self.client.post(url).headers(headers(&call)?).body(call.body);
-        timeout(call.within, exchange(request)).await.unwrap_or(Err(CallError::TimedOut))
+        Ok(self.client.post(url).headers(headers(&call)?).body(call.body))
     }
 }
 
@@ -162,6 +173,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::limits::PARTNER_LOOKUPS_MAX;
 
     /// A test that waits so long fails.
     const PATIENCE: Duration = Duration::from_mins(1);
@@ -172,7 +184,7 @@ mod tests {
     }
 
     async fn called(call: Call<'_>) -> Result<Reply, CallError> {
-        Outbound::new(true).unwrap().post(call).await
+        Outbound::new(PARTNER_LOOKUPS_MAX, true).unwrap().post(call).await
     }
 
     fn hail(at: SocketAddr) -> String {
@@ -233,7 +245,7 @@ mod tests {
         let url = hail(listener.local_addr().unwrap());
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        let outbound = Outbound::new(true).unwrap();
+        let outbound = Outbound::new(PARTNER_LOOKUPS_MAX, true).unwrap();
         outbound.post(call(&url)).await.unwrap();
         outbound.clone().post(call(&url)).await.unwrap();
         assert_eq!(hears.recv().await, hears.recv().await);
@@ -267,7 +279,8 @@ mod tests {
         let at = listener.local_addr().unwrap();
         // Linux takes one more than it was told, and drops what asks for a connection beyond.
         let _queued = (TcpStream::connect(at).await.unwrap(), TcpStream::connect(at).await.unwrap());
-        let outbound = Outbound::connecting_within(Duration::from_millis(50), true).unwrap();
+        let outbound =
+            Outbound::connecting_within(Duration::from_millis(50), PARTNER_LOOKUPS_MAX, true).unwrap();
         assert_eq!(outbound.post(call(&hail(at))).await, Err(CallError::ConnectTimedOut));
     }
 
@@ -278,6 +291,21 @@ mod tests {
             let url = hail(partner::serve(Router::new().route("/hail", post(answer))).await);
             assert_eq!(called(call(&url)).await.err(), expected, "{bytes}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_only_told_answers_with_a_status() {
+        let outbound = Outbound::new(PARTNER_LOOKUPS_MAX, true).unwrap();
+        let large = || async { vec![b'x'; 16 * REPLY_MAX_BYTES] };
+        let large = partner::serve(Router::new().route("/hail", post(large))).await;
+        let unfinished = partner::say("HTTP/1.1 202 OK\r\nContent-Length: 9\r\n\r\nhalf", false).await;
+        for (at, status) in [(large, 200), (unfinished, 202)] {
+            assert_eq!(outbound.tell(call(&hail(at))).await, Ok(status));
+        }
+        let silent = partner::serve(Router::new().route("/hail", post(pending::<()>))).await;
+        let within = Duration::from_millis(50);
+        let told = outbound.tell(Call { within, ..call(&hail(silent)) }).await;
+        assert_eq!(told, Err(CallError::TimedOut));
     }
 
     #[tokio::test]
@@ -299,7 +327,7 @@ mod tests {
     async fn our_own_network_is_not_called_unless_allowed() {
         let at = partner::serve(Router::new().route("/hail", post(|| async {}))).await;
         let port = at.port();
-        let outbound = Outbound::new(false).unwrap();
+        let outbound = Outbound::new(PARTNER_LOOKUPS_MAX, false).unwrap();
         for host in ["127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "localhost"] {
             let url = format!("http://{host}:{port}/hail");
             assert_eq!(outbound.post(call(&url)).await, Err(CallError::NotPublic), "{host}");

@@ -19,9 +19,9 @@ use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::geocoder::Geocoder;
 use crate::hail::streams::Streams;
-use crate::hail::{deadlines, dispatch, events, webhooks};
+use crate::hail::{backlog, deadlines, dispatch, events, webhooks};
 use crate::keep::Keeper;
-use crate::limits::{DRAIN, END};
+use crate::limits::{DRAIN, END, PARTNER_LOOKUPS_MAX, WEBHOOK_LOOKUPS_MAX};
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
@@ -136,7 +136,8 @@ impl Server {
             passwords: Arc::new(Passwords::new()?),
             buckets: Arc::new(Buckets::new(&config.rate_limits, clock.clone())),
             pseudonyms: Pseudonyms::new(&secret),
-            outbound: Outbound::new(config.behaviour.private_endpoints)?,
+            outbound: Outbound::new(PARTNER_LOOKUPS_MAX, config.behaviour.private_endpoints)?,
+            to_webhooks: Outbound::new(WEBHOOK_LOOKUPS_MAX, config.behaviour.private_endpoints)?,
             geocoder: Geocoder::new(config.geocoder.clone())?,
             streams: Arc::new(Streams::new(limits, stop_serving.clone())),
             behaviour: Arc::new(config.behaviour.clone()),
@@ -168,6 +169,7 @@ impl Server {
         tasks.spawn(dispatch::keep(app.clone(), stop_tasks.clone()));
         tasks.spawn(events::keep(app.clone(), stop_tasks.clone()));
         tasks.spawn(webhooks::keep(app.clone(), stop_tasks.clone()));
+        tasks.spawn(backlog::keep(app.clone(), stop_tasks.clone()));
         let mut serving = JoinSet::new();
         let routes = router::http(app.clone(), limits);
         serving.spawn(connections::serve(listener, routes, limits, stop_serving.clone()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ingest::counter::Counter;
+use ingest::counter::{Counter, Gauge};
 use ingest::histogram::{Histogram, Snapshot};
 
 use super::Status;
@@ -28,6 +28,10 @@ pub struct Meters {
     pub deliveries_failed: Counter,
     /// Events that were given up.
     pub dead_letters: Counter,
+    /// Events that wait for webhooks, or did when it was looked last.
+    pub deliveries_waiting: Gauge,
+    /// For how long the first of them did, in seconds.
+    pub delivery_waits_s: Gauge,
     waited: Histogram,
     lasted: Histogram,
     late: Histogram,
@@ -39,6 +43,7 @@ impl Default for Meters {
         let (waited, lasted, late) = (histogram(), histogram(), histogram());
         let (came_to, calls_answered, calls_failed) = Default::default();
         let (deliveries_told, deliveries_failed, dead_letters) = Default::default();
+        let (deliveries_waiting, delivery_waits_s) = Default::default();
         Self {
             came_to,
             calls_answered,
@@ -46,6 +51,8 @@ impl Default for Meters {
             deliveries_told,
             deliveries_failed,
             dead_letters,
+            deliveries_waiting,
+            delivery_waits_s,
             waited,
             lasted,
             late,

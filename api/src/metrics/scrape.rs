@@ -139,8 +139,18 @@ fn hails(Sources { app, .. }: &Sources, families: &mut Families) {
     );
     families.counter(
         "maraude_webhook_dead_letters_total",
-        "Events that webhooks were not told within a day.",
+        "Events that webhooks were not told within a day, or for want of room.",
         meters.dead_letters.get(),
+    );
+    families.gauge(
+        "maraude_webhook_waiting_events",
+        "Events that wait for webhooks, counted every ten seconds in the database.",
+        float(meters.deliveries_waiting.get()),
+    );
+    families.gauge(
+        "maraude_webhook_waiting_seconds",
+        "For how long the first of them has waited, or 0.",
+        float(meters.delivery_waits_s.get()),
     );
     families.counters(
         "maraude_hail_transitions_total",

@@ -10,7 +10,6 @@ use tokio::task::JoinHandle;
 
 use super::address::is_public;
 use super::error::CallError;
-use crate::limits::PARTNER_LOOKUPS_MAX;
 
 /// What a lookup found, once it ended; nothing where the name is unknown.
 type Found = Option<Vec<IpAddr>>;
@@ -34,8 +33,9 @@ pub(crate) fn look_up(host: String, turn: impl Send + 'static) -> JoinHandle<Vec
 }
 
 impl Names {
-    pub(super) fn new(private_allowed: bool) -> Self {
-        let turns = Arc::new(Semaphore::new(PARTNER_LOOKUPS_MAX));
+    /// So many are looked up at a time.
+    pub(super) fn new(lookups: usize, private_allowed: bool) -> Self {
+        let turns = Arc::new(Semaphore::new(lookups));
         Self { private_allowed, turns, under_way: Arc::default() }
     }
 
@@ -85,6 +85,7 @@ fn callable(mut found: Vec<IpAddr>, private_allowed: bool) -> Result<Vec<IpAddr>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::PARTNER_LOOKUPS_MAX;
 
     async fn resolve(names: &Names, host: &str) -> Result<Vec<IpAddr>, CallError> {
         let resolved = names.resolve(host.parse().unwrap()).await;
@@ -105,14 +106,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_of_our_own_network_is_refused_unless_allowed() {
-        assert_eq!(resolve(&Names::new(false), "localhost").await, Err(CallError::NotPublic));
-        assert!(resolve(&Names::new(true), "localhost").await.unwrap().iter().all(IpAddr::is_loopback));
-        assert_eq!(resolve(&Names::new(true), "nobody.invalid").await, Err(CallError::UnknownName));
+        assert_eq!(
+            resolve(&Names::new(PARTNER_LOOKUPS_MAX, false), "localhost").await,
+            Err(CallError::NotPublic)
+        );
+        assert!(
+            resolve(&Names::new(PARTNER_LOOKUPS_MAX, true), "localhost")
+                .await
+                .unwrap()
+                .iter()
+                .all(IpAddr::is_loopback)
+        );
+        assert_eq!(
+            resolve(&Names::new(PARTNER_LOOKUPS_MAX, true), "nobody.invalid").await,
+            Err(CallError::UnknownName)
+        );
     }
 
     #[tokio::test]
     async fn a_name_that_hangs_takes_one_turn() {
-        let names = Names::new(true);
+        let names = Names::new(PARTNER_LOOKUPS_MAX, true);
         let turns = u32::try_from(PARTNER_LOOKUPS_MAX).unwrap();
         let held = names.turns.clone().acquire_many_owned(turns).await.unwrap();
         let mut lookups: Vec<_> = (0..10).map(|_| names.lookup("localhost")).collect();

@@ -7,7 +7,7 @@ use super::writes::detached;
 use crate::limits::REDELIVERED_MAX;
 use crate::secrets::{SecretError, hex, random};
 use crate::store::webhooks::WebhookRow;
-use crate::store::webhooks::deliveries::Again;
+use crate::store::webhooks::dead_letters::Again;
 use crate::store::{Result, StoreError};
 
 /// Random bytes of a secret that is made here.
@@ -49,10 +49,15 @@ impl Registry {
         self.secret.open(&context(&webhook.id), &webhook.secret_sealed)
     }
 
-    /// Removes a webhook, with all that it was to be told.
+    /// Removes a webhook, with all that it was to be told. Where that comes to nothing half way, the rest goes later.
     pub async fn remove_webhook(self: &Arc<Self>, id: String) -> Result<()> {
         let registry = self.clone();
-        detached(async move { registry.store.remove_webhook(&id).await }).await
+        detached(async move {
+            registry.store.remove_webhook(&id).await?;
+            tokio::spawn(async move { registry.upkeep.prune_webhooks().await });
+            Ok(())
+        })
+        .await
     }
 
     /// Makes what a webhook was not told due again; gives how much.

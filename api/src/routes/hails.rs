@@ -3,11 +3,13 @@
 
 use axum::http::StatusCode;
 use engine::engine::Seen;
+use ingest::clock::Millis;
 use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
+use crate::registry::accounts::Account;
 use crate::store::hails::HailRow;
 use answer::Eyes;
 
@@ -32,11 +34,30 @@ async fn seen_by(app: &App, caller: &Caller, id: &str) -> Answer<(HailRow, Eyes)
 
 /// With which eyes the caller may see a hail.
 fn eyes(app: &App, caller: &Caller, hail: &HailRow) -> Answer<Eyes> {
-    let eyes = Eyes::of(&caller.0, hail.operator_id, hail.app_id);
-    if eyes != Some(Eyes::Admin) && app.clock.now().0 - hail.created_at > SHOWN_MS {
-        return Err(unknown());
+    eyes_of(&caller.0, hail, app.clock.now()).map_err(|unseen| match unseen {
+        Unseen::NoLonger => unknown(),
+        Unseen::NotTheirs => not_theirs(),
+    })
+}
+
+/// Why an account does not see a hail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unseen {
+    /// It was made too long ago.
+    #[error("the hail is no longer shown")]
+    NoLonger,
+    /// It is none of theirs.
+    #[error("the hail is somebody else's")]
+    NotTheirs,
+}
+
+/// With which eyes an account sees a hail now.
+pub fn eyes_of(account: &Account, hail: &HailRow, now: Millis) -> Result<Eyes, Unseen> {
+    let eyes = Eyes::of(account, hail.operator_id, hail.app_id);
+    if eyes != Some(Eyes::Admin) && now.0 - hail.created_at > SHOWN_MS {
+        return Err(Unseen::NoLonger);
     }
-    eyes.ok_or_else(not_theirs)
+    eyes.ok_or(Unseen::NotTheirs)
 }
 
 fn unknown() -> Problem {

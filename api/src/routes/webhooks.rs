@@ -18,6 +18,7 @@ use crate::form::envelope::{self, Elements};
 use crate::form::kind::{AtMost, Kind as _, Length, Object};
 use crate::limits::{NAME_MAX_CHARS, WEBHOOK_URL_MAX_CHARS, WEBHOOKS_AN_ACCOUNT};
 use crate::openapi::{Chapter, Operation};
+use crate::registry::accounts::Account;
 use crate::role::Role;
 use crate::router::Payload;
 use crate::store::webhooks::WebhookRow;
@@ -90,7 +91,7 @@ pub fn describe_create() -> Operation {
 
 /// The caller's webhooks.
 pub async fn list(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<WebhookAnswer>>> {
-    require(&caller)?;
+    caller.require_own_account()?;
     let rows = app.registry.store().webhooks(caller.0.id).await?;
     Ok(envelope::of_all(rows.into_iter().map(|row| WebhookAnswer::new(row, None)).collect()))
 }
@@ -98,7 +99,6 @@ pub async fn list(State(app): State<App>, caller: Caller) -> Answer<Json<Element
 /// `GET /webhooks` in the reference.
 pub fn describe_list() -> Operation {
     Operation::new(Chapter::Hails, "The account's webhooks", "The oldest first.")
-        .roles(LISTENERS)
         .list("The webhooks.", &[WebhookAnswer::example(None)])
 }
 
@@ -137,18 +137,22 @@ pub fn describe_remove() -> Operation {
 fn one(summary: &'static str, about: &'static str) -> Operation {
     let id = WebhookAnswer::example(None).id;
     Operation::new(Chapter::Hails, summary, about)
-        .roles(LISTENERS)
         .path("id", &json!({"type": "string"}), "The webhook's id.", &id)
         .refuses_with("The account has no such webhook.", &unknown())
 }
 
-/// A webhook of the caller's.
+/// A webhook of the caller's, who may have lost the role for more.
 async fn find(app: &App, caller: &Caller, id: &str) -> Answer<WebhookRow> {
-    require(caller)?;
+    caller.require_own_account()?;
     app.registry.store().webhook(caller.0.id, id).await?.ok_or_else(unknown)
 }
 
-/// Refuses who has no webhooks, and who only borrows the account.
+/// Whether an account is told of hails.
+pub fn may_listen(account: &Account) -> bool {
+    LISTENERS.iter().any(|role| account.has(*role))
+}
+
+/// Refuses who may make no webhooks, and who only borrows the account.
 fn require(caller: &Caller) -> Answer<()> {
     caller.require(LISTENERS)?;
     caller.require_own_account()

@@ -54,6 +54,7 @@ const HISTORY: &[Step] = &[
         sqlite_alone: false,
     },
     portable(10, "webhooks", include_str!("../../../migrations/0010_webhooks.sql")),
+    portable(11, "webhook leases", include_str!("../../../migrations/0011_webhook_leases.sql")),
 ];
 
 impl Store {

@@ -1,10 +1,13 @@
-//! Webhooks of search apps; what they are to be told is in [`deliveries`].
+//! Webhooks of search apps. What they are to be told is in [`deliveries`], what they were not told in [`dead_letters`],
+//! how much of either there may be in [`backlog`].
 
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::{Pool, Result, Store, read, write};
 use crate::limits::{DELIVERIES_A_TRANSACTION, WEBHOOKS_AN_ACCOUNT};
 
+pub mod backlog;
+pub mod dead_letters;
 pub mod deliveries;
 
 /// A webhook as stored.
@@ -36,10 +39,11 @@ impl Store {
         let account = format!("SELECT id FROM users WHERE id = $1{}", self.locked(" FOR NO KEY UPDATE"));
         write!(self, tx => { 'added: {
             sqlx::query(AssertSqlSafe(account)).bind(app).fetch_optional(&mut **tx).await?;
-            let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM webhooks WHERE app_id = $1")
-                .bind(app)
-                .fetch_one(&mut **tx)
-                .await?;
+            let (count,): (i64,) =
+                sqlx::query_as("SELECT COUNT(*) FROM webhooks WHERE app_id = $1 AND removed_at IS NULL")
+                    .bind(app)
+                    .fetch_one(&mut **tx)
+                    .await?;
             if count >= WEBHOOKS_AN_ACCOUNT {
                 break 'added None;
             }
@@ -62,8 +66,8 @@ impl Store {
     pub async fn webhooks(&self, app: i32) -> Result<Vec<WebhookRow>> {
         read!(self, db => {
             sqlx::query_as(
-                "SELECT id, app_id, url, secret_sealed, created_at FROM webhooks WHERE app_id = $1
-                 ORDER BY created_at, id",
+                "SELECT id, app_id, url, secret_sealed, created_at FROM webhooks
+                 WHERE app_id = $1 AND removed_at IS NULL ORDER BY created_at, id",
             )
             .bind(app)
             .fetch_all(db)
@@ -78,7 +82,8 @@ impl Store {
         }
         read!(self, db => {
             sqlx::query_as(
-                "SELECT id, app_id, url, secret_sealed, created_at FROM webhooks WHERE app_id = $1 AND id = $2",
+                "SELECT id, app_id, url, secret_sealed, created_at FROM webhooks
+                 WHERE app_id = $1 AND id = $2 AND removed_at IS NULL",
             )
             .bind(app)
             .bind(id)
@@ -86,38 +91,58 @@ impl Store {
         })
     }
 
-    /// Removes a webhook with all that it was to be told: much, perhaps, and others write between.
+    /// Removes a webhook: it is told nothing more. What it was to be told goes by [`Store::prune_webhooks`].
     pub async fn remove_webhook(&self, id: &str) -> Result<()> {
-        let lock = self.locked(" FOR UPDATE");
-        // Nobody adds to it meanwhile; and whoever writes down how a delivery ended locks in the order of events, too.
-        let webhook = format!("SELECT id FROM webhooks WHERE id = $1{lock}");
+        let now = self.now_ms();
+        write!(self, tx => {
+            sqlx::query("UPDATE webhooks SET removed_at = $2 WHERE id = $1 AND removed_at IS NULL")
+                .bind(id)
+                .bind(now)
+                .execute(&mut **tx)
+                .await?;
+        })
+    }
+
+    /// Removes what is left of webhooks that were removed: much, perhaps, and others write between.
+    pub async fn prune_webhooks(&self) -> Result<()> {
+        let removed: Vec<(String,)> = read!(self, db => {
+            sqlx::query_as("SELECT id FROM webhooks WHERE removed_at IS NOT NULL").fetch_all(db)
+        })?;
         let deliveries = format!(
             "DELETE FROM webhook_deliveries WHERE webhook_id = $1 AND event_id IN
-             (SELECT event_id FROM webhook_deliveries WHERE webhook_id = $1 ORDER BY event_id LIMIT $2{lock})"
+             (SELECT event_id FROM webhook_deliveries WHERE webhook_id = $1 LIMIT $2{})",
+            self.locked(" FOR UPDATE SKIP LOCKED")
         );
-        loop {
-            let is_removed = write!(self, tx => {
-                sqlx::query(AssertSqlSafe(webhook.clone())).bind(id).fetch_optional(&mut **tx).await?;
-                let removed = sqlx::query(AssertSqlSafe(deliveries.clone()))
-                    .bind(id)
-                    .bind(DELIVERIES_A_TRANSACTION)
-                    .execute(&mut **tx)
-                    .await?
-                    .rows_affected();
-                let is_last = removed < DELIVERIES_A_TRANSACTION.unsigned_abs();
-                if is_last {
-                    sqlx::query("DELETE FROM webhooks WHERE id = $1").bind(id).execute(&mut **tx).await?;
+        for (id,) in &removed {
+            loop {
+                let gone = write!(self, tx => {
+                    sqlx::query(AssertSqlSafe(deliveries.clone()))
+                        .bind(id)
+                        .bind(DELIVERIES_A_TRANSACTION)
+                        .execute(&mut **tx)
+                        .await?
+                        .rows_affected()
+                })?;
+                if gone < DELIVERIES_A_TRANSACTION.unsigned_abs() {
+                    break;
                 }
-                is_last
-            })?;
-            if is_removed {
-                return Ok(());
             }
+            // What somebody had locked is left for the next time.
+            write!(self, tx => {
+                sqlx::query(
+                    "DELETE FROM webhooks WHERE id = $1
+                     AND NOT EXISTS (SELECT 1 FROM webhook_deliveries WHERE webhook_id = $1)",
+                )
+                .bind(id)
+                .execute(&mut **tx)
+                .await?;
+            })?;
         }
+        Ok(())
     }
 
     /// How rows are locked as they are read; on `SQLite` no other transaction writes.
-    fn locked(&self, how: &'static str) -> &'static str {
+    pub(in crate::store) fn locked(&self, how: &'static str) -> &'static str {
         match self.pool {
             Pool::Sqlite { .. } => "",
             Pool::Postgres(_) => how,

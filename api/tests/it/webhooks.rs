@@ -2,9 +2,14 @@
 
 use api::limits::{DELIVERIES_A_WEBHOOK, DELIVERY_LEASE, DELIVERY_WITHIN, WEBHOOKS_AN_ACCOUNT};
 use api::outbound::{SIGNATURE, signature};
+use api::serve::Server;
+use api::store::Store;
+use api::store::webhooks::dead_letters::Again;
+use api::store::webhooks::deliveries::{Claimed, Ended, Then};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+use tokio::sync::watch;
 
 use crate::harness::client::Answer;
 use crate::harness::operator::{Operator, Received, Reply, TAKEN};
@@ -24,6 +29,13 @@ on_each_database!(
     webhooks_are_their_apps_own,
     one_that_is_removed_while_it_is_told_is_gone,
     where_a_webhook_may_be,
+    letters_of_a_hail_are_told_again_in_order,
+    one_event_of_a_hail_is_told_at_a_time,
+    who_has_lost_the_lease_changes_nothing,
+    a_backlog_is_bounded,
+    what_it_is_told_is_what_a_stream_shows,
+    a_hail_is_told_of_as_long_as_it_is_shown,
+    whoever_may_listen_no_more_is_told_nothing,
 );
 
 /// Where the taxis stand.
@@ -114,6 +126,13 @@ async fn count(world: &World, outcome: &str) -> usize {
     scrape(world).await.value("maraude_webhook_deliveries_total", &[("outcome", outcome)]) as usize
 }
 
+/// The same of several servers together.
+async fn counted_by_all(servers: &[&Server], told: u64) {
+    let count = |server: &&Server| server.app.registry.hail_meters().deliveries_told.get();
+    let counted = async || (servers.iter().map(count).sum::<u64>() >= told).then_some(());
+    within(SOON, &format!("{told} deliveries told"), counted).await;
+}
+
 async fn each_transition_is_told_once_in_order_and_signed(world: &mut World) {
     start(world).await;
     let (other, _folder) = world.another(|config| config.behaviour.private_endpoints = true).await;
@@ -150,6 +169,7 @@ async fn each_transition_is_told_once_in_order_and_signed(world: &mut World) {
     assert_eq!(numbers.len(), 6);
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     assert_eq!(numbers[3] - numbers[2], 4, "the other app's three are between");
+    counted_by_all(&[world.server(), &other], 6).await;
     assert!(server.look().is_none());
     other.stop().await;
 }
@@ -221,7 +241,7 @@ async fn what_is_given_up_can_be_told_again(world: &mut World) {
     let counted_dead =
         async || (scrape(world).await.value("maraude_webhook_dead_letters_total", &[]) >= 3.0).then_some(());
     within(SOON, "three dead letters that are counted", counted_dead).await;
-    // One of them, then those since its last step, then all the rest: in order each time.
+    // One of them, then those since its last step, then all the rest.
     server.reply(TAKEN);
     let told = |answer: Answer| answer.element(200)["events"].as_u64().unwrap();
     assert_eq!(told(redeliver(world, &webhook, &json!({"event": again[1].0})).await), 1);
@@ -331,11 +351,10 @@ async fn a_stop_loses_nothing(world: &mut World) {
     add(world, "app", &server).await;
     let hail = short_hail(world, "app", &taxi).await;
     assert_eq!(kinds(&tells(&mut server, 1).await), ["received"]);
-    // The delivery that is under way is cut off, and another server has the rest.
+    // The delivery that is under way is cut off, and another server has it at once, with the rest.
     world.stop().await;
     server.reply(TAKEN);
     world.start_as(|config| config.behaviour.private_endpoints = true).await;
-    world.clock.advance(i64::try_from(DELIVERY_LEASE.as_millis()).unwrap());
     let told = tells(&mut server, SHORT.len()).await;
     assert!(kinds(&told) == SHORT && told.iter().all(|one| one.1 == hail), "{told:?}");
 }
@@ -357,7 +376,7 @@ async fn webhooks_are_their_apps_own(world: &mut World) {
     let path = format!("/webhooks/{id}");
     assert_eq!(world.client.get(world.key("app"), &path).await.element(200), shown);
     assert!(!rows(world).await.contains(secret), "it is sealed");
-    for (account, status) in [("other-app", 404), ("admin", 404), ("op-a", 403)] {
+    for (account, status) in [("other-app", 404), ("admin", 404), ("op-a", 404)] {
         for (method, path) in [
             (Method::GET, path.clone()),
             (Method::DELETE, path.clone()),
@@ -370,6 +389,7 @@ async fn webhooks_are_their_apps_own(world: &mut World) {
             );
         }
         let again = world.client.post(world.key(account), &format!("{path}/redeliver"), &json!({})).await;
+        let status = if account == "op-a" { 403 } else { status };
         assert_eq!(again.status, status, "{account}");
     }
     assert_eq!(world.client.get(world.key("other-app"), "/webhooks").await.body, json!({"data": []}));
@@ -410,6 +430,261 @@ async fn one_that_is_removed_while_it_is_told_is_gone(world: &mut World) {
 
 async fn told_hail(server: &mut Operator) -> String {
     told(&server.next().await).1
+}
+
+/// Lets a hail of three steps become dead letters; gives its events.
+async fn give_up(world: &World, server: &mut Operator, webhook: &str, taxi: &str) -> Vec<i64> {
+    server.reply(BROKEN);
+    let failed = count(world, "failed").await;
+    short_hail(world, "app", taxi).await;
+    counted(world, "failed", failed + 1).await;
+    world.clock.advance(24 * HOUR_MS);
+    let given_up = async || {
+        let letters = dead_letters(world, webhook).await;
+        (letters.len() == 3).then(|| letters.iter().map(|letter| letter["event"].as_i64().unwrap()).collect())
+    };
+    let events = within(SOON, "three dead letters", given_up).await;
+    counted(world, "failed", failed + 4).await;
+    while server.look().is_some() {}
+    events
+}
+
+async fn letters_of_a_hail_are_told_again_in_order(world: &mut World) {
+    start(world).await;
+    let mut server = Operator::start(BROKEN).await;
+    let taxis = [taxi(world, 1).await, taxi(world, 2).await];
+    let webhook = add(world, "app", &server).await;
+    let events = give_up(world, &mut server, &webhook, &taxis[0]).await;
+    let (answer, answers) = watch::channel(None);
+    server.reply(Reply::When(answers));
+    assert_eq!(redeliver(world, &webhook, &json!({})).await.element(200)["events"], 3);
+    assert_eq!(told(&server.next().await).0, events[0]);
+    // Another hail's first event comes meanwhile, and none of the two that are due like it.
+    world.place("op-a", &taxis[1], HERE).await;
+    let other = short_hail(world, "app", &taxis[1]).await;
+    assert_eq!(told(&server.next().await).1, other);
+    assert!(server.look().is_none());
+    answer.send_replace(Some((204, "")));
+    let mut rest = tells(&mut server, 4).await;
+    rest.retain(|one| one.1 != other);
+    assert_eq!(rest.iter().map(|one| one.0).collect::<Vec<_>>(), events[1..]);
+}
+
+async fn one_event_of_a_hail_is_told_at_a_time(world: &mut World) {
+    start(world).await;
+    let mut server = Operator::start(TAKEN).await;
+    let taxis = [taxi(world, 1).await, taxi(world, 2).await];
+    let webhook = add(world, "app", &server).await;
+    let hail = world.hail("app", &taxis[0], "op-a").await;
+    world.stands(&hail, "sent_to_operator").await;
+    let before = tells(&mut server, 2).await;
+    counted(world, "told", 2).await;
+    let (answer, answers) = watch::channel(None);
+    server.reply(Reply::When(answers));
+    world.moves("app", &hail, &json!({"status": "declined_by_customer"})).await;
+    assert_eq!(kinds(&tells(&mut server, 1).await), ["declined_by_customer"]);
+    // The first is due again while the last is under way; so is another hail's, a little later.
+    let again = redeliver(world, &webhook, &json!({"event": before[0].0})).await.element(200);
+    assert_eq!(again["events"], 1);
+    let other = short_hail(world, "app", &taxis[1]).await;
+    assert_eq!(told(&server.next().await).1, other);
+    assert!(server.look().is_none(), "the first waits for the last");
+    answer.send_replace(Some((204, "")));
+    let mut rest = tells(&mut server, 3).await;
+    rest.retain(|one| one.1 == hail);
+    assert_eq!(rest, before[..1]);
+    counted(world, "told", 7).await;
+    assert!(server.look().is_none());
+}
+
+/// The database, with nobody else on it.
+async fn alone(world: &mut World) -> Store {
+    world.stop().await;
+    Store::open(&world.database.url.parse().unwrap(), world.clock.clone()).await.unwrap()
+}
+
+async fn who_has_lost_the_lease_changes_nothing(world: &mut World) {
+    start(world).await;
+    let server = Operator::start(BROKEN).await;
+    let taxi = taxi(world, 1).await;
+    let webhook = add(world, "app", &server).await;
+    short_hail(world, "app", &taxi).await;
+    counted(world, "failed", 1).await;
+    let store = alone(world).await;
+    world.clock.advance(2_000);
+    let lease_ms = i64::try_from(DELIVERY_LEASE.as_millis()).unwrap();
+    let claim = async |who| store.claim_deliveries(&webhook, who, 16, lease_ms).await.unwrap();
+    let end = async |who, claimed: &Claimed, then| {
+        let ended =
+            Ended { webhook: webhook.clone(), claimed: claimed.clone(), then, outcome: String::new() };
+        store.end_deliveries(who, &[ended]).await.unwrap()
+    };
+    let renew = async |who, event, lease_ms| {
+        let held = [(webhook.clone(), [event].into())].into();
+        store.renew_deliveries(who, &held, lease_ms).await.unwrap();
+    };
+    let first = claim("one").await;
+    assert!(first.len() == 1 && first[0].tries > 0, "one of the hail: {first:?}");
+    assert!(claim("other").await.is_empty());
+    // A lease that is renewed lasts; one that is not ends.
+    world.clock.advance(lease_ms - 1);
+    renew("one", first[0].event_id, lease_ms).await;
+    renew("other", first[0].event_id, 0).await;
+    world.clock.advance(lease_ms - 1);
+    assert!(claim("other").await.is_empty());
+    world.clock.advance(1);
+    assert_eq!(claim("other").await[0].event_id, first[0].event_id);
+    assert_eq!(end("one", &first[0], Then::Told).await, [], "it is another's");
+    assert!(claim("one").await.is_empty());
+    assert_eq!(end("other", &first[0], Then::Told).await, [Then::Told]);
+    assert_eq!(end("other", &first[0], Then::Dead).await, [], "it has ended");
+    // What is given back is free at once; and so is what waited for something that has ended.
+    let second = claim("one").await;
+    assert!(second.len() == 1 && second[0].event_id > first[0].event_id, "{second:?}");
+    renew("one", second[0].event_id, 0).await;
+    assert_eq!(claim("other").await[0].event_id, second[0].event_id);
+    // Where an earlier one is due again meanwhile, it waits; and where that fails, the later ones do.
+    let again = Again::Event(first[0].event_id);
+    assert_eq!(store.redeliver(&webhook, again, 1).await.unwrap(), 1);
+    assert!(claim("one").await.is_empty());
+    assert_eq!(end("other", &second[0], Then::Told).await, [Then::Told]);
+    let first = claim("one").await;
+    assert_eq!(first[0].tries, 0);
+    let later = world.clock.now().0 + 60_000;
+    assert_eq!(end("one", &first[0], Then::Again(later)).await, [Then::Again(later)]);
+    assert!(store.webhooks_due().await.unwrap().is_empty());
+    world.clock.advance(60_000);
+    assert_eq!(claim("one").await[0].tries, 1);
+    store.close().await;
+}
+
+async fn a_backlog_is_bounded(world: &mut World) {
+    start(world).await;
+    let server = Operator::start(BROKEN).await;
+    let webhook = add(world, "app", &server).await;
+    let store = alone(world).await;
+    // Four events each of five thousand hails.
+    let now = world.clock.now().0;
+    let sql = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO webhook_deliveries (webhook_id, event_id, hail_id, due_at, since, tries, is_dead)
+         SELECT '{webhook}', i, 'h' || (i % 5000), {now}, {now} + i, 0, FALSE FROM n"
+    );
+    execute(world, sql).await;
+    world.clock.advance(1_000);
+    let waiting = async || {
+        let all = store.deliveries_waiting().await.unwrap();
+        assert!(all.len() == 1 && all[0].webhook_id == webhook, "{all:?}");
+        (all[0].events, all[0].since - now)
+    };
+    assert_eq!(waiting().await, (20_000, 1));
+    let claimed = store.claim_deliveries(&webhook, "one", 16, 60_000).await.unwrap();
+    let mut events: Vec<_> = claimed.iter().map(|one| one.event_id).collect();
+    events.sort_unstable();
+    assert_eq!(events, (1..=16).collect::<Vec<_>>(), "the earliest");
+    // The earliest are given up, but those that are being told.
+    assert_eq!(store.give_up_earliest(&webhook, 3_000).await.unwrap(), 3_000);
+    assert_eq!(waiting().await, (17_000, 1));
+    assert_eq!(store.dead_letters(&webhook, (30, 0)).await.unwrap().1, 3_000);
+    store.forget_dead_letters(3_000).await.unwrap();
+    assert_eq!(store.dead_letters(&webhook, (30, 0)).await.unwrap().1, 3_000);
+    store.forget_dead_letters(500).await.unwrap();
+    assert_eq!(store.dead_letters(&webhook, (30, 0)).await.unwrap().1, 500);
+    // Those that are left are told again, in several transactions and no more than so many.
+    assert_eq!(store.redeliver(&webhook, Again::Dead, 400).await.unwrap(), 400);
+    assert_eq!(store.redeliver(&webhook, Again::Dead, 20_000).await.unwrap(), 100);
+    assert_eq!(waiting().await.0, 17_500);
+    // One that is removed is gone from the first moment on, and its rows are a little later.
+    store.remove_webhook(&webhook).await.unwrap();
+    assert!(store.webhooks_due().await.unwrap().is_empty());
+    assert!(store.claim_deliveries(&webhook, "one", 16, 60_000).await.unwrap().is_empty());
+    store.prune_webhooks().await.unwrap();
+    assert!(store.deliveries_waiting().await.unwrap().is_empty());
+    store.close().await;
+}
+
+async fn what_it_is_told_is_what_a_stream_shows(world: &mut World) {
+    start(world).await;
+    let mut server = Operator::start(TAKEN).await;
+    let taxi = taxi(world, 1).await;
+    add(world, "app", &server).await;
+    let hail = short_hail(world, "app", &taxi).await;
+    let mut last = body(&server.next().await);
+    for _ in 1..SHORT.len() {
+        last = body(&server.next().await);
+    }
+    // The stream of a hail that has ended ends, too.
+    let url = format!("{}/hails/{hail}/events", world.client.base);
+    let shown = reqwest::Client::new().get(url).header("X-Api-Key", world.key("app")).send().await.unwrap();
+    let shown = shown.text().await.unwrap();
+    let (_, shown) = shown.split_once(&format!("id: {}\nevent: hail\ndata: ", last["id"])).unwrap();
+    let shown: Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
+    let told = last.as_object_mut().unwrap();
+    told.remove("id");
+    assert_eq!(told.remove("type"), Some(json!("hail.declined_by_customer")));
+    assert_eq!(last, shown);
+}
+
+async fn a_hail_is_told_of_as_long_as_it_is_shown(world: &mut World) {
+    start(world).await;
+    let mut server = Operator::start(BROKEN).await;
+    let taxi = taxi(world, 1).await;
+    let webhook = add(world, "app", &server).await;
+    let events = give_up(world, &mut server, &webhook, &taxi).await;
+    server.reply(TAKEN);
+    world.clock.advance(58 * 24 * HOUR_MS);
+    redeliver(world, &webhook, &json!({"event": events[0]})).await.element(200);
+    assert_eq!(told(&server.next().await).0, events[0]);
+    counted(world, "told", 1).await;
+    world.clock.advance(2 * 24 * HOUR_MS);
+    redeliver(world, &webhook, &json!({})).await.element(200);
+    let given_up = async || {
+        let letters = dead_letters(world, &webhook).await;
+        (letters.len() == 2).then_some(letters)
+    };
+    for letter in within(SOON, "two dead letters", given_up).await {
+        assert_eq!(
+            (&letter["outcome"], &letter["tries"]),
+            (&json!("the hail is no longer shown"), &json!(1))
+        );
+    }
+    assert!(server.look().is_none());
+}
+
+async fn whoever_may_listen_no_more_is_told_nothing(world: &mut World) {
+    start(world).await;
+    let mut server = Operator::start(BROKEN).await;
+    let taxi = taxi(world, 1).await;
+    let webhook = add(world, "app", &server).await;
+    short_hail(world, "app", &taxi).await;
+    counted(world, "failed", 1).await;
+    world.stop().await;
+    while server.look().is_some() {}
+    execute(world, "DELETE FROM user_roles WHERE role = 'moteur'".to_owned()).await;
+    world.start_as(|config| config.behaviour.private_endpoints = true).await;
+    world.clock.advance(2_000);
+    let given_up = async || (dead_letters(world, &webhook).await.len() == 3).then_some(());
+    within(SOON, "three dead letters", given_up).await;
+    assert_eq!(
+        dead_letters(world, &webhook).await[0]["outcome"],
+        "the account may have no webhooks any more"
+    );
+    assert!(server.look().is_none());
+    // What is theirs they see and remove.
+    assert_eq!(redeliver(world, &webhook, &json!({})).await.status, 403);
+    let path = format!("/webhooks/{webhook}");
+    let removed = world.client.ask(Method::DELETE, &path, world.key("app"), None).await.unwrap();
+    assert_eq!((removed.status, world.client.get(world.key("app"), &path).await.status), (204, 404));
+}
+
+async fn execute(world: &World, sql: String) {
+    if world.database.url.starts_with("sqlite:") {
+        let mut connection = SqliteConnection::connect(&world.database.url).await.unwrap();
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = PgConnection::connect(&world.database.url).await.unwrap();
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    }
 }
 
 /// Every webhook as it is stored.

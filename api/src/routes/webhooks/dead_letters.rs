@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{find, one};
+use super::{LISTENERS, find, one, require};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
@@ -19,7 +19,7 @@ use crate::openapi::Operation;
 use crate::router::Payload;
 use crate::routes::hails::event::kind;
 use crate::routes::naive_timestamp;
-use crate::store::webhooks::deliveries::{Again, DeadRow};
+use crate::store::webhooks::dead_letters::{Again, DeadRow};
 
 /// An event that a webhook was not told.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -83,6 +83,7 @@ pub async fn redeliver(
     Path(id): Path<String>,
     Payload(body): Payload,
 ) -> Answer<Json<Elements<Redelivered>>> {
+    require(&caller)?;
     let webhook = find(&app, &caller, &id).await?;
     let again = envelope::one_if_any(&body, Object(read_again))?.unwrap_or(Again::Dead);
     let events = app.registry.redeliver(webhook.id, again).await?;
@@ -95,6 +96,7 @@ pub fn describe_redeliver() -> Operation {
                  told within the last day. They are told in the order of the events, for up to a day again; 10,000 at \
                  most, the earliest, so that a long list takes several requests.";
     one("Tells a webhook again what it was not told", about)
+        .roles(LISTENERS)
         .body(&Object(read_again), &json!({"since": "2026-11-25T07:00:00"}))
         .one(200, "How many are told again.", &Redelivered { events: 3 })
 }

@@ -68,7 +68,7 @@ impl Store {
 }
 
 /// So many parameters, from this number on.
-fn numbers(first: usize, count: usize) -> String {
+pub(in crate::store) fn numbers(first: usize, count: usize) -> String {
     let each: Vec<_> = (first..first + count).map(|number| format!("${number}")).collect();
     each.join(", ")
 }

@@ -9,7 +9,6 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::{COLUMNS, FROM, HailRow, TransitionRow};
 use crate::hail::Status;
-use crate::store::webhooks::deliveries;
 use crate::store::{Pool, Result, Store, read, write};
 
 /// How far the numbering is.
@@ -90,6 +89,7 @@ impl Store {
             Pool::Postgres(_) => " FOR UPDATE SKIP LOCKED",
         };
         let (last, now) = (format!("SELECT last FROM event_numbers{lock}"), self.now_ms());
+        let deliveries = self.deliveries_of_events();
         write!(self, tx => { 'numbered: {
             let held: Option<(i64,)> =
                 sqlx::query_as(AssertSqlSafe(last)).fetch_optional(&mut **tx).await?;
@@ -109,7 +109,7 @@ impl Store {
             let Some((newest,)) = given.iter().copied().max() else {
                 break 'numbered Some(Numbering { last, is_behind: false });
             };
-            sqlx::query(deliveries::INSERT)
+            sqlx::query(AssertSqlSafe(deliveries))
                 .bind(last)
                 .bind(newest)
                 .bind(now)
