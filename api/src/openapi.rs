@@ -255,6 +255,12 @@ impl Operation {
         self.content(status, words, "application/json", json!({"schema": schema, "example": example}))
     }
 
+    /// Carries this value, as it is: what we send ourselves.
+    pub fn sends<T: Serialize + ToSchema>(mut self, example: &T) -> Self {
+        self.body = Some(json!({"schema": self.refer::<T>(), "example": example}));
+        self
+    }
+
     /// Answers with this value, as it is.
     pub fn bare<T: Serialize + ToSchema>(mut self, status: u16, words: &str, example: &T) -> Self {
         let schema = self.refer::<T>();

@@ -8,6 +8,7 @@ use crate::error::Problem;
 use crate::limits::REQUEST_READ_WITHIN;
 use crate::rates::too_many_requests;
 use crate::router::too_large;
+use crate::routes::webhooks::describe_event;
 
 /// What holds for every operation.
 const ABOUT: &str = "\
@@ -40,6 +41,8 @@ pub fn of(operations: &[Registered]) -> Value {
         rendered["operationId"] = json!(id(method, path));
         paths.entry((*path).to_owned()).or_insert_with(|| json!({}))[*method] = rendered;
     }
+    let told = describe_event();
+    schemas.extend(told.schemas.clone());
     let tag = |chapter: &Chapter| json!({"name": chapter.name(), "description": chapter.about()});
     json!({
         "openapi": "3.1.0",
@@ -50,6 +53,7 @@ pub fn of(operations: &[Registered]) -> Value {
         "servers": [{"url": "/"}],
         "tags": Chapter::ALL.iter().map(tag).collect::<Vec<_>>(),
         "paths": paths,
+        "webhooks": {"hail": {"post": sent(&told)}},
         "components": {
             "schemas": schemas,
             "responses": shared(),
@@ -121,6 +125,17 @@ fn render(operation: &Operation) -> Value {
     rendered["parameters"] = json!(parameters);
     rendered["responses"] = json!(responses);
     rendered
+}
+
+/// What we send: whoever gets it answers as they like.
+fn sent(operation: &Operation) -> Value {
+    json!({
+        "tags": [operation.chapter.name()], "operationId": "told_hail",
+        "summary": operation.summary, "description": operation.description,
+        "requestBody": {"required": true, "content": {"application/json": operation.body}},
+        "responses": operation.responses.iter().map(|(status, response)| (status.to_string(), response.clone()))
+            .collect::<Map<_, _>>(),
+    })
 }
 
 /// The shape of errors.

@@ -2,7 +2,8 @@
 //!
 //! `/swagger.json` of the registry in service was OpenAPI 3.0 despite its name, so this is what partners' tools read
 //! there. Of what 3.1 has and 3.0 has not our document uses few things, each with an exact equivalent: null among the
-//! types of a value, keywords beside a reference, what names of fields are, and two texts about the whole.
+//! types of a value, keywords beside a reference, what names of fields are, and two texts about the whole. What
+//! webhooks are sent, 3.0 cannot say.
 
 use serde_json::{Map, Value, json};
 
@@ -10,6 +11,9 @@ use serde_json::{Map, Value, json};
 pub fn of(document: &Value) -> Value {
     let mut older = convert(document);
     older["openapi"] = json!("3.0.3");
+    if let Some(whole) = older.as_object_mut() {
+        whole.remove("webhooks");
+    }
     if let Some(info) = older["info"].as_object_mut() {
         info.remove("summary");
         if let Some(license) = info.get_mut("license").and_then(Value::as_object_mut) {

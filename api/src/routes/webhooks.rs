@@ -9,6 +9,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::endpoint::Endpoint;
+use super::hails::event::WebhookEvent;
 use super::naive_timestamp;
 use crate::app::App;
 use crate::auth::Caller;
@@ -96,9 +97,19 @@ pub async fn list(State(app): State<App>, caller: Caller) -> Answer<Json<Element
     Ok(envelope::of_all(rows.into_iter().map(|row| WebhookAnswer::new(row, None)).collect()))
 }
 
+/// What is posted to a webhook, in the reference.
+pub fn describe_event() -> Operation {
+    let about = "Each transition of the account's hails, once or, where no answer came, again, signed as \
+                 `X-Maraude-Signature` tells. Of one hail, they come in order.";
+    Operation::new(Chapter::Hails, "A hail moved", about)
+        .sends(&WebhookEvent::example())
+        .empty(200, "It was taken; any 2xx says so, within ten seconds. Anything else: it comes again.")
+}
+
 /// `GET /webhooks` in the reference.
 pub fn describe_list() -> Operation {
     Operation::new(Chapter::Hails, "The account's webhooks", "The oldest first.")
+        .any_account()
         .list("The webhooks.", &[WebhookAnswer::example(None)])
 }
 
@@ -137,6 +148,7 @@ pub fn describe_remove() -> Operation {
 fn one(summary: &'static str, about: &'static str) -> Operation {
     let id = WebhookAnswer::example(None).id;
     Operation::new(Chapter::Hails, summary, about)
+        .any_account()
         .path("id", &json!({"type": "string"}), "The webhook's id.", &id)
         .refuses_with("The account has no such webhook.", &unknown())
 }

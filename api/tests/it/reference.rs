@@ -111,7 +111,7 @@ impl Operation {
 }
 
 /// Whether two values have the same fields; null and what is empty agree with everything.
-fn same_shape(example: &Value, answer: &Value) -> Result<(), String> {
+pub(crate) fn same_shape(example: &Value, answer: &Value) -> Result<(), String> {
     match (example, answer) {
         (Value::Object(a), Value::Object(b)) if !a.is_empty() && !b.is_empty() => {
             let names = |fields: &Map<String, Value>| fields.keys().cloned().collect::<BTreeSet<_>>();

@@ -16,6 +16,7 @@ use crate::harness::operator::{Operator, Received, Reply, TAKEN};
 use crate::harness::places::MIDDLE;
 use crate::harness::wait::{SOON, within};
 use crate::metrics::scrape;
+use crate::reference::same_shape;
 use crate::world::World;
 
 on_each_database!(
@@ -619,10 +620,14 @@ async fn what_it_is_told_is_what_a_stream_shows(world: &mut World) {
     let shown = shown.text().await.unwrap();
     let (_, shown) = shown.split_once(&format!("id: {}\nevent: hail\ndata: ", last["id"])).unwrap();
     let shown: Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
+    let whole = last.clone();
     let told = last.as_object_mut().unwrap();
     told.remove("id");
     assert_eq!(told.remove("type"), Some(json!("hail.declined_by_customer")));
     assert_eq!(last, shown);
+    let document = world.client.get("", "/openapi.json").await.body;
+    let sent = &document["webhooks"]["hail"]["post"]["requestBody"]["content"]["application/json"];
+    assert_eq!(same_shape(&sent["example"], &whole), Ok(()), "{whole}");
 }
 
 async fn a_hail_is_told_of_as_long_as_it_is_shown(world: &mut World) {

@@ -96,18 +96,29 @@ impl<'a> HailPosition<'a> {
 }
 
 /// A step of a hail, as webhooks are told it.
-#[derive(Serialize)]
-struct ToWebhook<'a> {
-    id: i64,
-    r#type: String,
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WebhookEvent {
+    /// The event's number, the same as on streams.
+    pub id: i64,
+    /// What happened: `hail.` and where the hail stood then.
+    pub r#type: String,
+    /// The step.
     #[serde(flatten)]
-    event: &'a HailEvent,
+    pub step: HailEvent,
+}
+
+impl WebhookEvent {
+    /// That a taxi accepted, as the app is told it.
+    pub fn example() -> Self {
+        let step = HailEvent::example();
+        Self { id: 4_711, r#type: kind(&step.to_status), step }
+    }
 }
 
 /// What a webhook is sent of an event, as these eyes see it.
 pub fn webhook_body(app: &App, event: &EventRow, eyes: Eyes) -> Vec<u8> {
     let (id, r#type) = (event.event_id, kind(&event.transition.to_status));
-    json(&ToWebhook { id, r#type, event: &HailEvent::new(app, event, eyes) }).into_bytes()
+    json(&WebhookEvent { id, r#type, step: HailEvent::new(app, event, eyes) }).into_bytes()
 }
 
 /// What webhooks know a step to this status as.
