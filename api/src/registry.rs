@@ -14,12 +14,13 @@ use ingest::clock::Millis;
 use ingest::directory::{Directory, Operator, Taxi};
 use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 use ingest::projection::Projection;
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use crate::hail::meters::Meters;
-use crate::limits::TAXIS_A_READING;
+use crate::limits::{CALLS_MAX, TAXIS_A_READING};
 use crate::secrets::SecretKey;
 use crate::store::changes::Change;
+use crate::store::hails::HailRow;
 use crate::store::projected::{ProjectedRow, Which};
 use crate::store::users::UserRow;
 use crate::store::{Result, Store, StoreError};
@@ -61,8 +62,8 @@ pub struct Registry {
     stale: Notify,
     /// Other processes' writes are heard of.
     following: watch::Sender<bool>,
-    /// A call of an operator's server is due.
-    calls_due: Notify,
+    /// Hails made here, on their way to whoever calls their operators.
+    made: (mpsc::Sender<HailRow>, Mutex<mpsc::Receiver<HailRow>>),
     /// Hails moved.
     hails_moved: Notify,
     /// Webhooks are to be told of something.
@@ -74,6 +75,7 @@ impl Registry {
     /// Reads everything, the engine's profiles too.
     pub async fn load(store: Store, secret: SecretKey, engine: Engine) -> Result<Arc<Self>> {
         let nowhere = Arc::new(Territory::new(Vec::new(), Vec::new(), Vec::new()));
+        let (sender, receiver) = mpsc::channel(CALLS_MAX);
         let registry = Self {
             upkeep: store.for_upkeep(),
             store,
@@ -89,7 +91,7 @@ impl Registry {
             engine,
             stale: Notify::new(),
             following: watch::Sender::new(false),
-            calls_due: Notify::new(),
+            made: (sender, Mutex::new(receiver)),
             hails_moved: Notify::new(),
             deliveries_due: Notify::new(),
             hail_meters: Meters::default(),
@@ -113,9 +115,9 @@ impl Registry {
         &self.upkeep
     }
 
-    /// Rings when this process made a hail, whose operator is to be called.
-    pub fn calls_due(&self) -> &Notify {
-        &self.calls_due
+    /// Hails that this process made and whose operators it is to call, until others may.
+    pub fn made(&self) -> &Mutex<mpsc::Receiver<HailRow>> {
+        &self.made.1
     }
 
     /// Rings when a hail moved in this process.

@@ -27,6 +27,7 @@ use crate::limits::{
 
 pub mod activity;
 pub mod ads;
+mod batch;
 pub mod changes;
 mod checkpoints;
 pub mod customers;

@@ -1,8 +1,9 @@
 //! Calls of operators' servers: each hail that is made is brought to its operator, at least once or not in time.
 //!
-//! That a call is due is a column of the hail. Any process takes what is due by putting it off, and goes on putting it
-//! off while the call lasts: what a process that ended had taken is due again soon, and an operator may then hear of a
-//! hail twice. Nobody is called once the hail's deadline has passed.
+//! When a call is due is a column of the hail. The process that makes a hail has its call for a start; any process
+//! takes what is due by putting it off. Who has a call goes on putting it off while it lasts: what a process that ended
+//! had is due again soon, and an operator may then hear of a hail twice. Nobody is called once the hail's deadline has
+//! passed.
 //!
 //! Each operator has a line of its own, and what finds no place in it stays due: one that is slow keeps nobody else's
 //! hails waiting.
@@ -23,8 +24,8 @@ use crate::outbound;
 use crate::registry::accounts::Account;
 use crate::routes::hails::call;
 use crate::store::Result;
-use crate::store::hails::HailRow;
 use crate::store::hails::change::{Call, Held, Step};
+use crate::store::hails::{HailRow, TransitionRow};
 
 /// Calls whoever is to be called, until `stop`. Calls under way are cut off then: they are due again soon.
 pub(crate) async fn keep(app: App, stop: CancellationToken) {
@@ -35,15 +36,16 @@ pub(crate) async fn keep(app: App, stop: CancellationToken) {
         ticker
     };
     let (mut look, mut renew) = (ticker(CALLS_EVERY), ticker(CALL_LEASE / 3));
+    let mut made = app.registry.made().lock().await;
     let mut is_failing = false;
     loop {
         let outcome = tokio::select! {
             () = stop.cancelled() => return,
-            () = app.registry.calls_due().notified() => line.take(&app).await,
+            Some(hail) = made.recv() => line.begin(&app, hail).await,
             _ = look.tick() => line.take(&app).await,
             _ = renew.tick() => line.renew(&app).await,
-            // Somebody may have waited for the place.
-            true = line.ended() => line.take(&app).await,
+            // Somebody may have waited for a place.
+            Some(was_full) = line.ended() => if was_full { line.take(&app).await } else { Ok(()) },
         };
         if let (Err(error), false) = (&outcome, is_failing) {
             tracing::warn!(%error, "operators are not called; trying again");
@@ -67,11 +69,30 @@ struct Line {
 }
 
 impl Line {
+    /// Begins the call of a hail that was just made here, or leaves it to whoever has a place first.
+    async fn begin(&mut self, app: &App, hail: HailRow) -> Result<()> {
+        // It waited for so long that it may be another's before the lease is renewed.
+        if app.clock.now().0 - hail.created_at > lease_ms() / 2 {
+            return Ok(());
+        }
+        if self.calls.len() >= CALLS_MAX || self.is_full(hail.operator_id) {
+            return app.registry.upkeep().renew_calls(&[hail.id], 0).await;
+        }
+        let began = TransitionRow {
+            at: hail.created_at,
+            from_status: None,
+            to_status: hail.status.to_string(),
+            reason: None,
+        };
+        self.spawn(app, hail.id.clone(), hail.operator_id, Some((hail, vec![began])));
+        Ok(())
+    }
+
     /// Begins every call that is due and finds a place.
     async fn take(&mut self, app: &App) -> Result<()> {
         loop {
-            let full = self.operators.iter().filter(|(_, calls)| **calls >= CALLS_AN_OPERATOR);
-            let full: Vec<_> = full.map(|(operator, _)| *operator).collect();
+            let full: Vec<_> =
+                self.operators.keys().copied().filter(|operator| self.is_full(*operator)).collect();
             let room = CALLS_MAX.saturating_sub(self.calls.len());
             let mut due = app.registry.upkeep().calls_due(&full, CALLS_FOUND).await?;
             due.retain(|(hail, _)| !self.hails.contains(hail));
@@ -89,32 +110,54 @@ impl Line {
             let hails: Vec<_> = due.keys().cloned().collect();
             for hail in app.registry.upkeep().claim_calls(&hails, lease_ms()).await? {
                 let Some(operator) = due.get(&hail) else { continue };
-                *self.operators.entry(*operator).or_default() += 1;
-                self.hails.insert(hail.clone());
-                let (app, operator) = (app.clone(), *operator);
-                self.calls.spawn(async move {
-                    let outcome = bring(&app, &hail).await;
-                    (hail, operator, outcome)
-                });
+                self.spawn(app, hail, *operator, None);
             }
         }
     }
 
-    /// Waits until a call ends; false: there is none, or it was cut off.
-    async fn ended(&mut self) -> bool {
-        let Some(Ok((hail, operator, outcome))) = self.calls.join_next().await else { return false };
+    /// Begins a call that is this process's own. What is not known of the hail is read.
+    fn spawn(&mut self, app: &App, id: String, operator: i32, hail: Option<Known>) {
+        *self.operators.entry(operator).or_default() += 1;
+        self.hails.insert(id.clone());
+        let app = app.clone();
+        self.calls.spawn(async move {
+            let outcome = bring(&app, &id, hail).await;
+            (id, operator, outcome)
+        });
+    }
+
+    fn is_full(&self, operator: i32) -> bool {
+        self.operators.get(&operator).is_some_and(|calls| *calls >= CALLS_AN_OPERATOR)
+    }
+
+    /// Waits until calls end, and tells whether one of them had the last place. None: there is none.
+    async fn ended(&mut self) -> Option<bool> {
+        let mut was_full = self.calls.len() >= CALLS_MAX;
+        let mut next = Some(self.calls.join_next().await?);
+        while let Some(ended) = next {
+            if let Ok((hail, operator, outcome)) = ended {
+                was_full |= self.end(&hail, operator, outcome);
+            }
+            next = self.calls.try_join_next();
+        }
+        Some(was_full)
+    }
+
+    /// Gives a call's place to others; whether it was the last one of the operator's line.
+    fn end(&mut self, hail: &str, operator: i32, outcome: Result<()>) -> bool {
         if let Err(error) = outcome {
             // The database did not take it: the call is due again when the lease is over.
             tracing::debug!(hail, %error, "a call of an operator's server will be repeated");
         }
-        self.hails.remove(&hail);
+        let was_full = self.is_full(operator);
+        self.hails.remove(hail);
         if let Some(calls) = self.operators.get_mut(&operator) {
             *calls -= 1;
             if *calls == 0 {
                 self.operators.remove(&operator);
             }
         }
-        true
+        was_full
     }
 
     /// Keeps other processes from calls under way.
@@ -127,12 +170,22 @@ impl Line {
     }
 }
 
+/// A hail, and how it came to where it stands.
+type Known = (HailRow, Vec<TransitionRow>);
+
 /// Brings a hail to its operator, if it is still to be brought.
-async fn bring(app: &App, id: &str) -> Result<()> {
-    let Some(hail) = app.registry.upkeep().hail(id).await?.filter(|hail| hail.status == Status::Received)
-    else {
-        return Ok(());
+async fn bring(app: &App, id: &str, known: Option<Known>) -> Result<()> {
+    let store = app.registry.upkeep();
+    let (hail, transitions) = match known {
+        Some(known) => known,
+        None => match store.hail(id).await? {
+            Some(hail) => (hail, store.transitions(id).await?),
+            None => return Ok(()),
+        },
     };
+    if hail.status != Status::Received {
+        return Ok(());
+    }
     let Some(operator) = app.registry.accounts().id(hail.operator_id).cloned() else {
         let why = Some("the operator's account is not at hand".to_owned());
         return record(app, id, Event::CallFailed, why, None, None).await;
@@ -140,7 +193,6 @@ async fn bring(app: &App, id: &str) -> Result<()> {
     if operator.hail_endpoint_production.is_empty() {
         return record(app, id, Event::Offered, None, None, None).await;
     }
-    let transitions = app.registry.upkeep().transitions(id).await?;
     let Ok(body) = call::body(app, &hail, &transitions) else { return Ok(()) };
     let Some(ended) = post(app, &operator, &hail, body).await else { return Ok(()) };
     match ended.outcome {

@@ -188,6 +188,7 @@ mod tests {
             description_id: 4,
             vehicle_id: 5,
             taxi_status: "answering".to_owned(),
+            has_taxi: true,
             licence_plate: "AB-123-CD".to_owned(),
             color: String::new(),
             driver_first_name: String::new(),

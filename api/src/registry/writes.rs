@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Registry;
 use crate::activity::Actor;
+use crate::limits::CALL_LEASE;
 use crate::role::Role;
 use crate::secrets::{SecretError, SecretKey, api_key_digest, new_api_key};
 use crate::store::ads::Ads;
@@ -100,16 +101,17 @@ impl Registry {
     ) -> Result<std::result::Result<HailRow, NotHailed>> {
         let registry = self.clone();
         detached(async move {
+            let lease_ms = i64::try_from(CALL_LEASE.as_millis()).unwrap_or(i64::MAX);
             let mut tries = 0;
             loop {
                 tries += 1;
-                let made = match registry.store.create_hail(by, &new_public_id()?, &new).await {
+                let made = match registry.store.create_hail(by, &new_public_id()?, &new, lease_ms).await {
                     Err(StoreError::Conflict(_)) if tries < ID_TRIES => continue,
                     made => made?,
                 };
                 if let Ok(hail) = &made {
-                    // The operator is called while memory catches up.
-                    registry.calls_due.notify_one();
+                    // The operator is called while memory catches up; by whoever comes first where too many are to be.
+                    let _ = registry.made.0.try_send(hail.clone());
                     registry.hails_moved.notify_one();
                     registry.hail_meters.came_to(hail.status);
                     registry.project(Change::Vehicle(hail.vehicle_id)).await;

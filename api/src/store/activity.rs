@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
+use super::batch::Batch;
 use super::{Result, Store, read, write};
 use crate::activity::{Actor, Entry};
 
@@ -74,6 +75,24 @@ macro_rules! remember {
 
 remember!(SqliteConnection);
 remember!(PgConnection);
+
+impl Batch {
+    /// Writes `entry`, as done by `by` at `now` (milliseconds since 1970).
+    pub(super) fn remember(&mut self, now: i64, by: Actor, entry: &Entry) {
+        let detail = entry.detail(by);
+        self.add(
+            INSERT,
+            [
+                now.into(),
+                by.account.into(),
+                entry.resource.into(),
+                (&entry.resource_id).into(),
+                entry.action.into(),
+                detail.into(),
+            ],
+        );
+    }
+}
 
 impl Store {
     /// Writes an entry about what is no change of rows: a login, say.

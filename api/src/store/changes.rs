@@ -9,7 +9,7 @@ use super::{Pool, Result, Store, StoreError};
 use crate::limits::CONNECTION_WITHIN;
 
 /// The channel of notifications.
-const CHANNEL: &str = "maraude_changes";
+pub(super) const CHANNEL: &str = "maraude_changes";
 
 /// A row that changed, or rows that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 use ingest::position::LatLon;
 use sqlx::{AssertSqlSafe, FromRow};
 
-use super::activity::Remember as _;
+use super::batch::{Batch, Run as _};
 use super::{Pool, Result, Store, read, write};
-use crate::activity::{Actor, Entry};
+use crate::activity::Actor;
 use crate::hail::Status;
 
 pub mod change;
@@ -16,15 +16,16 @@ pub mod events;
 pub mod lists;
 pub mod once;
 mod rows;
+mod writes;
 
 use once::Once;
-use rows::{Described, Rows as _, Transition};
+use rows::{Described, Rows as _};
 
 /// Hails of one customer of one app that are less than this apart share a session, in milliseconds.
 const SESSION_MS: i64 = 5 * 60_000;
 
 /// A hail, with what is shown of those who have to do with it.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, PartialEq, FromRow)]
 #[expect(missing_docs, reason = "the columns, named as in the tables")]
 pub struct HailRow {
     pub id: String,
@@ -38,6 +39,8 @@ pub struct HailRow {
     pub description_id: i32,
     pub vehicle_id: i32,
     pub taxi_status: String,
+    /// The status of the description follows this hail, and no later one.
+    pub has_taxi: bool,
     pub licence_plate: String,
     pub color: String,
     pub driver_first_name: String,
@@ -75,7 +78,7 @@ impl HailRow {
 /// The columns of a [`HailRow`].
 const COLUMNS: &str = "h.id, h.session_id, h.app_id, h.operator_id, o.email AS operator_email, h.taxi_id,
     t.public_id AS public_taxi_id, h.shown_taxi_id, h.description_id, d.vehicle_id, d.status AS taxi_status,
-    v.licence_plate, d.color,
+    COALESCE(d.hail_id = h.id, FALSE) AS has_taxi, v.licence_plate, d.color,
     r.first_name AS driver_first_name, r.last_name AS driver_last_name, h.taxi_phone_number, h.customer_id,
     h.customer_lat_e7, h.customer_lon_e7, h.customer_address, h.customer_phone_number, h.status, h.status_at,
     h.transitions, h.deadline_at, h.call_due_at, h.incident_taxi_reason, h.incident_customer_reason,
@@ -181,26 +184,33 @@ impl Store {
         Ok(row.and_then(|row| row.0).is_some_and(|end| end >= self.now_ms()))
     }
 
-    /// Makes a hail of this id, its taxi answering from then on, and the call of its operator due. Of several that
-    /// want one vehicle at the same moment, one gets it. A conflict: the id is taken.
+    /// Makes a hail of this id, its taxi answering from then on. The call of its operator is this process's own for
+    /// `lease_ms`, and then due. Of several that want one vehicle at the same moment, one gets it. A conflict: the id
+    /// is taken.
     pub async fn create_hail(
         &self,
         by: Actor,
         id: &str,
         new: &NewHail,
+        lease_ms: i64,
     ) -> Result<std::result::Result<HailRow, NotHailed>> {
         let described = format!(
-            "SELECT d.id, d.operator_id, d.status,
-                 EXISTS (SELECT 1 FROM hails h WHERE h.id = d.hail_id AND h.deadline_at IS NOT NULL) AS is_held
+            "SELECT d.id, d.operator_id, d.status, d.vehicle_id, t.public_id,
+                 EXISTS (SELECT 1 FROM hails h WHERE h.id = d.hail_id AND h.deadline_at IS NOT NULL) AS is_held,
+                 (SELECT c.ban_end FROM customers c WHERE c.app_id = $2 AND c.id = $3) AS ban_end
              FROM vehicle_descriptions d JOIN taxis t ON t.vehicle_id = d.vehicle_id WHERE t.id = $1 ORDER BY d.id{}",
             self.for_update("d")
         );
         write!(self, tx => { 'hailed: {
             // Whoever else wants the vehicle waits here.
-            let described: Vec<Described> =
-                sqlx::query_as(AssertSqlSafe(described)).bind(new.taxi).fetch_all(&mut **tx).await?;
+            let described: Vec<Described> = sqlx::query_as(AssertSqlSafe(described))
+                .bind(new.taxi)
+                .bind(new.app)
+                .bind(&new.customer)
+                .fetch_all(&mut **tx)
+                .await?;
             let now = self.now_ms();
-            if tx.ban_end(new.app, &new.customer).await?.is_some_and(|end| end >= now) {
+            if described.iter().any(|one| one.ban_end.is_some_and(|end| end >= now)) {
                 break 'hailed Err(NotHailed::Banned);
             }
             let mine = described.iter().find(|one| one.operator_id == new.operator && one.status == "free");
@@ -226,22 +236,18 @@ impl Store {
                 Some(session) => Some(session.clone()),
                 None => tx.session_after(new.app, &new.customer, now - SESSION_MS).await?,
             };
-            let session = if let Some(session) = session { session } else {
+            let mut batch = Batch::default();
+            let session = session.unwrap_or_else(|| {
                 let session = uuid::Uuid::new_v4().to_string();
-                tx.insert_session(&session, new.app, &new.customer, now).await?;
+                batch.insert_session(&session, new.app, &new.customer, now);
                 session
-            };
-            tx.insert_hail((id, &session, address), mine.id, new, now).await?;
-            let received = Transition { hail: id, number: 0, from: None, to: Status::Received, reason: None };
-            tx.insert_transition(received, by, now).await?;
+            });
+            batch.insert_hail((id, &session, address), new, mine, by, (now, now + lease_ms));
+            tx.run(batch).await?;
             let row: HailRow = sqlx::query_as(one()).bind(id).fetch_one(&mut **tx).await?;
-            if let Some(taxi) = Status::Received.taxi() {
-                tx.set_taxi(&row, taxi.as_str(), by, now).await?;
-            }
             if let Some(once) = &new.once {
                 tx.end_once(new.app, &once.key, &(once.answer)(&row)).await?;
             }
-            tx.remember(now, by, &Entry::customer_hail(&new.customer, &row.public_taxi_id, id)).await?;
             Ok(row)
         } })
     }

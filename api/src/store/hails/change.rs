@@ -2,10 +2,11 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::rows::Rows as _;
+use super::writes::Changing;
 use super::{COLUMNS, FROM, HailRow};
 use crate::activity::Actor;
-use crate::hail::{Event, Status, next};
+use crate::hail::{Event, Status};
+use crate::store::batch::Run as _;
 use crate::store::{Pool, Result, Store, write};
 
 /// The reason of a transition that nobody made in time.
@@ -82,41 +83,36 @@ impl Store {
         write!(self, tx => { 'changed: {
             let row: Option<HailRow> =
                 sqlx::query_as(AssertSqlSafe(select)).bind(id).fetch_optional(&mut **tx).await?;
-            let Some(mut row) = row else { break 'changed None };
+            let Some(row) = row else { break 'changed None };
             // Of the time while others had it none counts; and what happened later has the later time, whatever the
             // clock of another process says.
             let now = self.now_ms().max(row.status_at);
             let was_due = row.deadline_at.filter(|due| *due <= now);
-            let mut moved_taxi = false;
+            let mut changing = Changing::new(row, now);
             if was_due.is_some() {
-                let (over, why) = (Event::Deadline, Some(DEADLINE));
-                moved_taxi = tx.take(&mut row, over, why, Actor::REGISTRY, now).await?;
+                changing.take(Event::Deadline, Some(DEADLINE), Actor::REGISTRY);
             }
-            let step = match decide(&row) {
-                Ok(step) => step,
-                Err(refused) => {
-                    let refused = Some(refused);
-                    break 'changed Some(Changed { row, moved_from: None, was_due, moved_taxi, refused });
+            let (before, mut moved_from) = (changing.row.status, None);
+            let refused = match decide(&changing.row) {
+                Ok(step) => {
+                    if let Some(call) = &step.call {
+                        changing.insert_call(call);
+                    }
+                    if let Some(row) = step.row {
+                        changing.row = *row;
+                    }
+                    if let Some(event) = step.event
+                        && changing.take(event, step.reason.as_deref(), by)
+                    {
+                        moved_from = Some(before);
+                    }
+                    None
                 }
+                Err(refused) => Some(refused),
             };
-            if let Some(call) = &step.call {
-                tx.insert_call(id, call).await?;
-            }
-            let (before, reported) = (row.status, row.reporting_customer);
-            let event = step.event.filter(|event| next(before, *event).is_some());
-            if let Some(other) = step.row {
-                row = *other;
-                if event.is_none() {
-                    tx.update_hail(&row, now).await?;
-                }
-            }
-            if let Some(event) = event {
-                moved_taxi |= tx.take(&mut row, event, step.reason.as_deref(), by, now).await?;
-            }
-            if row.reporting_customer != reported {
-                tx.report(&row, now).await?;
-            }
-            Some(Changed { row, moved_from: event.map(|_| before), was_due, moved_taxi, refused: None })
+            let (batch, row, moved_taxi) = changing.end();
+            tx.run(batch).await?;
+            Some(Changed { row, moved_from, was_due, moved_taxi, refused })
         } })
     }
 }
