@@ -21,6 +21,7 @@ use self::health::Health;
 use self::meters::Failures;
 pub use self::meters::PoolUse;
 use self::synced::Synced;
+use self::writer::Writer;
 use crate::limits::{
     CHECKPOINT_BUSY, CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS, WAL_PAGES_MAX,
 };
@@ -46,6 +47,7 @@ pub mod taxis;
 pub mod users;
 pub mod vehicles;
 pub mod webhooks;
+mod writer;
 
 /// The database, opened and migrated. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -64,7 +66,7 @@ pub struct Store {
 enum Pool {
     Sqlite {
         /// The one connection that writes, so that `PRAGMA data_version` asked on it tells of other processes.
-        writer: SqlitePool,
+        writer: Writer,
         readers: SqlitePool,
         /// One more, for what is done beside the writer.
         checkpoints: SqlitePool,
@@ -195,12 +197,14 @@ macro_rules! write {
                 let work = async {
                     synced.check().map_err(sqlx::Error::Io)?;
                     // Immediate: a read that turns into a write could not wait for another process's write.
-                    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+                    let mut held = writer.hold().await?;
+                    let mut transaction = sqlx::Connection::begin_with(&mut *held, "BEGIN IMMEDIATE").await?;
                     let outcome = {
                         let $tx = &mut transaction;
                         $body
                     };
                     transaction.commit().await?;
+                    drop(held);
                     synced.sync().await.map_err(sqlx::Error::Io)?;
                     Ok::<_, $crate::store::StoreError>(outcome)
                 };
@@ -304,26 +308,20 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
         .pragma("wal_autocheckpoint", WAL_PAGES_MAX.to_string())
         .foreign_keys(true)
         .busy_timeout(CONNECTION_WITHIN);
-    // The one writer is never recycled: data_version counts the commits of others since it was opened.
-    let writer = SqlitePoolOptions::new()
-        .min_connections(1)
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .acquire_timeout(CONNECTION_WITHIN)
-        .connect_with(options.clone())
-        .await?;
+    let writer = Writer::connect(&options, CONNECTION_WITHIN).await?;
     let checkpoints = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(CONNECTION_WITHIN)
         .connect_lazy_with(options.clone().busy_timeout(CHECKPOINT_BUSY));
+    // There is no network in which a connection could be lost before it is used.
     let readers = SqlitePoolOptions::new()
+        .test_before_acquire(false)
         .max_connections(SQLITE_READERS)
         .acquire_timeout(CONNECTION_WITHIN)
         .connect_with(options.read_only(true))
         .await?;
     // Whoever reads makes the write-ahead log, where it is not there yet.
-    sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&writer).await?;
+    sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *writer.hold().await?).await?;
     let synced = Synced::start(path).map_err(sqlx::Error::Io)?;
     Ok(Pool::Sqlite { writer, readers, checkpoints, synced })
 }

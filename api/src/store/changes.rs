@@ -5,6 +5,7 @@ use std::str::FromStr;
 use sqlx::postgres::{PgConnection, PgListener};
 use tokio::time::timeout;
 
+use super::writer::Writer;
 use super::{Pool, Result, Store, StoreError};
 use crate::limits::CONNECTION_WITHIN;
 
@@ -80,7 +81,7 @@ pub enum Changes {
 
 /// `SQLite`: `PRAGMA data_version` on the one writing connection moves with each commit of any other connection.
 pub struct Polled {
-    writer: sqlx::SqlitePool,
+    writer: Writer,
     seen: i64,
 }
 
@@ -127,12 +128,13 @@ impl Store {
 impl Polled {
     /// Whether another connection committed since the last call.
     pub async fn moved(&mut self) -> Result<bool> {
-        let asked = sqlx::query_as("PRAGMA data_version").fetch_one(&self.writer).await;
-        let (version,): (i64,) = match asked {
+        let mut held = match self.writer.hold().await {
             // Our own writes were before it. Whether they get on is the probe's to say.
             Err(sqlx::Error::PoolTimedOut) => return Ok(false),
-            asked => asked?,
+            held => held?,
         };
+        let (version,): (i64,) = sqlx::query_as("PRAGMA data_version").fetch_one(&mut *held).await?;
+        drop(held);
         let moved = version != self.seen;
         self.seen = version;
         Ok(moved)

@@ -51,7 +51,16 @@ impl Health {
 /// Options of a pool whose connections are let go of in time: one on which an answer is missing would otherwise be
 /// waited for on its way back, and its place in the pool be lost.
 pub(super) fn pool_options() -> PgPoolOptions {
-    PgPoolOptions::new().after_release(|connection, _| {
+    // One that was in use a moment ago is there, or the next statement tells that it is not.
+    let pool = PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, used| {
+        Box::pin(async move {
+            if used.idle_for >= PROBE_EVERY {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
+    pool.after_release(|connection, _| {
         Box::pin(async move {
             match timeout(PROBE_WITHIN, connection.ping()).await {
                 Ok(Ok(())) => Ok(true),
@@ -114,9 +123,9 @@ impl Store {
             Pool::Sqlite { writer, synced, .. } => {
                 synced.check().map_err(sqlx::Error::Io)?;
                 let before = self.health.committed.get();
-                match writer.begin_with("BEGIN IMMEDIATE").await {
+                match writer.hold().await {
                     Err(sqlx::Error::PoolTimedOut) if self.health.committed.get() > before => {}
-                    begun => begun?.rollback().await?,
+                    held => held?.begin_with("BEGIN IMMEDIATE").await?.rollback().await?,
                 }
             }
             Pool::Postgres(pool) => {
@@ -180,10 +189,11 @@ mod tests {
     use std::time::Duration;
 
     use ingest::clock::Clock;
-    use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+    use sqlx::sqlite::SqliteConnectOptions;
     use tempfile::TempDir;
 
     use super::super::changes::Changes;
+    use super::super::writer::Writer;
     use super::super::{DatabaseUrl, write};
     use super::*;
 
@@ -196,8 +206,7 @@ mod tests {
             unreachable!("it is SQLite")
         };
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_millis(20));
-        let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(200));
-        let writer = writer.connect_with(options).await.unwrap();
+        let writer = Writer::connect(&options, Duration::from_millis(200)).await.unwrap();
         let (readers, checkpoints, synced) = (readers.clone(), checkpoints.clone(), synced.clone());
         let pool = Pool::Sqlite { writer, readers, checkpoints, synced };
         (folder, Store { pool, ..store }.bounded())
@@ -220,7 +229,7 @@ mod tests {
         write().await.unwrap();
         assert_eq!(store.health.committed.get(), 1);
         let Pool::Sqlite { writer, .. } = &store.pool else { unreachable!("it is SQLite") };
-        let held = writer.acquire().await.unwrap();
+        let held = writer.hold().await.unwrap();
         // Nobody gets on.
         assert!(store.probe().await.is_err());
         let (probed, ()) = tokio::join!(store.probe(), async { store.health.committed.add(1) });

@@ -41,7 +41,9 @@ impl Store {
     pub fn pools(&self) -> Vec<PoolUse> {
         match &self.pool {
             Pool::Sqlite { writer, readers, .. } => {
-                vec![pool_use("writer", writer), pool_use("readers", readers)]
+                let used = u32::from(writer.is_held());
+                let writer = PoolUse { name: "writer", used, idle: 1 - used, limit: 1 };
+                vec![writer, pool_use("readers", readers)]
             }
             Pool::Postgres(pool) => vec![pool_use("postgres", pool)],
         }

@@ -62,7 +62,7 @@ impl Store {
     pub(super) async fn migrate(&self) -> Result<()> {
         match &self.pool {
             Pool::Sqlite { writer, .. } => {
-                migrator(|step| (step.sqlite, step.sqlite_alone)).run(writer).await?;
+                migrator(|step| (step.sqlite, step.sqlite_alone)).run(&mut *writer.hold().await?).await?;
             }
             Pool::Postgres(pool) => migrator(|step| (step.postgres, false)).run(pool).await?,
         }

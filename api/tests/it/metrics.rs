@@ -36,7 +36,8 @@ async fn every_metric_is_well_formed_and_counts_what_happened(world: &mut World)
     within(SOON, "the taxi", found).await;
     let counted = async || {
         let seen = scrape(world).await;
-        (seen.value("maraude_datagrams_refused_total", &[("reason", "not_json")]) >= 1.0).then_some(seen)
+        let refused = seen.value("maraude_datagrams_refused_total", &[("reason", "not_json")]);
+        (refused >= 1.0 && seen.value("maraude_log_positions_total", &[]) >= 2.0).then_some(seen)
     };
     let seen = within(SOON, "every datagram", counted).await;
 
