@@ -24,7 +24,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Problem;
-use crate::limits::{self, FILES_BESIDE, HEAD_MAX_BYTES, LINGER, LINGER_MAX_BYTES, TURNED_AWAY_MAX};
+use crate::limits::{
+    self, CALLS_MAX, DELIVERIES_MAX, FILES_BESIDE, HEAD_MAX_BYTES, LINGER, LINGER_MAX_BYTES, TURNED_AWAY_MAX,
+};
 use crate::router::HttpService;
 
 mod pace;
@@ -87,7 +89,7 @@ pub(crate) async fn serve(
 pub(crate) fn within_files(limits: limits::Http) -> limits::Http {
     let wanted = limits.connections + limits.streams;
     let files = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let all = files(wanted + FILES_BESIDE);
+    let all = files(wanted + CALLS_MAX + DELIVERIES_MAX + FILES_BESIDE);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return limits;
     };

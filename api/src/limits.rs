@@ -100,7 +100,8 @@ pub const SQLITE_READERS: u32 = 4;
 pub const WAL_PAGES: i64 = 2_000;
 /// Pages at which a commit empties it by itself, where nobody else does.
 pub const WAL_PAGES_MAX: i64 = 16_000;
-/// Open files that the process needs beside its connections: the log's, the database's, sockets.
+/// Open files that the process needs beside its connections and those to partners' servers: the log's, the database's,
+/// sockets.
 pub const FILES_BESIDE: usize = 512;
 /// Names of hosts that are looked up at a time: each takes a thread for as long as name servers like.
 pub const LOOKUPS_MAX: usize = 4;

@@ -37,6 +37,8 @@ on_each_database!(
     what_it_is_told_is_what_a_stream_shows,
     a_hail_is_told_of_as_long_as_it_is_shown,
     whoever_may_listen_no_more_is_told_nothing,
+    what_waits_is_shown,
+    a_removal_keeps_no_event_from_its_number,
 );
 
 /// Where the taxis stand.
@@ -680,6 +682,41 @@ async fn whoever_may_listen_no_more_is_told_nothing(world: &mut World) {
     let path = format!("/webhooks/{webhook}");
     let removed = world.client.ask(Method::DELETE, &path, world.key("app"), None).await.unwrap();
     assert_eq!((removed.status, world.client.get(world.key("app"), &path).await.status), (204, 404));
+}
+
+async fn what_waits_is_shown(world: &mut World) {
+    start(world).await;
+    let server = Operator::start(BROKEN).await;
+    let taxi = taxi(world, 1).await;
+    add(world, "app", &server).await;
+    short_hail(world, "app", &taxi).await;
+    counted(world, "failed", 1).await;
+    world.clock.advance(HOUR_MS);
+    let shown = async || {
+        let families = scrape(world).await;
+        let waiting = families.value("maraude_webhook_waiting_events", &[]);
+        let seconds = families.value("maraude_webhook_waiting_seconds", &[]);
+        (waiting > 2.5 && seconds > 3_600.0).then_some((waiting, seconds))
+    };
+    let (waiting, seconds) = within(SOON, "three events that have waited for an hour", shown).await;
+    assert!(waiting < 3.5 && seconds < 3_700.0, "{waiting} {seconds}");
+}
+
+async fn a_removal_keeps_no_event_from_its_number(world: &mut World) {
+    if world.database.url.starts_with("sqlite:") {
+        return;
+    }
+    start(world).await;
+    let mut server = Operator::start(TAKEN).await;
+    let taxi = taxi(world, 1).await;
+    add(world, "app", &server).await;
+    let mut connection = PgConnection::connect(&world.database.url).await.unwrap();
+    let mut removal = connection.begin().await.unwrap();
+    sqlx::query("UPDATE webhooks SET removed_at = 1").execute(&mut *removal).await.unwrap();
+    short_hail(world, "app", &taxi).await;
+    assert!(server.look().is_none(), "what is going is not told");
+    removal.rollback().await.unwrap();
+    assert_eq!(kinds(&tells(&mut server, SHORT.len()).await), SHORT, "nothing was missed");
 }
 
 async fn execute(world: &World, sql: String) {

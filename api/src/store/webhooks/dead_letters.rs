@@ -78,11 +78,15 @@ impl Store {
         Ok(all)
     }
 
-    /// Makes those of a webhook's deliveries due that are so, up to `limit`; gives their events.
+    /// Makes those of a webhook's deliveries due that are so, up to `limit`; gives their events. Where an earlier one of
+    /// a hail waits for its next try, they wait with it.
     async fn make_due(&self, webhook: &str, so: &str, event: i64, limit: i64) -> Result<Vec<i64>> {
         let now = self.now_ms();
         let sql = format!(
-            "UPDATE webhook_deliveries SET due_at = $2, since = $2, tries = 0, ended_at = NULL, is_dead = FALSE
+            "UPDATE webhook_deliveries AS d SET since = $2, tries = 0, ended_at = NULL, is_dead = FALSE,
+                 due_at = COALESCE((SELECT b.due_at FROM webhook_deliveries b
+                     WHERE b.webhook_id = d.webhook_id AND b.hail_id = d.hail_id AND b.ended_at IS NULL
+                     AND b.event_id < d.event_id ORDER BY b.event_id LIMIT 1), $2)
              WHERE webhook_id = $1 AND event_id IN (SELECT event_id FROM webhook_deliveries
                  WHERE webhook_id = $1 AND {so} ORDER BY event_id LIMIT $4{}) RETURNING event_id",
             self.locked(" FOR UPDATE")
