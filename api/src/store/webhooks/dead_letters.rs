@@ -58,17 +58,15 @@ impl Store {
     /// Makes deliveries that ended due again, the earliest events first, up to `limit`; gives how many. Others write
     /// between.
     pub async fn redeliver(&self, webhook: &str, again: Again, limit: i64) -> Result<u64> {
-        let first = match again {
+        let mut next = match again {
             Again::Event(id) => {
-                return self
-                    .make_due(webhook, "ended_at IS NOT NULL AND event_id = $3", id, 1)
-                    .await
-                    .map(|events| count(&events));
+                let events = self.make_due(webhook, "ended_at IS NOT NULL AND event_id = $3", id, 1).await?;
+                return Ok(count(&events));
             }
             Again::Dead => Some(0),
             Again::DeadSince(at) => self.first_dead_since(webhook, at).await?,
         };
-        let (mut next, mut all) = (first, 0);
+        let mut all = 0;
         while let Some(first) = next {
             let room = (limit - i64::try_from(all).unwrap_or(limit)).min(DELIVERIES_A_TRANSACTION);
             let events = self.make_due(webhook, "is_dead AND event_id >= $3", first, room).await?;
@@ -78,8 +76,8 @@ impl Store {
         Ok(all)
     }
 
-    /// Makes those of a webhook's deliveries due that are so, up to `limit`; gives their events. Where an earlier one of
-    /// a hail waits for its next try, they wait with it.
+    /// Makes those of a webhook's deliveries due that are so, up to `limit`; gives their events. Where an earlier one
+    /// of a hail waits for its next try, they wait with it.
     async fn make_due(&self, webhook: &str, so: &str, event: i64, limit: i64) -> Result<Vec<i64>> {
         let now = self.now_ms();
         let sql = format!(
