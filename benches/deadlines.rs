@@ -5,6 +5,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "counts and times, to be divided and rounded")]
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -23,8 +24,8 @@ struct Args {
     #[arg(long)]
     database: Option<String>,
     /// Taxis, and hails.
-    #[arg(long, default_value_t = 2_000)]
-    hails: usize,
+    #[arg(long, default_value = "2000")]
+    hails: NonZeroUsize,
     /// Clients that hail.
     #[arg(long, default_value_t = 8)]
     clients: usize,
@@ -36,22 +37,22 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let town = TownServer::start(args.seed, args.hails, Crowding::Spread, args.database.as_deref());
+    let town = TownServer::start(args.seed, args.hails.get(), Crowding::Spread, args.database.as_deref());
     let town = runtime.block_on(town)?;
     town.report_positions()?;
     let began = Instant::now();
     std::thread::scope(|scope| {
-        let parts = town.ids().chunks(args.hails.div_ceil(args.clients.max(1)));
+        let parts = town.ids().chunks(args.hails.get().div_ceil(args.clients.max(1)));
         let clients: Vec<_> = parts.map(|taxis| scope.spawn(|| hail(&town, taxis))).collect();
         clients
             .into_iter()
             .try_for_each(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
     })?;
     let took = began.elapsed().as_secs_f64();
-    println!("{} hails made in {took:.1} s, {:.0}/s", args.hails, args.hails as f64 / took);
+    println!("{} hails made in {took:.1} s, {:.0}/s", args.hails.get(), args.hails.get() as f64 / took);
     let meters = town.server.app.registry.hail_meters();
     let last = Instant::now() + ENDED_WITHIN;
-    while (meters.late().count as usize) < args.hails {
+    while (meters.late().count as usize) < args.hails.get() {
         ensure!(Instant::now() < last, "only {} hails ended", meters.late().count);
         wait_until(Instant::now() + Duration::from_millis(100));
     }

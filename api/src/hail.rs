@@ -214,7 +214,7 @@ impl Status {
     }
 
     /// How long it may last; None: for ever.
-    pub fn lasts(self) -> Option<Duration> {
+    pub const fn lasts(self) -> Option<Duration> {
         match self {
             Self::Received | Self::SentToOperator | Self::ReceivedByOperator => Some(Duration::from_secs(10)),
             Self::ReceivedByTaxi | Self::AcceptedByTaxi => Some(Duration::from_secs(30)),

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::hail::Status;
+
 // What a request may be.
 
 /// The largest body of a request, in bytes.
@@ -246,6 +248,10 @@ const _: () = assert!(WAL_PAGES * 4 <= WAL_PAGES_MAX, "who is to empty it has ti
 const _: () = assert!(CALLS_AN_OPERATOR * 16 <= CALLS_MAX, "several slow operators leave room for others");
 const _: () = assert!(CALLS_MAX < PARAMETERS_MAX, "calls under way are renewed in one statement");
 const _: () = assert!(CALLS_EVERY.as_millis() * 4 <= CALL_LEASE.as_millis());
+const _: () = {
+    let Some(received) = Status::Received.lasts() else { panic!("a hail waits for its call for a time") };
+    assert!(CALL_LEASE.as_secs() * 2 <= received.as_secs(), "a hail whose process ended is called in time");
+};
 const _: () = assert!(DELIVERIES_EVERY.as_millis() * 4 <= DELIVERY_LEASE.as_millis());
 const _: () = assert!(DELIVERIES_A_WEBHOOK < PARAMETERS_MAX, "a webhook's are renewed in one statement");
 const _: () = assert!(DELIVERIES_A_TRANSACTION.unsigned_abs() < PARAMETERS_MAX as u64, "each is a parameter");

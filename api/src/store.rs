@@ -240,7 +240,7 @@ impl Store {
             DatabaseUrl::Sqlite(path) => (open_sqlite(path).await?, None),
             DatabaseUrl::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url)?.application_name("maraude");
-                let pool = health::pool_options()
+                let pool = health::busy_pool_options()
                     .max_connections(POSTGRES_CONNECTIONS)
                     .acquire_timeout(CONNECTION_WITHIN)
                     .connect_with(options.clone())

@@ -8,11 +8,11 @@
 //! Each operator has a line of its own, and what finds no place in it stays due: one that is slow keeps nobody else's
 //! hails waiting.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,9 @@ use crate::store::Result;
 use crate::store::hails::change::{Call, Held, Step};
 use crate::store::hails::{HailRow, TransitionRow};
 
+/// For how long what is known of a hail that was just made is taken for what it is: its app may have given it up since.
+const KNOWN_MS: i64 = 100;
+
 /// Calls whoever is to be called, until `stop`. Calls under way are cut off then: they are due again soon.
 pub(crate) async fn keep(app: App, stop: CancellationToken) {
     let mut line = Line::default();
@@ -37,11 +40,14 @@ pub(crate) async fn keep(app: App, stop: CancellationToken) {
     };
     let (mut look, mut renew) = (ticker(CALLS_EVERY), ticker(CALL_LEASE / 3));
     let mut made = app.registry.made().lock().await;
-    let mut is_failing = false;
+    let (mut fresh, mut is_failing) = (Vec::new(), false);
     loop {
         let outcome = tokio::select! {
-            () = stop.cancelled() => return,
-            Some(hail) = made.recv() => line.begin(&app, hail).await,
+            () = stop.cancelled() => break,
+            _ = made.recv_many(&mut fresh, CALLS_MAX) => {
+                line.begin(&app, fresh.drain(..));
+                Ok(())
+            }
             _ = look.tick() => line.take(&app).await,
             _ = renew.tick() => line.renew(&app).await,
             // Somebody may have waited for a place.
@@ -52,6 +58,18 @@ pub(crate) async fn keep(app: App, stop: CancellationToken) {
         }
         is_failing = outcome.is_err();
     }
+    let left: Vec<_> = std::iter::from_fn(|| made.try_recv().ok()).map(|hail| hail.id).collect();
+    give_back(&app, left).await;
+}
+
+/// Makes calls due that are this process's own.
+async fn give_back(app: &App, hails: Vec<String>) {
+    if hails.is_empty() {
+        return;
+    }
+    if let Err(error) = app.registry.upkeep().renew_calls(&hails, 0).await {
+        tracing::debug!(%error, "calls are due when their leases are over");
+    }
 }
 
 fn lease_ms() -> i64 {
@@ -61,7 +79,9 @@ fn lease_ms() -> i64 {
 /// Calls under way.
 #[derive(Default)]
 struct Line {
-    calls: JoinSet<(String, i32, Result<()>)>,
+    calls: JoinSet<Result<()>>,
+    /// The hail and the operator of each.
+    tasks: HashMap<Id, (String, i32)>,
     /// The hails that they are of.
     hails: BTreeSet<String>,
     /// How many each operator has.
@@ -69,23 +89,34 @@ struct Line {
 }
 
 impl Line {
-    /// Begins the call of a hail that was just made here, or leaves it to whoever has a place first.
-    async fn begin(&mut self, app: &App, hail: HailRow) -> Result<()> {
-        // It waited for so long that it may be another's before the lease is renewed.
-        if app.clock.now().0 - hail.created_at > lease_ms() / 2 {
-            return Ok(());
+    /// Begins the calls of hails that were just made here. Those that find no place are left to whoever has one first.
+    fn begin(&mut self, app: &App, made: impl Iterator<Item = HailRow>) {
+        let mut left = Vec::new();
+        for hail in made {
+            let age_ms = app.clock.now().0 - hail.created_at;
+            // The lease of one that waited for long may be over before it is renewed; then it is due again.
+            if self.hails.contains(&hail.id) || age_ms > lease_ms() / 2 {
+                continue;
+            }
+            if self.calls.len() >= CALLS_MAX || self.is_full(hail.operator_id) {
+                left.push(hail.id);
+                continue;
+            }
+            let (id, operator) = (hail.id.clone(), hail.operator_id);
+            let began = TransitionRow {
+                at: hail.created_at,
+                from_status: None,
+                to_status: hail.status.to_string(),
+                reason: None,
+            };
+            let known = Some((hail, vec![began])).filter(|_| (0..=KNOWN_MS).contains(&age_ms));
+            self.spawn(app, id, operator, known);
         }
-        if self.calls.len() >= CALLS_MAX || self.is_full(hail.operator_id) {
-            return app.registry.upkeep().renew_calls(&[hail.id], 0).await;
+        if !left.is_empty() {
+            // Those who have a place do not wait for it.
+            let app = app.clone();
+            tokio::spawn(async move { give_back(&app, left).await });
         }
-        let began = TransitionRow {
-            at: hail.created_at,
-            from_status: None,
-            to_status: hail.status.to_string(),
-            reason: None,
-        };
-        self.spawn(app, hail.id.clone(), hail.operator_id, Some((hail, vec![began])));
-        Ok(())
     }
 
     /// Begins every call that is due and finds a place.
@@ -119,11 +150,9 @@ impl Line {
     fn spawn(&mut self, app: &App, id: String, operator: i32, hail: Option<Known>) {
         *self.operators.entry(operator).or_default() += 1;
         self.hails.insert(id.clone());
-        let app = app.clone();
-        self.calls.spawn(async move {
-            let outcome = bring(&app, &id, hail).await;
-            (id, operator, outcome)
-        });
+        let (app, hail_id) = (app.clone(), id.clone());
+        let task = self.calls.spawn(async move { bring(&app, &hail_id, hail).await });
+        self.tasks.insert(task.id(), (id, operator));
     }
 
     fn is_full(&self, operator: i32) -> bool {
@@ -133,24 +162,26 @@ impl Line {
     /// Waits until calls end, and tells whether one of them had the last place. None: there is none.
     async fn ended(&mut self) -> Option<bool> {
         let mut was_full = self.calls.len() >= CALLS_MAX;
-        let mut next = Some(self.calls.join_next().await?);
+        let mut next = Some(self.calls.join_next_with_id().await?);
         while let Some(ended) = next {
-            if let Ok((hail, operator, outcome)) = ended {
-                was_full |= self.end(&hail, operator, outcome);
-            }
-            next = self.calls.try_join_next();
+            was_full |= match ended {
+                Ok((task, outcome)) => self.end(task, outcome.err().map(|error| error.to_string())),
+                Err(error) => self.end(error.id(), Some(error.to_string())),
+            };
+            next = self.calls.try_join_next_with_id();
         }
         Some(was_full)
     }
 
     /// Gives a call's place to others; whether it was the last one of the operator's line.
-    fn end(&mut self, hail: &str, operator: i32, outcome: Result<()>) -> bool {
-        if let Err(error) = outcome {
+    fn end(&mut self, task: Id, error: Option<String>) -> bool {
+        let Some((hail, operator)) = self.tasks.remove(&task) else { return false };
+        if let Some(error) = error {
             // The database did not take it: the call is due again when the lease is over.
-            tracing::debug!(hail, %error, "a call of an operator's server will be repeated");
+            tracing::debug!(hail, error, "a call of an operator's server will be repeated");
         }
         let was_full = self.is_full(operator);
-        self.hails.remove(hail);
+        self.hails.remove(&hail);
         if let Some(calls) = self.operators.get_mut(&operator) {
             *calls -= 1;
             if *calls == 0 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
 
-use super::batch::Batch;
+use super::batch::{Batch, Value};
 use super::{Result, Store, read, write};
 use crate::activity::{Actor, Entry};
 
@@ -51,6 +51,7 @@ pub(super) trait Remember {
     async fn remember(&mut self, now: i64, by: Actor, entry: &Entry) -> Result<()>;
 }
 
+const COLUMNS: &str = "INSERT INTO activity_log (at, user_id, resource, resource_id, action, detail)";
 const INSERT: &str = "INSERT INTO activity_log (at, user_id, resource, resource_id, action, detail)
     VALUES ($1, $2, $3, $4, $5, $6)";
 
@@ -77,20 +78,25 @@ remember!(SqliteConnection);
 remember!(PgConnection);
 
 impl Batch {
-    /// Writes `entry`, as done by `by` at `now` (milliseconds since 1970).
-    pub(super) fn remember(&mut self, now: i64, by: Actor, entry: &Entry) {
-        let detail = entry.detail(by);
-        self.add(
-            INSERT,
+    /// Writes `entries` in this order, as done by `by` at `now` (milliseconds since 1970).
+    pub(super) fn remember(&mut self, now: i64, by: Actor, entries: &[Entry]) {
+        let rows = (0..entries.len()).map(|row| {
+            let columns: Vec<_> = (1..=6).map(|column| format!("${}", 6 * row + column)).collect();
+            format!("({})", columns.join(", "))
+        });
+        let sql = format!("{COLUMNS} VALUES {}", rows.collect::<Vec<_>>().join(", "));
+        let values = entries.iter().flat_map(|entry| -> [Value; 6] {
+            let (about, detail) = (&entry.resource_id, entry.detail(by));
             [
                 now.into(),
                 by.account.into(),
                 entry.resource.into(),
-                (&entry.resource_id).into(),
+                about.into(),
                 entry.action.into(),
                 detail.into(),
-            ],
-        );
+            ]
+        });
+        self.add(&sql, values);
     }
 }
 

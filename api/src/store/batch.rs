@@ -34,8 +34,8 @@ macro_rules! value {
 
 value!(&str => Text, &String => Text, String => Text, i32 => Int, i64 => Long, bool => Flag);
 
-/// Statements that write. None sees what another one of the same batch writes, and no two write the same row:
-/// `PostgreSQL` runs them as one statement. References between their rows are checked at its end.
+/// Statements that write, in no order that matters. None sees what another one of the same batch writes, and no two
+/// write the same row: `PostgreSQL` runs them as one statement. References between their rows are checked at its end.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     statements: Vec<String>,
@@ -45,7 +45,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Adds a statement that returns no rows, with parameters of its own, from `$1` on.
-    pub(super) fn add<const N: usize>(&mut self, sql: &str, values: [Value; N]) {
+    pub(super) fn add(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
         self.statements.push(renumbered(sql, self.values.len()));
         self.values.extend(values);
     }

@@ -6,7 +6,7 @@ use ingest::position::LatLon;
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::batch::{Batch, Run as _};
-use super::{Pool, Result, Store, read, write};
+use super::{Result, Store, read, write};
 use crate::activity::Actor;
 use crate::hail::Status;
 
@@ -89,6 +89,12 @@ const COLUMNS: &str = "h.id, h.session_id, h.app_id, h.operator_id, o.email AS o
 const FROM: &str = "hails h JOIN users o ON o.id = h.operator_id JOIN taxis t ON t.id = h.taxi_id
     JOIN vehicle_descriptions d ON d.id = h.description_id JOIN vehicles v ON v.id = d.vehicle_id
     JOIN drivers r ON r.id = t.driver_id";
+
+/// What a customer's hail of a taxi needs to know of its vehicle.
+const DESCRIBED: &str = "SELECT d.id, d.operator_id, d.status, d.vehicle_id, t.public_id,
+        EXISTS (SELECT 1 FROM hails h WHERE h.id = d.hail_id AND h.deadline_at IS NOT NULL) AS is_held,
+        (SELECT c.ban_end FROM customers c WHERE c.app_id = $2 AND c.id = $3) AS ban_end
+    FROM vehicle_descriptions d JOIN taxis t ON t.vehicle_id = d.vehicle_id WHERE t.id = $1 ORDER BY d.id";
 
 /// Reads one hail by its id.
 fn one() -> AssertSqlSafe<String> {
@@ -194,16 +200,10 @@ impl Store {
         new: &NewHail,
         lease_ms: i64,
     ) -> Result<std::result::Result<HailRow, NotHailed>> {
-        let described = format!(
-            "SELECT d.id, d.operator_id, d.status, d.vehicle_id, t.public_id,
-                 EXISTS (SELECT 1 FROM hails h WHERE h.id = d.hail_id AND h.deadline_at IS NOT NULL) AS is_held,
-                 (SELECT c.ban_end FROM customers c WHERE c.app_id = $2 AND c.id = $3) AS ban_end
-             FROM vehicle_descriptions d JOIN taxis t ON t.vehicle_id = d.vehicle_id WHERE t.id = $1 ORDER BY d.id{}",
-            self.for_update("d")
-        );
         write!(self, tx => { 'hailed: {
-            // Whoever else wants the vehicle waits here.
-            let described: Vec<Described> = sqlx::query_as(AssertSqlSafe(described))
+            // Whoever else wants the vehicle waits here. What is read with the lock would be of before the wait.
+            tx.hold_vehicle(new.taxi).await?;
+            let described: Vec<Described> = sqlx::query_as(DESCRIBED)
                 .bind(new.taxi)
                 .bind(new.app)
                 .bind(&new.customer)
@@ -250,14 +250,6 @@ impl Store {
             }
             Ok(row)
         } })
-    }
-
-    /// What keeps others from a table's rows until the transaction ends; on `SQLite` no other transaction writes.
-    fn for_update(&self, table: &str) -> String {
-        match self.pool {
-            Pool::Sqlite { .. } => String::new(),
-            Pool::Postgres(_) => format!(" FOR UPDATE OF {table}"),
-        }
     }
 }
 

@@ -51,16 +51,7 @@ impl Health {
 /// Options of a pool whose connections are let go of in time: one on which an answer is missing would otherwise be
 /// waited for on its way back, and its place in the pool be lost.
 pub(super) fn pool_options() -> PgPoolOptions {
-    // One that was in use a moment ago is there, or the next statement tells that it is not.
-    let pool = PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, used| {
-        Box::pin(async move {
-            if used.idle_for >= PROBE_EVERY {
-                connection.ping().await?;
-            }
-            Ok(true)
-        })
-    });
-    pool.after_release(|connection, _| {
+    PgPoolOptions::new().after_release(|connection, _| {
         Box::pin(async move {
             match timeout(PROBE_WITHIN, connection.ping()).await {
                 Ok(Ok(())) => Ok(true),
@@ -68,6 +59,19 @@ pub(super) fn pool_options() -> PgPoolOptions {
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(sqlx::Error::PoolTimedOut),
             }
+        })
+    })
+}
+
+/// Options of the pool for statements, under load most of all: a connection that was in use a moment ago is there, or
+/// the next statement tells that it is not.
+pub(super) fn busy_pool_options() -> PgPoolOptions {
+    pool_options().test_before_acquire(false).before_acquire(|connection, used| {
+        Box::pin(async move {
+            if used.idle_for >= PROBE_EVERY {
+                connection.ping().await?;
+            }
+            Ok(true)
         })
     })
 }
@@ -118,7 +122,7 @@ impl Store {
     /// Asks whether it could be written.
     async fn probe(&self) -> Result<()> {
         match &self.pool {
-            // Bounded by the pool's and SQLite's own waits. It is another process that holds the lock: ours go
+            // Bounded by the writer's and SQLite's own waits. It is another process that holds the lock: ours go
             // through the same one connection. They may be many, and as long as they commit, nothing is gone.
             Pool::Sqlite { writer, synced, .. } => {
                 synced.check().map_err(sqlx::Error::Io)?;

@@ -1,7 +1,10 @@
 //! Hails from end to end: nobody gets what another has, nothing is lost, nobody waits for somebody else.
 
+use api::activity::Actor;
 use api::limits::CALLS_AN_OPERATOR;
 use api::outbound::{SIGNATURE, signature};
+use api::store::hails::{NewHail, NotHailed};
+use ingest::position::LatLon;
 use serde_json::{Value, json};
 
 use crate::harness::client::{Answer, Client};
@@ -14,6 +17,7 @@ on_each_database!(
     an_operator_is_called_in_its_own_name,
     of_many_that_want_a_taxi_one_gets_it,
     a_vehicle_of_two_operators_is_hailed_once,
+    a_vehicle_is_hailed_once_through_two_operators_at_once,
     a_transition_and_its_deadline_are_one,
     what_is_overdue_ends_at_the_next_start,
     nobody_is_called_too_late,
@@ -154,6 +158,41 @@ async fn a_vehicle_of_two_operators_is_hailed_once(world: &mut World) {
     assert_eq!(hail["operateur"], "op-b", "who was heard last");
     let second = world.client.post(world.key("other-app"), "/hails", &wanted(&taxi)).await;
     assert_eq!(second.status, 400, "{second:?}");
+}
+
+async fn a_vehicle_is_hailed_once_through_two_operators_at_once(world: &mut World) {
+    let taxi = taxi(world, "op-a", 1).await;
+    let vehicle = json!({"licence_plate": "AB-001-CD"});
+    world.client.post(world.key("op-b"), "/vehicles", &vehicle).await.element(201);
+    let registry = world.server().app.registry.clone();
+    let number = i32::try_from(registry.directory().taxis().get(taxi.as_str()).unwrap().key.0).unwrap();
+    let app = world.number("app");
+    let through = async |operator: &str, customer: &str| {
+        let at = LatLon::new(HERE.0, HERE.1).unwrap();
+        let new = NewHail {
+            app,
+            taxi: number,
+            operator: world.number(operator),
+            shown_taxi_id: taxi.clone(),
+            taxi_at: at,
+            customer: customer.to_owned(),
+            customer_at: at,
+            address: Some("25 rue Quincampoix".to_owned()),
+            phone_number: "06".to_owned(),
+            session: None,
+            once: None,
+        };
+        registry.create_hail(Actor::account(app), new).await.unwrap()
+    };
+    for round in 0..10 {
+        for operator in ["op-a", "op-b"] {
+            world.free(operator, &taxi).await;
+        }
+        let (a, b) = tokio::join!(through("op-a", "ann"), through("op-b", "bob"));
+        assert_eq!([&a, &b].iter().filter(|made| made.is_ok()).count(), 1, "{round}: {a:?} {b:?}");
+        let other = a.err().or(b.err());
+        assert_eq!(other, Some(NotHailed::NotFree), "{round}");
+    }
 }
 
 async fn a_transition_and_its_deadline_are_one(world: &mut World) {

@@ -30,6 +30,8 @@ impl Described {
 
 /// Questions, and the writes that answer them. `now` is in milliseconds since 1970 throughout.
 pub(super) trait Rows {
+    /// Keeps others from a taxi's vehicle until the transaction ends.
+    async fn hold_vehicle(&mut self, taxi: i32) -> Result<()>;
     /// Whose session of an app it is.
     async fn customer_of(&mut self, app: i32, session: &str) -> Result<Option<String>>;
     /// The session of a customer's hail that moved last, if it moved after that.
@@ -43,8 +45,16 @@ pub(super) trait Rows {
 }
 
 macro_rules! rows {
-    ($connection:ty) => {
+    ($connection:ty, $hold_vehicle:expr) => {
         impl Rows for $connection {
+            async fn hold_vehicle(&mut self, taxi: i32) -> Result<()> {
+                let sql: Option<&'static str> = $hold_vehicle;
+                if let Some(sql) = sql {
+                    sqlx::query(sql).bind(taxi).execute(self).await?;
+                }
+                Ok(())
+            }
+
             async fn customer_of(&mut self, app: i32, session: &str) -> Result<Option<String>> {
                 let row: Option<(String,)> =
                     sqlx::query_as("SELECT customer_id FROM hail_sessions WHERE id = $1 AND app_id = $2")
@@ -112,5 +122,12 @@ macro_rules! rows {
     };
 }
 
-rows!(SqliteConnection);
-rows!(PgConnection);
+// No other transaction writes.
+rows!(SqliteConnection, None);
+rows!(
+    PgConnection,
+    Some(
+        "SELECT d.id FROM vehicle_descriptions d JOIN taxis t ON t.vehicle_id = d.vehicle_id WHERE t.id = $1
+         ORDER BY d.id FOR UPDATE OF d"
+    )
+);

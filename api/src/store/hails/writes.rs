@@ -132,7 +132,7 @@ impl Changing {
             [row.description_id.into(), (&row.taxi_status).into(), (&row.id).into(), self.now.into()];
         self.batch.add(SET_TAXI, values);
         let became = Entry::taxi_status_by_hail(&row.public_taxi_id, old, &row.taxi_status, &row.id);
-        self.batch.remember(self.now, self.by, &became);
+        self.batch.remember(self.now, self.by, &[became]);
         self.batch.announce(Change::Vehicle(row.vehicle_id));
     }
 
@@ -235,13 +235,14 @@ impl Batch {
                 new.operator.into(),
             ],
         );
+        let mut entries = Vec::new();
         if let Some(became) = status.taxi() {
             let became = became.as_str();
             self.add(SET_TAXI, [taxi.id.into(), became.into(), id.into(), now.into()]);
-            let entry = Entry::taxi_status_by_hail(&taxi.public_id, &taxi.status, became, id);
-            self.remember(now, by, &entry);
+            entries.push(Entry::taxi_status_by_hail(&taxi.public_id, &taxi.status, became, id));
             self.announce(Change::Vehicle(taxi.vehicle_id));
         }
-        self.remember(now, by, &Entry::customer_hail(&new.customer, &taxi.public_id, id));
+        entries.push(Entry::customer_hail(&new.customer, &taxi.public_id, id));
+        self.remember(now, by, &entries);
     }
 }
