@@ -17,6 +17,8 @@ pub mod engine;
 #[cfg(not(loom))]
 pub mod follow;
 #[cfg(not(loom))]
+pub mod heart;
+#[cfg(not(loom))]
 pub mod offer;
 #[cfg(not(loom))]
 pub mod profile;

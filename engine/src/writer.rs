@@ -25,12 +25,14 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use crossbeam::epoch;
+use h3o::CellIndex;
 use ingest::clock::Millis;
 use ingest::position::{LatLon, Order, SourceKey};
 
 use crate::block::{Entry, Members, Sighting, Signal, Slot};
 use crate::cover;
 use crate::engine::{FRESH_MS, Fix};
+use crate::heart::Heart;
 use crate::shard::Shard;
 
 /// How long a writer without work waits before it asks again whether searches have ended, while an entry
@@ -72,7 +74,7 @@ struct Writer {
     slots: HashMap<SourceKey, Slot>,
     /// By slot.
     sources: Vec<Source>,
-    cells: HashMap<u64, Members>,
+    cells: HashMap<u64, Cell>,
     /// How many times an entry was told to die: the number of the last.
     moves: u64,
     /// Deaths that this round caused.
@@ -89,6 +91,12 @@ struct Source {
     /// The entry in its cell, unless it is stale and was swept; and those that wait to die. No cell is here
     /// twice.
     entries: Vec<Membership>,
+}
+
+/// A cell with members.
+struct Cell {
+    members: Members,
+    heart: Heart,
 }
 
 struct Membership {
@@ -157,12 +165,17 @@ impl Writer {
             // Published with its first fix in it: a home that is found is never empty.
             self.shard.homes.pin().insert(fix.source, Arc::clone(&source.home));
         }
+        let mut stays = false;
         for entry in &source.entries {
-            if let Some(members) = self.cells.get(&entry.cell) {
-                members.store(entry.index, sighting);
+            if let Some(cell) = self.cells.get(&entry.cell) {
+                cell.members.store(entry.index, sighting);
+                stays |= entry.dies_of.is_none() && cell.heart.holds(fix.at);
             }
         }
-        self.settle_in(u64::from(cover::cell_at(fix.at)), sighting);
+        // Most fixes are in the heart of the cell in which the source lives: nothing else is to be found out.
+        if !stays {
+            self.settle_in(cover::cell_at(fix.at), sighting);
+        }
     }
 
     fn admit(&mut self, fix: &Fix, slot: Slot) {
@@ -177,15 +190,16 @@ impl Writer {
         });
     }
 
-    /// Makes `cell` the one cell in which the source lives, then tells its other entries to die.
-    fn settle_in(&mut self, cell: u64, sighting: Sighting) {
+    /// Makes `index` the one cell in which the source lives, then tells its other entries to die.
+    fn settle_in(&mut self, index: CellIndex, sighting: Sighting) {
+        let cell = u64::from(index);
         let source = &mut self.sources[sighting.slot.index()];
         if let Some(entry) = source.entries.iter_mut().find(|entry| entry.cell == cell) {
             if entry.dies_of.take().is_none() {
                 return;
             }
         } else {
-            let index = self.append(cell, sighting);
+            let index = self.append(index, sighting);
             self.sources[sighting.slot.index()].entries.push(Membership { cell, index, dies_of: None });
         }
         self.leave(sighting.slot, Some(cell));
@@ -202,11 +216,12 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, cell: u64, sighting: Sighting) -> usize {
-        let members = self.cells.entry(cell).or_insert_with(|| {
+    fn append(&mut self, index: CellIndex, sighting: Sighting) -> usize {
+        let cell = u64::from(index);
+        let Cell { members, .. } = self.cells.entry(cell).or_insert_with(|| {
             let members = Members::with_capacity(0);
             self.shard.cells.pin().insert(cell, Arc::clone(members.block()));
-            members
+            Cell { members, heart: Heart::of(index) }
         });
         loop {
             if let Some(index) = members.append(sighting) {
@@ -264,7 +279,7 @@ impl Writer {
         let dies = |entry: &Membership| entry.cell == death.cell && entry.dies_of == Some(death.of);
         let Some(position) = entries.iter().position(dies) else { return };
         let index = entries.swap_remove(position).index;
-        let Some(members) = self.cells.get_mut(&death.cell) else { return };
+        let Some(Cell { members, .. }) = self.cells.get_mut(&death.cell) else { return };
         members.kill(index);
         if members.is_deserted() {
             self.cells.remove(&death.cell);
@@ -324,7 +339,8 @@ mod tests {
             writer.show(&Fix { source, ..fix(48.0, 2) });
         }
         writer.show(&fix(48.1, 3));
-        let waiting = writer.cells[&here].block().sightings().find(|sighting| sighting.slot.index() == 0);
+        let waiting =
+            writer.cells[&here].members.block().sightings().find(|sighting| sighting.slot.index() == 0);
         assert_eq!(
             waiting.map(|w| (w.at, w.received_at)),
             Some((fix(48.1, 3).at, Millis(1_577_836_800_000)))

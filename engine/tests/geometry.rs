@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use engine::cover::{self, CIRCUMRADIUS_M, RESOLUTION};
 use engine::distance::{Point, distance_m};
 use engine::geo::{self, Destination, Distance, Geodesic};
+use engine::heart::Heart;
 use h3o::{CellIndex, LatLng};
 use ingest::position::LatLon;
 use rand::rngs::SmallRng;
@@ -107,6 +108,49 @@ fn no_cell_is_larger_than_its_bound() {
     let largest_m = cells.iter().map(|&cell| to_corner(cell)).fold(0.0, f64::max);
     assert!(largest_m < LARGEST_FOUND_M, "{largest_m} m");
     const { assert!(LARGEST_FOUND_M < CIRCUMRADIUS_M) };
+}
+
+#[test]
+fn whatever_the_heart_of_a_cell_holds_is_in_the_cell() {
+    let mut random = SmallRng::seed_from_u64(4);
+    let mut cells: HashSet<CellIndex> = HashSet::new();
+    for place in odd_places(&mut random) {
+        cells.extend(cover::cell_at(place).grid_disk_safe(12));
+    }
+    cells.extend((0..50_000).map(|_| cover::cell_at(anywhere(&mut random))));
+    let (mut held, mut inside) = (0, 0);
+    for cell in cells {
+        let (heart, centre) = (Heart::of(cell), at_cell(cell));
+        assert!(heart.holds(centre), "{cell}");
+        for _ in 0..20 {
+            let place = around(centre, LARGEST_FOUND_M, &mut random);
+            let is_inside = cover::cell_at(place) == cell;
+            assert!(is_inside || !heart.holds(place), "{cell}: {place:?}");
+            inside += u32::from(is_inside);
+            held += u32::from(heart.holds(place));
+        }
+        // At the rim, from just within to just without.
+        let rim_m = edge_m(cell);
+        for share in [0.98, 0.99, 0.995, 0.999, 1.0, 1.001, 1.005] {
+            let bearing = random.random_range(0.0..360.0);
+            let place = at(Geodesic.destination(geo_point(centre), bearing, rim_m * share));
+            assert!(cover::cell_at(place) == cell || !heart.holds(place), "{cell}: {place:?}");
+        }
+    }
+    assert!(f64::from(held) > 0.75 * f64::from(inside), "{held} of {inside}: hardly worth it");
+}
+
+/// About how far the middle of the nearest edge is from a cell's centre, in metres.
+fn edge_m(cell: CellIndex) -> f64 {
+    let corners: Vec<_> =
+        cell.boundary().iter().map(|c| Point::from_radians(c.lat_radians(), c.lng_radians())).collect();
+    let centre = cover::centre_of(cell);
+    let edges = corners.iter().zip(corners.iter().cycle().skip(1)).map(|(a, b)| {
+        let (to_a, to_b, side) = (centre.distance_m(*a), centre.distance_m(*b), a.distance_m(*b));
+        // The median of the triangle of the centre and the edge.
+        (2.0 * (to_a * to_a + to_b * to_b) - side * side).sqrt() / 2.0
+    });
+    edges.fold(f64::INFINITY, f64::min)
 }
 
 #[test]
