@@ -76,6 +76,15 @@ enum Pool {
     Postgres(PgPool),
 }
 
+/// What `PostgreSQL` does about a client whose machine is gone: without these it would hold the client's locks for two
+/// hours.
+const LOST_CLIENT: [(&str, &str); 4] = [
+    ("idle_in_transaction_session_timeout", "20s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
+
 /// Where the database is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -239,7 +248,8 @@ impl Store {
         let (pool, aside) = match url {
             DatabaseUrl::Sqlite(path) => (open_sqlite(path).await?, None),
             DatabaseUrl::Postgres(url) => {
-                let options = PgConnectOptions::from_str(url)?.application_name("maraude");
+                let options =
+                    PgConnectOptions::from_str(url)?.application_name("maraude").options(LOST_CLIENT);
                 let pool = health::busy_pool_options()
                     .max_connections(POSTGRES_CONNECTIONS)
                     .acquire_timeout(CONNECTION_WITHIN)

@@ -44,8 +44,7 @@ async fn bound(app: &App) -> Result<()> {
     meters.deliveries_waiting.set(events.try_into().unwrap_or(0));
     meters.delivery_waits_s.set(waits_s.try_into().unwrap_or(0));
     for webhook in waiting.iter().filter(|webhook| webhook.events > WAITING_A_WEBHOOK) {
-        let given_up =
-            store.give_up_earliest(&webhook.webhook_id, webhook.events - WAITING_A_WEBHOOK).await?;
+        let given_up = store.give_up_all_but(&webhook.webhook_id, WAITING_A_WEBHOOK).await?;
         meters.dead_letters.add(given_up);
         tracing::warn!(webhook = webhook.webhook_id, given_up, "too many events wait for a webhook");
     }

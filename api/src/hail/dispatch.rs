@@ -139,7 +139,12 @@ impl Line {
             }
             let due: BTreeMap<_, _> = due.into_iter().collect();
             let hails: Vec<_> = due.keys().cloned().collect();
-            for hail in app.registry.upkeep().claim_calls(&hails, lease_ms()).await? {
+            let claimed = app.registry.upkeep().claim_calls(&hails, lease_ms()).await?;
+            if claimed.is_empty() {
+                // Others have them, or whoever has their rows is about to change them: what is left is found again.
+                return Ok(());
+            }
+            for hail in claimed {
                 let Some(operator) = due.get(&hail) else { continue };
                 self.spawn(app, hail, *operator, None);
             }

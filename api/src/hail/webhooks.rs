@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -130,7 +130,12 @@ impl Lines {
         webhooks.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         let after = webhooks.partition_point(|webhook| webhook.id <= self.last);
         webhooks.rotate_left(after);
+        let began = Instant::now();
         for webhook in webhooks {
+            // Leases are to be renewed meanwhile, and what ended to be written down.
+            if began.elapsed() > DELIVERY_LEASE / 3 {
+                break;
+            }
             let line =
                 DELIVERIES_A_WEBHOOK.saturating_sub(self.held.get(&webhook.id).map_or(0, BTreeSet::len));
             let room = line.min(DELIVERIES_MAX.saturating_sub(self.deliveries.len()));
@@ -138,9 +143,10 @@ impl Lines {
                 continue;
             }
             let (limit, lease_ms) = (i64::try_from(room).unwrap_or(0), ms(DELIVERY_LEASE));
+            // The next round begins with another one, whatever is the matter with this.
+            self.last.clone_from(&webhook.id);
             let store = app.registry.upkeep();
             let claimed = store.claim_deliveries(&webhook.id, &self.who, limit, lease_ms).await?;
-            self.last.clone_from(&webhook.id);
             let webhook = Arc::new(webhook);
             for claimed in claimed {
                 self.begin(app, &webhook, claimed);

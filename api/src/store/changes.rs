@@ -82,7 +82,8 @@ pub enum Changes {
 /// `SQLite`: `PRAGMA data_version` on the one writing connection moves with each commit of any other connection.
 pub struct Polled {
     writer: Writer,
-    seen: i64,
+    /// The version, and of which connection of the writer's.
+    seen: (i64, u64),
 }
 
 /// `PostgreSQL`: LISTEN.
@@ -104,7 +105,7 @@ impl Store {
     pub async fn changes(&self) -> Result<Changes> {
         match &self.pool {
             Pool::Sqlite { writer, .. } => {
-                let mut polled = Polled { writer: writer.clone(), seen: 0 };
+                let mut polled = Polled { writer: writer.clone(), seen: (0, 0) };
                 polled.moved().await?;
                 Ok(Changes::Polled(polled))
             }
@@ -135,9 +136,8 @@ impl Polled {
         };
         let (version,): (i64,) = sqlx::query_as("PRAGMA data_version").fetch_one(&mut *held).await?;
         drop(held);
-        let moved = version != self.seen;
-        self.seen = version;
-        Ok(moved)
+        let seen = (version, self.writer.replaced());
+        Ok(std::mem::replace(&mut self.seen, seen) != seen)
     }
 }
 

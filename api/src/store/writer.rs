@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ingest::counter::Counter;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, Error, Result, SqliteConnection};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
@@ -17,6 +18,7 @@ pub(super) struct Writer {
     /// None: it was closed.
     connection: Arc<Mutex<Option<SqliteConnection>>>,
     options: Arc<SqliteConnectOptions>,
+    replaced: Arc<Counter>,
     within: Duration,
 }
 
@@ -25,7 +27,7 @@ impl Writer {
     pub(super) async fn connect(options: &SqliteConnectOptions, within: Duration) -> Result<Self> {
         let connection = SqliteConnection::connect_with(options).await?;
         let (connection, options) = (Arc::new(Mutex::new(Some(connection))), Arc::new(options.clone()));
-        Ok(Self { connection, options, within })
+        Ok(Self { connection, options, replaced: Arc::default(), within })
     }
 
     /// Waits for it. A transaction that is dropped before its end is rolled back before the next one begins. An error:
@@ -49,10 +51,16 @@ impl Writer {
         }
         // The new one is there before the old one goes: the last to close a database removes its write-ahead log.
         let old = std::mem::replace(connection, SqliteConnection::connect_with(&self.options).await?);
+        self.replaced.add(1);
         if let Err(error) = old.close_hard().await {
             tracing::debug!(%error, "a connection that was given up was not closed in order");
         }
         Ok(())
+    }
+
+    /// How often it was replaced: what one connection says of others' commits means nothing on the next.
+    pub(super) fn replaced(&self) -> u64 {
+        self.replaced.get()
     }
 
     /// Whether somebody has it now.
@@ -91,7 +99,9 @@ mod tests {
         write(10).await.unwrap();
         let error = write(100_000).await.unwrap_err().to_string();
         assert!(error.contains("full"), "{error}");
+        assert_eq!(writer.replaced(), 0);
         write(10).await.unwrap();
+        assert_eq!(writer.replaced(), 1);
 
         // What is dropped in the middle is rolled back, and the connection stays the same.
         let mut held = writer.hold().await.unwrap();

@@ -6,6 +6,7 @@ use api::outbound::{SIGNATURE, signature};
 use api::store::hails::{NewHail, NotHailed};
 use ingest::position::LatLon;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::harness::client::{Answer, Client};
 use crate::harness::operator::{Operator, Reply, TAKEN};
@@ -22,6 +23,7 @@ on_each_database!(
     what_is_overdue_ends_at_the_next_start,
     nobody_is_called_too_late,
     a_slow_operator_keeps_nobody_waiting,
+    a_hail_whose_row_somebody_holds_keeps_nobody_waiting,
     our_own_network_is_not_called,
     a_call_that_fails_ends_the_hail,
     a_request_that_is_repeated_is_made_once,
@@ -271,6 +273,35 @@ async fn nobody_is_called_too_late(world: &mut World) {
     restart_with_private_endpoints(world).await;
     assert_eq!(operator.next().await.hail["id"], second);
     world.stands(&second, "received_by_operator").await;
+}
+
+async fn a_hail_whose_row_somebody_holds_keeps_nobody_waiting(world: &mut World) {
+    if world.database.url.starts_with("sqlite:") {
+        // It has no locks of rows.
+        return;
+    }
+    restart_with_private_endpoints(world).await;
+    let mut slow = Operator::start(Reply::Never).await;
+    let mut quick = Operator::start(TAKEN).await;
+    serve(world, "op-a", &slow.url).await;
+    serve(world, "op-b", &quick.url).await;
+    let (held, other) = (taxi(world, "op-a", 1).await, taxi(world, "op-b", 2).await);
+    let hail = world.hail("app", &held, "op-a").await;
+    slow.next().await;
+    // Its process ends: the call is due again. Whoever has the row does not let go of it.
+    world.stop().await;
+    let mut connection = PgConnection::connect(&world.database.url).await.unwrap();
+    let mut holding = connection.begin().await.unwrap();
+    let lock = "SELECT id FROM hails WHERE id = $1 FOR UPDATE";
+    sqlx::query(lock).bind(&hail).execute(&mut *holding).await.unwrap();
+    world.clock.advance(4_000);
+    restart_with_private_endpoints(world).await;
+    let other = world.hail("other-app", &other, "op-b").await;
+    assert_eq!(quick.next().await.hail["id"], other);
+    world.stands(&other, "received_by_operator").await;
+    assert!(slow.look().is_none());
+    holding.rollback().await.unwrap();
+    slow.next().await;
 }
 
 async fn a_slow_operator_keeps_nobody_waiting(world: &mut World) {

@@ -29,54 +29,61 @@ impl Store {
     pub async fn deliveries_waiting(&self) -> Result<Vec<Waiting>> {
         read!(self, db => {
             sqlx::query_as(
-                "SELECT webhook_id, COUNT(*) AS events, MIN(since) AS since FROM webhook_deliveries
-                 WHERE due_at IS NOT NULL GROUP BY webhook_id",
+                "SELECT d.webhook_id, COUNT(*) AS events, MIN(d.since) AS since FROM webhook_deliveries d
+                 JOIN webhooks w ON w.id = d.webhook_id AND w.removed_at IS NULL
+                 WHERE d.due_at IS NOT NULL GROUP BY d.webhook_id",
             )
             .fetch_all(db)
         })
     }
 
-    /// Gives up the earliest events that wait for a webhook, so many, but those that are being told; gives how many
-    /// that were. Others write between.
-    pub async fn give_up_earliest(&self, webhook: &str, count: i64) -> Result<u64> {
+    /// Gives up events that wait for a webhook, all but the last `max` and what is being told; gives how many. Others
+    /// write between.
+    pub async fn give_up_all_but(&self, webhook: &str, max: i64) -> Result<u64> {
         let now = self.now_ms();
-        let (mut left, mut all) = (count, 0);
-        while left > 0 {
-            let events = self.earliest(webhook, "due_at IS NOT NULL", left).await?;
-            if events.is_empty() {
-                break;
-            }
-            let sql = format!(
-                "UPDATE webhook_deliveries SET due_at = NULL, ended_at = $2, is_dead = TRUE, outcome = $3
+        let sql = |events: &[i64]| {
+            format!(
+                "UPDATE webhook_deliveries SET due_at = NULL, ended_at = $2, is_dead = TRUE, outcome = $3,
+                     leased_until = 0
                  WHERE webhook_id = $1 AND event_id IN (SELECT event_id FROM webhook_deliveries WHERE webhook_id = $1
                      AND due_at IS NOT NULL AND leased_until <= $2 AND event_id IN ({}){})",
                 numbers(4, events.len()),
                 self.locked(" FOR UPDATE SKIP LOCKED")
-            );
-            all += write!(self, tx => {
-                let query = sqlx::query(AssertSqlSafe(sql)).bind(webhook).bind(now).bind(TOO_MANY);
+            )
+        };
+        let mut all = 0;
+        let Some(cut) = self.before_last(webhook, "due_at IS NOT NULL", max).await? else { return Ok(all) };
+        loop {
+            let events = self.earliest(webhook, "due_at IS NOT NULL", cut).await?;
+            if events.is_empty() {
+                return Ok(all);
+            }
+            let given_up = write!(self, tx => {
+                let query = sqlx::query(AssertSqlSafe(sql(&events))).bind(webhook).bind(now).bind(TOO_MANY);
                 let query = events.iter().fold(query, |query, event| query.bind(*event));
                 query.execute(&mut **tx).await?.rows_affected()
             })?;
-            left -= DELIVERIES_A_TRANSACTION;
+            if given_up == 0 {
+                // Somebody has all of them just now.
+                return Ok(all);
+            }
+            all += given_up;
         }
-        Ok(all)
     }
 
-    /// Forgets dead letters, the earliest, of each webhook that has more than `max`. Others write between.
+    /// Forgets dead letters of each webhook, all but the last `max`. Others write between.
     pub async fn forget_dead_letters(&self, max: i64) -> Result<()> {
-        let many: Vec<(String, i64)> = read!(self, db => {
+        let many: Vec<(String,)> = read!(self, db => {
             sqlx::query_as(
-                "SELECT webhook_id, COUNT(*) FROM webhook_deliveries WHERE is_dead
-                 GROUP BY webhook_id HAVING COUNT(*) > $1",
+                "SELECT webhook_id FROM webhook_deliveries WHERE is_dead GROUP BY webhook_id HAVING COUNT(*) > $1",
             )
             .bind(max)
             .fetch_all(db)
         })?;
-        for (webhook, count) in many {
-            let mut left = count - max;
-            while left > 0 {
-                let events = self.earliest(&webhook, "is_dead", left).await?;
+        for (webhook,) in many {
+            let Some(cut) = self.before_last(&webhook, "is_dead", max).await? else { continue };
+            loop {
+                let events = self.earliest(&webhook, "is_dead", cut).await?;
                 if events.is_empty() {
                     break;
                 }
@@ -87,30 +94,45 @@ impl Store {
                     numbers(2, events.len()),
                     self.locked(" FOR UPDATE SKIP LOCKED")
                 );
-                write!(self, tx => {
+                let forgotten = write!(self, tx => {
                     let query = sqlx::query(AssertSqlSafe(sql)).bind(&webhook);
-                    events.iter().fold(query, |query, event| query.bind(*event)).execute(&mut **tx).await?;
+                    let query = events.iter().fold(query, |query, event| query.bind(*event));
+                    query.execute(&mut **tx).await?.rows_affected()
                 })?;
-                left -= DELIVERIES_A_TRANSACTION;
+                if forgotten == 0 {
+                    break;
+                }
             }
         }
         Ok(())
     }
 
-    /// The earliest events of a webhook's deliveries that are so and nobody has, up to `limit` and to what one
-    /// transaction takes. They are looked for beside the writer; and of several processes that find the same, the first
-    /// one does what is done.
-    async fn earliest(&self, webhook: &str, so: &str, limit: i64) -> Result<Vec<i64>> {
+    /// The last event before the last `max` of a webhook's deliveries that are so: what is done up to there is done
+    /// once, by however many processes.
+    async fn before_last(&self, webhook: &str, so: &str, max: i64) -> Result<Option<i64>> {
+        let sql = format!(
+            "SELECT event_id FROM webhook_deliveries WHERE webhook_id = $1 AND {so}
+             ORDER BY event_id DESC LIMIT 1 OFFSET $2"
+        );
+        let cut: Option<(i64,)> =
+            read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).bind(webhook).bind(max).fetch_optional(db))?;
+        Ok(cut.map(|cut| cut.0))
+    }
+
+    /// The earliest events up to one of a webhook's deliveries that are so and nobody has, as many as one transaction
+    /// takes. They are looked for beside the writer.
+    async fn earliest(&self, webhook: &str, so: &str, until: i64) -> Result<Vec<i64>> {
         let now = self.now_ms();
         let sql = format!(
             "SELECT event_id FROM webhook_deliveries
-             WHERE webhook_id = $1 AND {so} AND leased_until <= $3 ORDER BY event_id LIMIT $2"
+             WHERE webhook_id = $1 AND {so} AND leased_until <= $3 AND event_id <= $4 ORDER BY event_id LIMIT $2"
         );
         let events: Vec<(i64,)> = read!(self, db => {
             sqlx::query_as(AssertSqlSafe(sql))
                 .bind(webhook)
-                .bind(limit.min(DELIVERIES_A_TRANSACTION))
+                .bind(DELIVERIES_A_TRANSACTION)
                 .bind(now)
+                .bind(until)
                 .fetch_all(db)
         })?;
         Ok(events.into_iter().map(|event| event.0).collect())
