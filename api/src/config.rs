@@ -50,15 +50,25 @@ pub const SETTINGS: [Setting; 20] = [
     ),
     setting("udp_threads", "1", "sockets that receive datagrams, each with a thread of its own"),
     setting("database", "sqlite:<data>/maraude.db", "the registry's rows"),
-    setting("log", "file:<data>/log", "the log of positions"),
+    setting(
+        "log",
+        "file:<data>/log",
+        "the log of positions: file:<directory>, or kafka://<host>:<port>[,<host>:<port>...]/<topic>",
+    ),
     setting("log_partitions", "4", "partitions of a new log"),
     setting("log_commit_ms", "10", "the longest a position waits for others before the log is synced"),
     setting(
         "log_retain_hours",
         "48",
-        "how long the log is kept; whole days (UTC) go once they ended so long ago",
+        "how long the log is kept; whole days (UTC) go once they ended so long ago; of a topic of Kafka's, set when it \
+         is made",
     ),
-    setting("log_retain_mb", "4096", "beyond which the oldest days of the log go, but never the current one"),
+    setting(
+        "log_retain_mb",
+        "4096",
+        "beyond which the oldest days of the log go, but never the current one; of a topic of Kafka's, set when it is \
+         made",
+    ),
     setting("shards", "1", "writer threads of the live map"),
     Setting {
         key: "secret_key",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::follow::Follower;
 use ingest::clock::Millis;
 use ingest::gate::Refusal;
+use ingest::limits::DELIVERED_WITHIN;
 use ingest::position::OperatorKey;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -24,8 +25,9 @@ const RETAIN: Duration = Duration::from_hours(1);
 const LOOK: Duration = Duration::from_millis(5);
 /// How long the map may take to catch up with what the log took last before the server ends without.
 const CATCH_UP: Duration = Duration::from_secs(1);
-/// Positions are in the log this soon after their receipt, with much to spare.
-const RECEIPT_TO_LOG_MS: i64 = 60_000;
+/// Positions are in the log this soon after their receipt, with much to spare: brokers that were away may take them
+/// late.
+const RECEIPT_TO_LOG: Duration = Duration::from_secs(DELIVERED_WITHIN.as_secs() + 60);
 
 /// Saves last positions. Cheap to clone.
 #[derive(Clone)]
@@ -56,7 +58,7 @@ impl Keeper {
         store.save_last_positions(&fixes, self.app.log.epoch(), &offsets).await?;
         // Whoever was behind may yet hear of older positions; who was not hears of those received from about now on.
         if caught_up {
-            *unsaved_since = began.plus(-RECEIPT_TO_LOG_MS);
+            *unsaved_since = began.plus(-i64::try_from(RECEIPT_TO_LOG.as_millis()).unwrap_or(i64::MAX));
         }
         Ok(())
     }

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use ingest::limits::{BROKERS_ANSWER_WITHIN, BROKERS_ASKED_EVERY, DELIVERED_WITHIN, LOG_CLOSES_WITHIN};
+
 use crate::hail::Status;
 
 // What a request may be.
@@ -147,7 +149,8 @@ pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 pub const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 /// How often `SQLite`'s write-ahead log is looked at.
 pub const CHECKPOINTS_EVERY: Duration = Duration::from_millis(500);
-/// How long the log may take to sync before the client is told that the outcome is unknown.
+/// How long the log may take to sync before the client is told that the outcome is unknown. Once the log's brokers are
+/// known to be away, a client is told at once, so that few wait for as long as this.
 pub const SYNC_WITHIN: Duration = Duration::from_secs(10);
 /// How often calls of operators' servers are looked for that another process left.
 pub const CALLS_EVERY: Duration = Duration::from_millis(250);
@@ -269,7 +272,16 @@ const _: () = assert!(REQUEST_READ_WITHIN.as_secs() < IDLE_WITHIN.as_secs());
 const _: () = assert!(RATE_MAX <= 1_000_000_000, "a token takes a nanosecond at least");
 const _: () =
     assert!(60_000_000_000 < i64::MAX as u64 / RATE_MAX as u64, "the slowest bucket fills in countable time");
-const _: () = assert!(DRAIN.as_millis() + 3 * END.as_millis() < STOP_WITHIN.as_millis(), "a stop is bounded");
+const _: () = assert!(
+    DRAIN.as_millis() + 3 * END.as_millis() + LOG_CLOSES_WITHIN.as_millis() < STOP_WITHIN.as_millis(),
+    "a stop is bounded"
+);
+const _: () = assert!(
+    BROKERS_ASKED_EVERY.as_millis() + BROKERS_ANSWER_WITHIN.as_millis() < SYNC_WITHIN.as_millis(),
+    "once a position has waited in vain, readiness says why"
+);
+const _: () =
+    assert!(SYNC_WITHIN.as_millis() < DELIVERED_WITHIN.as_millis(), "what is unknown may still come");
 const _: () = assert!(
     LOOKUPS_MAX + PARTNER_LOOKUPS_MAX + WEBHOOK_LOOKUPS_MAX <= BLOCKING_THREADS / 4,
     "name servers that hang leave threads for the rest"

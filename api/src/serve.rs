@@ -122,7 +122,7 @@ impl Server {
         let (stop_serving, stop_tasks) = (CancellationToken::new(), CancellationToken::new());
         let engine = Engine::start(config.shards);
         let registry = Registry::load(store.bounded(), secret.clone(), engine.clone()).await?;
-        let log = Log::open(&config.log, &config.log_settings, clock.clone())?;
+        let log = open_log(config, clock.clone()).await?;
         let follower = Arc::new(follow_log(&registry, &engine, &log).await?);
         let sockets =
             ingest::udp::listen(config.udp, config.udp_threads).map_err(listen("udp", config.udp))?;
@@ -225,6 +225,16 @@ impl Server {
         // A connection on which nothing answers any more would be waited for.
         let _ = tokio::time::timeout(END, self.app.registry.store().close()).await;
     }
+}
+
+/// Opens the log, on a thread that may wait for disks and brokers.
+async fn open_log(config: &Config, clock: Clock) -> Result<Log, StartError> {
+    let (url, settings) = (config.log.clone(), config.log_settings.clone());
+    let opened = tokio::task::spawn_blocking(move || Log::open(&url, &settings, clock)).await;
+    Ok(opened.map_err(|error| StartError::System {
+        what: "opening the log".to_owned(),
+        error: std::io::Error::other(error),
+    })??)
 }
 
 /// Puts the last positions known to SQL on the map, and follows the log from where they end.

@@ -1,5 +1,7 @@
 //! Every limit of this crate, and how they relate.
 
+use std::time::Duration;
+
 /// Bytes of a datagram. The ones in service have about 200; a kilobyte leaves room for long names, and still fits
 /// the smallest packet that IPv6 promises to carry whole (1,280 bytes with its headers).
 pub const MAX_DATAGRAM: usize = 1_024;
@@ -59,6 +61,29 @@ pub const SPARE_BATCHES: usize = 256;
 /// Positions that may wait for the commit thread, over all appends: about 25 MB.
 pub const MAX_QUEUED_POSITIONS: u64 = 524_288;
 
+/// Groups that are on their way to Kafka at a time. While there are so many, what comes is gathered into one more
+/// group, so that an outage makes few large records and not many small ones.
+pub const GROUPS_UNDER_WAY: usize = 4;
+
+/// Bytes that a record may have on its way to Kafka: what its brokers take of a message unless they are told otherwise.
+pub const MAX_MESSAGE_BYTES: usize = 1_000_000;
+
+/// How long Kafka may take to acknowledge a record before it is given up, and counted: well over a minute's outage.
+pub const DELIVERED_WITHIN: Duration = Duration::from_mins(5);
+
+/// How long Kafka may take to answer where its log begins and ends.
+pub const BROKERS_ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often it is asked; an outage is noticed in about this and the time to answer.
+pub const BROKERS_ASKED_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the topics of a log of Kafka's may take to be there and led, and again its partitions to tell where they
+/// begin and end.
+pub const LOG_OPENS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long closing a log of Kafka's waits for acknowledgements.
+pub const LOG_CLOSES_WITHIN: Duration = Duration::from_millis(500);
+
 /// Records that a reader takes from one partition at a time.
 pub const READ_AHEAD: usize = 16;
 
@@ -74,4 +99,9 @@ const _: () = assert!(MAX_GROUP as u64 <= MAX_QUEUED_POSITIONS, "the queue holds
 const _: () =
     assert!(LOG_QUEUE * DATAGRAMS_PER_CALL >= MAX_GROUP, "the queue holds a full group of datagrams");
 const _: () = assert!(MAX_RECORD_ROWS <= MAX_GROUP, "a group may fill a record");
+const _: () = assert!(DELIVERED_WITHIN.as_secs() >= 2 * 60, "an outage of a minute loses nothing");
+const _: () = assert!(
+    BROKERS_ANSWER_WITHIN.as_secs() * 4 <= LOG_OPENS_WITHIN.as_secs(),
+    "each step of opening has time"
+);
 const _: () = assert!(MAX_RECORD_BYTES <= u32::MAX as usize, "lengths in a record are 32 bits");

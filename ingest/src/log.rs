@@ -13,17 +13,25 @@
 //!   neither acknowledged nor refused may or may not be there after a crash, as a whole or in part.
 //! - `appended_at` never falls from one record of a partition to the next.
 //! - The *epoch* is a number made with the log: offsets mean nothing in a log of another epoch.
-//! - After a failed write nothing can be promised any more: the log is *poisoned*, refuses what comes, and says so;
-//!   what was synced can still be read. The remedy is to restart the process.
+//! - After a write that failed for good nothing can be promised any more: the log is *poisoned*, refuses what comes,
+//!   and says so; what was synced can still be read. The remedy is to restart the process.
+//!
+//! A log may be far away, on brokers that go and come back. Meanwhile it is not poisoned: it takes appends as long as
+//! it has room for them, refuses those that want to be acknowledged, and goes on by itself.
 
 mod commit;
 mod days;
+mod epoch;
 mod error;
+mod group;
+mod intake;
+pub mod kafka;
 pub mod local;
 mod meters;
 mod reader;
 pub mod record;
 mod retention;
+mod worker;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -31,6 +39,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use self::error::{BadLogUrl, Full, LogError, OpenError};
+use self::intake::Intake;
+pub use self::kafka::{KafkaLog, Topic};
 pub use self::local::LocalLog;
 pub use self::meters::Meters;
 pub use self::record::Damage;
@@ -59,11 +69,13 @@ pub struct Record {
     pub positions: Vec<Position>,
 }
 
-/// Where a log is kept: `file:<path of a directory>`.
+/// Where a log is kept: `file:<path of a directory>` or `kafka://<host>:<port>[,<host>:<port>...]/<topic>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogUrl {
     /// Embedded, in a directory of this machine that one process at a time may open.
     File(PathBuf),
+    /// A topic of Apache Kafka, which any number of processes may open.
+    Kafka(Topic),
 }
 
 /// How a log is kept.
@@ -73,9 +85,11 @@ pub struct Settings {
     pub partitions: u16,
     /// For how long a group of appends is held open for more, in milliseconds, 0 to 10,000.
     pub commit_interval_ms: u64,
-    /// Days that ended longer ago than this, in milliseconds, go.
+    /// Days that ended longer ago than this, in milliseconds, go. Kafka is told so when its topic is made, and removes
+    /// segments rather than days.
     pub retain_for_ms: u64,
-    /// The oldest days go as long as the log has more bytes than this on disk.
+    /// The oldest days go as long as the log has more bytes than this on disk. Kafka is told when its topic is made, an
+    /// equal part for each partition.
     pub retain_bytes: u64,
 }
 
@@ -84,6 +98,8 @@ pub struct Settings {
 pub enum Log {
     /// Embedded.
     Local(LocalLog),
+    /// A topic of Kafka's.
+    Kafka(KafkaLog),
 }
 
 /// Reads a log from given offsets on and then follows it. Not to be shared: each consumer has its own.
@@ -91,6 +107,8 @@ pub enum Log {
 pub enum Reader {
     /// Of an embedded log.
     Local(reader::LocalReader),
+    /// Of a topic of Kafka's.
+    Kafka(kafka::KafkaReader),
 }
 
 /// What an acknowledged append calls, on the log's thread: it must be quick and must not wait.
@@ -108,61 +126,67 @@ impl Log {
         settings.check()?;
         match url {
             LogUrl::File(path) => LocalLog::open(path, settings, clock).map(Self::Local),
+            LogUrl::Kafka(topic) => KafkaLog::open(topic, settings, clock).map(Self::Kafka),
+        }
+    }
+
+    fn intake(&self) -> &Intake {
+        match self {
+            Self::Local(log) => log.intake(),
+            Self::Kafka(log) => log.intake(),
         }
     }
 
     /// An empty batch with room for the positions of one receive call: one that was written already, where there is
     /// one, so that whoever appends at a steady pace allocates nothing.
     pub fn spare_batch(&self) -> Vec<Position> {
-        match self {
-            Self::Local(log) => log.spare_batch(),
-        }
+        self.intake().spare_batch()
     }
 
     /// Appends positions, fire and forget: they are synced within the commit interval and the time of a sync, or lost
-    /// if the machine fails before. Never waits.
+    /// if the machine fails before, or the log is away for too long. Never waits.
     pub fn append(&self, positions: Vec<Position>) -> Result<(), Full> {
-        match self {
-            Self::Local(log) => log.append(positions, None),
-        }
+        self.intake().append(positions, None)
     }
 
     /// Appends positions and calls `done` once they are synced, or the log has failed. Never waits.
-    /// Where the append is refused, `done` is dropped uncalled.
+    /// Where the append is refused, `done` is dropped uncalled; a log that is known to be away refuses at once.
     ///
     /// The log commits as soon as nothing else is queued, without waiting for its interval to pass: a lone append
     /// takes the time of one sync, and under load one sync is shared by all that came during the last.
     pub fn append_acknowledged(&self, positions: Vec<Position>, done: Done) -> Result<(), Full> {
-        match self {
-            Self::Local(log) => log.append(positions, Some(done)),
+        let intake = self.intake();
+        if !self.is_writable() && !intake.poisoned.is_raised() {
+            return Err(Full::Away);
         }
+        intake.append(positions, Some(done))
     }
 
-    /// Whether it takes appends, as far as it knows: false once a write has failed.
+    /// Whether it writes what it takes, as far as it knows: false once a write has failed for good, and while the log
+    /// is away.
     pub fn is_writable(&self) -> bool {
-        match self {
-            Self::Local(log) => log.is_writable(),
-        }
+        let answers = match self {
+            Self::Local(_) => true,
+            Self::Kafka(log) => log.answers(),
+        };
+        answers && !self.intake().poisoned.is_raised()
     }
 
     /// What it counted since it was opened.
     pub fn meters(&self) -> &Meters {
-        match self {
-            Self::Local(log) => log.meters(),
-        }
+        &self.intake().meters
     }
 
-    /// How many more positions its queue has room for.
+    /// How many more positions it has room for.
     pub fn queue_room(&self) -> u64 {
-        match self {
-            Self::Local(log) => log.queue_room(),
-        }
+        self.intake().room.free()
     }
 
     /// The number that tells this log from any other.
     pub fn epoch(&self) -> u64 {
         match self {
             Self::Local(log) => log.epoch(),
+            Self::Kafka(log) => log.epoch(),
         }
     }
 
@@ -170,30 +194,36 @@ impl Log {
     pub fn partitions(&self) -> u16 {
         match self {
             Self::Local(log) => log.partitions(),
+            Self::Kafka(log) => log.partitions(),
         }
     }
 
     /// The first record of a partition that is still kept. 0 for a partition that does not exist.
+    /// Of a log that others write, too, this is what it was about a second ago; of one that is away, what it was last.
     pub fn start(&self, partition: Partition) -> Offset {
         match self {
             Self::Local(log) => log.start(partition),
+            Self::Kafka(log) => log.start(partition),
         }
     }
 
-    /// The record of a partition that will be appended next. 0 for a partition that does not exist.
+    /// The record of a partition that will be appended next. 0 for a partition that does not exist. As old as
+    /// [`Log::start`], but never before what this process was acknowledged.
     pub fn end(&self, partition: Partition) -> Offset {
         match self {
             Self::Local(log) => log.end(partition),
+            Self::Kafka(log) => log.end(partition),
         }
     }
 
     /// The first record of a partition that was appended at `at` or later; its end if there is none.
     ///
     /// O(log records of a day) reads. Where one fails, it gives an earlier offset, never a later one: whoever reads
-    /// from there meets the failure itself.
+    /// from there meets the failure itself. Kafka is asked, and may take seconds to fail.
     pub fn offset_at(&self, partition: Partition, at: Millis) -> Offset {
         match self {
             Self::Local(log) => log.offset_at(partition, at),
+            Self::Kafka(log) => log.offset_at(partition, at),
         }
     }
 
@@ -206,22 +236,26 @@ impl Log {
     pub fn reader(&self, from: &[Offset]) -> Reader {
         match self {
             Self::Local(log) => Reader::Local(log.reader(from)),
+            Self::Kafka(log) => Reader::Kafka(log.reader(from)),
         }
     }
 
     /// Stops taking appends, syncs those that were taken and acknowledges them. Readers can still read.
-    /// Waits for all that; a second call does nothing.
+    /// Waits for all that; a second call does nothing. A log that is away is not waited for: what could not be handed
+    /// over within [`crate::limits::LOG_CLOSES_WITHIN`] is given up, and counted.
     pub fn close(&self) {
         match self {
             Self::Local(log) => log.close(),
+            Self::Kafka(log) => log.close(),
         }
     }
 
     /// Removes whole days (UTC, of append time) by age and by size, oldest first, never the current one.
-    /// Returns how many.
+    /// Returns how many. Kafka sees to that itself.
     pub fn retain(&self) -> Result<usize, LogError> {
         match self {
             Self::Local(log) => log.retain(None),
+            Self::Kafka(_) => Ok(0),
         }
     }
 
@@ -230,19 +264,22 @@ impl Log {
     pub fn retain_unless_needed(&self, needed_from: &[Offset]) -> Result<usize, LogError> {
         match self {
             Self::Local(log) => log.retain(Some(needed_from)),
+            Self::Kafka(_) => Ok(0),
         }
     }
 }
 
 impl Reader {
-    /// The next record of any partition, each in its turn; None if none came within `wait`. Wakes as soon as
-    /// one is synced, and at once if the log is closed and read to its end.
+    /// The next record of any partition; None if none came within `wait`. Wakes as soon as one is synced, and at once
+    /// if the log is closed and read to its end. An embedded log gives each partition its turn; Kafka sends what it has
+    /// of all of them, up to a megabyte of each in a row, and nothing comes before it was sent, however short the wait.
     ///
     /// An offset that retention has overtaken moves to the start. After an error the reader stands where it stood, and
     /// the next poll gives the same error, unless it is sent elsewhere with [`Reader::seek`].
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Record>, LogError> {
         match self {
             Self::Local(reader) => reader.poll(wait),
+            Self::Kafka(reader) => reader.poll(wait),
         }
     }
 
@@ -250,6 +287,7 @@ impl Reader {
     pub fn offsets(&self) -> &[Offset] {
         match self {
             Self::Local(reader) => reader.offsets(),
+            Self::Kafka(reader) => reader.offsets(),
         }
     }
 
@@ -257,6 +295,7 @@ impl Reader {
     pub fn seek(&mut self, partition: Partition, offset: Offset) {
         match self {
             Self::Local(reader) => reader.seek(partition, offset),
+            Self::Kafka(reader) => reader.seek(partition, offset),
         }
     }
 }
@@ -265,10 +304,12 @@ impl FromStr for LogUrl {
     type Err = BadLogUrl;
 
     fn from_str(text: &str) -> Result<Self, BadLogUrl> {
-        match text.strip_prefix("file:") {
-            Some(path) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => Err(BadLogUrl(text.to_owned())),
-        }
+        let url = match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Some(Self::File(path.into())),
+            Some(("kafka", _)) => Topic::read(text).map(Self::Kafka),
+            _ => None,
+        };
+        url.ok_or_else(|| BadLogUrl(text.to_owned()))
     }
 }
 
@@ -276,6 +317,7 @@ impl fmt::Display for LogUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Kafka(topic) => topic.fmt(f),
         }
     }
 }
@@ -310,9 +352,13 @@ mod tests {
     fn urls_of_logs() {
         assert_eq!("file:/var/lib/x".parse(), Ok(LogUrl::File("/var/lib/x".into())));
         assert_eq!(LogUrl::File("a/b".into()).to_string(), "file:a/b");
-        for bad in ["", "file:", "/var/lib/x", "kafka://host"] {
+        for kafka in ["kafka://a:9092/positions", "kafka://a:9092,[::1]:1/p.1_-"] {
+            assert_eq!(kafka.parse::<LogUrl>().unwrap().to_string(), kafka);
+        }
+        for bad in ["", "file:", "/var/lib/x", "kafka:", "kafka://host", "kafka://host/topic", "kafka:a:1/t"]
+        {
             let error = bad.parse::<LogUrl>().unwrap_err().to_string();
-            assert!(error.contains("file:<path"), "{error}");
+            assert!(error.contains("file:<path") && error.contains("kafka://<host>"), "{error}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+#[expect(dead_code, reason = "brokers that go away have tests of their own")]
+mod broker;
 mod contract;
 
 use std::path::Path;
@@ -34,6 +36,10 @@ fn over_every_log(case: impl Fn(Log, &Clock)) {
     let directory = tempfile::tempdir().unwrap();
     let clock = Clock::manual(NOON);
     case(open(directory.path(), &clock), &clock);
+    if let Some(url) = broker::new_log() {
+        let settings = Settings { commit_interval_ms: 1, ..Settings::default() };
+        case(Log::open(&url, &settings, clock.clone()).unwrap(), &clock);
+    }
 }
 
 #[test]
@@ -57,11 +63,6 @@ fn an_instant_has_an_offset() {
 }
 
 #[test]
-fn no_partition_starves_another() {
-    over_every_log(|log, _| contract::fairness(&log));
-}
-
-#[test]
 fn an_acknowledged_append_can_be_read_at_once() {
     over_every_log(|log, _| contract::acknowledged_is_readable(&log));
 }
@@ -69,6 +70,23 @@ fn an_acknowledged_append_can_be_read_at_once() {
 #[test]
 fn a_closed_log_has_what_it_took_and_takes_no_more() {
     over_every_log(|log, _| contract::closing(&log));
+}
+
+#[test]
+fn partitions_take_turns() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path(), &Clock::manual(NOON));
+    let partition = |n| log.partition_of(position(n).source);
+    let other = (1..1_000).find(|n| partition(*n) != partition(0)).unwrap();
+    for n in [0, other].repeat(10) {
+        contract::append(&log, vec![position(n)]);
+    }
+    let mut reader = log.reader(&[]);
+    let first: Vec<_> = (0..4).map(|_| reader.poll(Duration::ZERO).unwrap().unwrap().partition).collect();
+    assert!(
+        first[0] != first[1] && first[..2] == first[2..],
+        "what is there is given without waiting: {first:?}"
+    );
 }
 
 #[test]
@@ -152,13 +170,15 @@ fn a_write_that_fails_ends_the_taking() {
 
 #[test]
 fn a_panic_on_the_logs_thread_ends_the_taking() {
-    let directory = tempfile::tempdir().unwrap();
-    let log = open(directory.path(), &Clock::manual(NOON));
-    log.append_acknowledged(batch(0..4), Box::new(|_| panic!("an acknowledgement that breaks the rules")))
-        .unwrap();
-    log.close();
-    assert_eq!(log.append(batch(0..4)), Err(Full::Poisoned));
-    assert_eq!(rows(&log), 4);
+    over_every_log(|log, _| {
+        let breaks_the_rules = Box::new(|_| panic!("an acknowledgement that breaks the rules"));
+        log.append_acknowledged(batch(0..4), breaks_the_rules).unwrap();
+        log.close();
+        assert_eq!(log.append(batch(0..4)), Err(Full::Poisoned));
+        let refused = log.append_acknowledged(batch(0..4), Box::new(|_| ()));
+        assert_eq!((refused, log.is_writable()), (Err(Full::Poisoned), false));
+        assert_eq!(rows(&log), 4);
+    });
 }
 
 #[test]

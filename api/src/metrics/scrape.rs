@@ -56,6 +56,11 @@ fn log(Sources { app, follower }: &Sources, families: &mut Families) {
         "Positions that were synced in the log.",
         meters.positions.get(),
     );
+    families.counter(
+        "maraude_log_positions_lost_total",
+        "Positions that the log took and then could not write, or not in time.",
+        meters.lost.get(),
+    );
     families.histograms(
         "maraude_log_sync_duration_seconds",
         "How long writing and syncing a group of positions took.",

@@ -25,7 +25,7 @@ pub struct ReadyAnswer {
     pub status: &'static str,
     /// Whether the map of positions is up to date.
     pub map: &'static str,
-    /// Whether the log takes positions.
+    /// Whether the log writes positions: not while its brokers are away, if it has some.
     pub log: &'static str,
     /// Whether the database answers, and its changes are followed.
     pub database: &'static str,

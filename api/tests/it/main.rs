@@ -1,10 +1,13 @@
 //! The program from end to end: a server in this process or the real binary beside it, over `SQLite` and `PostgreSQL`.
 //!
 //! `PostgreSQL`'s half runs where `MARAUDE_TEST_POSTGRES` names a server on which databases may be made, which
-//! `scripts/test` sees to; without it, it is skipped aloud, and fails with `CI=true`.
+//! `scripts/test` sees to; without it, it is skipped aloud, and fails with `CI=true`. So is what needs Kafka, without
+//! `MARAUDE_TEST_KAFKA`.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what fails here fails a test")]
 
+#[path = "../../../ingest/tests/broker/mod.rs"]
+mod broker;
 #[path = "../harness/mod.rs"]
 mod harness;
 #[macro_use]
@@ -17,6 +20,7 @@ mod edge;
 mod events;
 mod hail_lists;
 mod hails;
+mod kafka;
 mod limits;
 mod living;
 mod metrics;

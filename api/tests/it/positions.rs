@@ -1,13 +1,13 @@
 //! Positions in: over HTTP and as datagrams, in order, fresh or not, and when the log takes no more.
 
 use std::net::UdpSocket;
-use std::time::Duration;
 
 use api::fleet::datagram::{Report, Writer};
 use api::fleet::taxi::Status;
 use api::fleet::town::Place;
 use ingest::clock::Millis;
 use ingest::gate::Refusal;
+use ingest::log::Partition;
 use ingest::position::{Position, Transport};
 use serde_json::json;
 
@@ -226,10 +226,12 @@ async fn found(world: &World) -> Vec<String> {
 
 /// Every position in the log.
 pub(crate) fn logged(world: &World) -> Vec<Position> {
-    let mut reader = world.server().app.log.reader(&[]);
+    let log = &world.server().app.log;
+    let end = log.end(Partition(0));
+    let mut reader = log.reader(&[]);
     let mut positions = Vec::new();
-    while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
-        positions.extend(record.positions);
+    while reader.offsets()[0] < end {
+        positions.extend(reader.poll(SOON).unwrap().unwrap().positions);
     }
     positions
 }

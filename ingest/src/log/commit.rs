@@ -4,28 +4,23 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender};
+use crossbeam::channel::Receiver;
 use fjall::PersistMode;
 
 use super::days::Day;
+use super::group::{Append, Group};
 use super::local::{Shared, cause, next_key};
-use super::{Done, LogError, Partition, partition_of, record};
-use crate::limits::{DATAGRAMS_PER_CALL, MAX_GROUP, MAX_RECORD_ROWS};
-use crate::position::Position;
-
-/// Positions that wait to be written, and who waits for them.
-pub(super) struct Append {
-    pub(super) positions: Vec<Position>,
-    pub(super) done: Option<Done>,
-}
+use super::{LogError, Partition, record};
+use crate::limits::MAX_RECORD_ROWS;
 
 /// Writes what comes through the queue until all its senders are gone and it is empty.
 pub(super) fn run(shared: &Shared, queue: &Receiver<Append>) {
     let _end = End(shared);
     let interval = Duration::from_millis(shared.settings.commit_interval_ms);
     while let Ok(first) = queue.recv() {
-        let group = gather(shared, first, queue, interval);
-        shared.room.give(group.len as u64);
+        let spares = &shared.intake.spares.0;
+        let group = Group::gather(first, queue, interval, shared.partitions, spares);
+        shared.intake.room.give(group.len as u64);
         commit(shared, group);
     }
 }
@@ -42,47 +37,6 @@ impl Drop for End<'_> {
     }
 }
 
-/// Appends that are committed together.
-struct Group {
-    by_partition: Vec<Vec<Position>>,
-    done: Vec<Done>,
-    len: usize,
-}
-
-impl Group {
-    fn add(&mut self, mut append: Append, spares: &Sender<Vec<Position>>) {
-        self.len += append.positions.len();
-        let partitions = u16::try_from(self.by_partition.len()).unwrap_or(u16::MAX);
-        for position in append.positions.drain(..) {
-            let Partition(partition) = partition_of(position.source, partitions);
-            self.by_partition[usize::from(partition)].push(position);
-        }
-        self.done.extend(append.done);
-        // Those of the receiving threads come back to them; larger ones would only hold memory. With enough in stock
-        // it is dropped.
-        if (DATAGRAMS_PER_CALL..=2 * DATAGRAMS_PER_CALL).contains(&append.positions.capacity()) {
-            drop(spares.try_send(append.positions));
-        }
-    }
-}
-
-/// The group that begins with `first`: open for `interval`, but closed once somebody waits and nothing is queued.
-fn gather(shared: &Shared, first: Append, queue: &Receiver<Append>, interval: Duration) -> Group {
-    let deadline = Instant::now() + interval;
-    let by_partition = vec![Vec::new(); usize::from(shared.partitions)];
-    let mut group = Group { by_partition, done: Vec::new(), len: 0 };
-    group.add(first, &shared.spares.0);
-    while group.len < MAX_GROUP {
-        let next =
-            if group.done.is_empty() { queue.recv_deadline(deadline).ok() } else { queue.try_recv().ok() };
-        match next {
-            Some(append) => group.add(append, &shared.spares.0),
-            None => break,
-        }
-    }
-    group
-}
-
 fn commit(shared: &Shared, group: Group) {
     let _span =
         tracing::debug_span!("commit", positions = group.len, acknowledged = group.done.len()).entered();
@@ -95,6 +49,9 @@ fn commit(shared: &Shared, group: Group) {
             LogError::Poisoned { cause }
         }),
     };
+    if outcome.is_err() {
+        shared.intake.meters.lost.add(group.len as u64);
+    }
     for done in group.done {
         done(outcome.clone());
     }
@@ -102,7 +59,7 @@ fn commit(shared: &Shared, group: Group) {
 
 /// Refuses appends from now on.
 pub(super) fn poison(shared: &Shared, cause: &Arc<str>) {
-    shared.poisoned.raise();
+    shared.intake.poisoned.raise();
     shared.change(|state| state.failed = Some(Arc::clone(cause)));
 }
 
@@ -135,8 +92,8 @@ fn write(shared: &Shared, group: &Group) -> Result<(), Arc<str>> {
     }
     batch.commit().map_err(|error| cause(&error))?;
     shared.database.persist(PersistMode::SyncData).map_err(|error| cause(&error))?;
-    shared.meters.syncs.record(began.elapsed());
-    shared.meters.positions.add(group.len as u64);
+    shared.intake.meters.syncs.record(began.elapsed());
+    shared.intake.meters.positions.add(group.len as u64);
     shared.change(|state| {
         for (partition, keyspace, first) in &begun {
             state.days.begin(*partition, day, keyspace, *first);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{Damage, Offset, Partition};
+use super::{Damage, Offset, Partition, Topic};
 
 /// An append was refused. Nothing of it is or will be in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -16,26 +16,35 @@ pub enum Full {
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
+    /// The log is far away and does not answer now.
+    #[error("the brokers of the log do not answer now")]
+    Away,
     /// A write failed earlier.
-    #[error("the log takes nothing more since a write failed; restart the process once the disk is in order")]
+    #[error("the log takes nothing more since a write failed; restart the process once its cause is mended")]
     Poisoned,
 }
 
 /// A log could not do what it was asked. Cheap to clone: one failure answers many.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LogError {
-    /// A write or a sync failed, now or earlier.
+    /// A write or a sync failed for good, now or earlier.
     #[error(
-        "the log could not write ({cause}) and takes nothing more; restart the process once the disk is in order"
+        "the log could not write ({cause}) and takes nothing more; restart the process once that is mended"
     )]
     Poisoned {
-        /// What the disk said.
+        /// What the disk said, or Kafka.
+        cause: Arc<str>,
+    },
+    /// The log was away for too long, or would not take it: whether it is in the log is not known.
+    #[error("the brokers of the log did not acknowledge: {cause}")]
+    Unacknowledged {
+        /// What Kafka said.
         cause: Arc<str>,
     },
     /// A read or a deletion failed.
     #[error("the log could not be read or cleared: {cause}")]
     Storage {
-        /// What the disk said.
+        /// What the disk said, or Kafka.
         cause: Arc<str>,
     },
     /// A record is not what was written.
@@ -83,9 +92,20 @@ pub enum OpenError {
         /// What the disk said.
         cause: String,
     },
+    /// Kafka does not answer, or has something else under the topic's name.
+    #[error("the log at {topic} cannot be opened: {cause}")]
+    Kafka {
+        /// Which topic, on which brokers.
+        topic: Topic,
+        /// What is wrong.
+        cause: String,
+    },
 }
 
 /// A text is not the URL of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is not the URL of a log: it must be file:<path of a directory>")]
+#[error(
+    "{0:?} is not the URL of a log: it must be file:<path of a directory> or \
+     kafka://<host>:<port>[,<host>:<port>...]/<topic>"
+)]
 pub struct BadLogUrl(pub(super) String);

@@ -7,26 +7,21 @@
 //! Memory: the queue, a memtable of up to 16 MiB a partition, and fjall's cache.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use fjall::config::FilterPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::commit::{self, Append};
 use super::days::{Day, Days, keyspace_name, parse_keyspace_name};
-use super::meters::Meters;
+use super::intake::Intake;
 use super::reader::LocalReader;
-use super::record;
-use super::{Done, Full, LogError, Offset, OpenError, Partition, Settings};
+use super::worker::Worker;
+use super::{LogError, Offset, OpenError, Partition, Settings};
+use super::{commit, epoch, record};
 use crate::clock::{Clock, Millis};
-use crate::counter::{Flag, Room};
-use crate::limits::{DATAGRAMS_PER_CALL, LOG_QUEUE, MAX_PARTITIONS, MAX_QUEUED_POSITIONS, SPARE_BATCHES};
-use crate::position::Position;
+use crate::limits::MAX_PARTITIONS;
 
 /// An embedded log. Cheap to clone; the last clone to go closes it.
 #[derive(Clone)]
@@ -35,9 +30,7 @@ pub struct LocalLog(Arc<Handle>);
 /// What the clones share. The commit thread does not hold it, so that it can end.
 struct Handle {
     shared: Arc<Shared>,
-    /// None: closed. A lock, so that an append is wholly before or wholly after the closing.
-    queue: RwLock<Option<Sender<Append>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    committer: Worker,
 }
 
 /// What the commit thread, readers and callers share.
@@ -48,13 +41,7 @@ pub(super) struct Shared {
     pub(super) partitions: u16,
     pub(super) settings: Settings,
     pub(super) clock: Clock,
-    /// Room for positions in the queue.
-    pub(super) room: Room,
-    pub(super) meters: Meters,
-    /// Batches that were written, to be filled again.
-    pub(super) spares: (Sender<Vec<Position>>, Receiver<Vec<Position>>),
-    /// Raised with `State::failed`, to refuse appends without a lock.
-    pub(super) poisoned: Flag,
+    pub(super) intake: Intake,
     /// Held while a group is written and while days are dropped: no group goes into a keyspace being dropped.
     pub(super) writing: Mutex<()>,
     state: Mutex<State>,
@@ -77,58 +64,19 @@ pub(super) struct State {
 impl LocalLog {
     /// Opens the log in a directory, and makes both if need be.
     pub fn open(path: &Path, settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
-        let shared = Arc::new(Shared::open(path, settings, clock)?);
-        let (sender, queue) = bounded(LOG_QUEUE);
-        let thread = std::thread::Builder::new().name("log-commit".to_owned()).spawn({
+        let (intake, queue) = Intake::new();
+        let shared = Arc::new(Shared::open(path, settings, clock, intake)?);
+        let committer = Worker::start("log-commit", {
             let shared = Arc::clone(&shared);
             move || commit::run(&shared, &queue)
         });
-        let thread =
-            thread.map_err(|e| OpenError::Storage { path: path.to_owned(), cause: e.to_string() })?;
-        Ok(Self(Arc::new(Handle {
-            shared,
-            queue: RwLock::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-        })))
+        let committer =
+            committer.map_err(|e| OpenError::Storage { path: path.to_owned(), cause: e.to_string() })?;
+        Ok(Self(Arc::new(Handle { shared, committer })))
     }
 
-    pub(super) fn spare_batch(&self) -> Vec<Position> {
-        self.0.shared.spares.1.try_recv().unwrap_or_else(|_| Vec::with_capacity(DATAGRAMS_PER_CALL))
-    }
-
-    pub(super) fn append(&self, positions: Vec<Position>, done: Option<Done>) -> Result<(), Full> {
-        let shared = &self.0.shared;
-        if shared.poisoned.is_raised() {
-            return Err(Full::Poisoned);
-        }
-        let queue = self.0.queue.read().unwrap_or_else(PoisonError::into_inner);
-        let queue = queue.as_ref().ok_or(Full::Closed)?;
-        let taken = positions.len() as u64;
-        if !shared.room.take(taken) {
-            return Err(Full::Queue);
-        }
-        queue.try_send(Append { positions, done }).map_err(|error| {
-            shared.room.give(taken);
-            match error {
-                TrySendError::Full(_) => Full::Queue,
-                // The commit thread ends before it is asked to only by failing.
-                TrySendError::Disconnected(_) => Full::Poisoned,
-            }
-        })?;
-        shared.meters.appends.add(1);
-        Ok(())
-    }
-
-    pub(super) fn meters(&self) -> &Meters {
-        &self.0.shared.meters
-    }
-
-    pub(super) fn queue_room(&self) -> u64 {
-        self.0.shared.room.free()
-    }
-
-    pub(super) fn is_writable(&self) -> bool {
-        !self.0.shared.poisoned.is_raised()
+    pub(super) fn intake(&self) -> &Intake {
+        &self.0.shared.intake
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -182,14 +130,8 @@ impl LocalLog {
 
 impl Handle {
     fn close(&self) {
-        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // An acknowledgement may hold the last clone: then this is the commit thread, which cannot wait for itself.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id())
-            && thread.join().is_err()
-        {
-            tracing::error!("the log's commit thread panicked");
-        }
+        self.shared.intake.close();
+        self.committer.join();
     }
 }
 
@@ -216,7 +158,7 @@ impl State {
 }
 
 impl Shared {
-    fn open(path: &Path, settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
+    fn open(path: &Path, settings: &Settings, clock: Clock, intake: Intake) -> Result<Self, OpenError> {
         let explain = |error: fjall::Error| explain(path, &error);
         let database = Database::builder(path)
             .manual_journal_persist(true)
@@ -237,10 +179,7 @@ impl Shared {
             partitions,
             settings: settings.clone(),
             clock,
-            room: Room::new(MAX_QUEUED_POSITIONS),
-            meters: Meters::default(),
-            spares: bounded(SPARE_BATCHES),
-            poisoned: Flag::default(),
+            intake,
             writing: Mutex::new(()),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -307,7 +246,7 @@ fn identity(
     if let Some(bytes) = meta.get(IDENTITY)? {
         return Ok(parse_identity(&bytes));
     }
-    let epoch = random_epoch(clock);
+    let epoch = epoch::random(clock);
     let mut bytes = FORMAT.to_be_bytes().to_vec();
     bytes.extend(epoch.to_be_bytes());
     bytes.extend(settings.partitions.to_be_bytes());
@@ -324,13 +263,6 @@ fn parse_identity(bytes: &[u8]) -> Option<(u64, u16)> {
     let partitions = u16::from_be_bytes(rest.try_into().ok()?);
     (u16::from_be_bytes(*format) == FORMAT && (1..=MAX_PARTITIONS).contains(&partitions))
         .then_some((u64::from_be_bytes(*epoch), partitions))
-}
-
-/// No secret and no key: it only has to differ from one log to the next.
-fn random_epoch(clock: &Clock) -> u64 {
-    let mut hasher = RandomState::new().build_hasher();
-    hasher.write_i64(clock.now().0);
-    hasher.finish()
 }
 
 /// What is in the log, from its keyspaces. Those that a crash left without a record go.
@@ -387,9 +319,9 @@ pub(super) fn cause(error: &fjall::Error) -> Arc<str> {
 mod tests {
     use std::sync::mpsc;
 
-    use super::super::{Damage, Record};
+    use super::super::{Damage, Full, Record};
     use super::*;
-    use crate::position::{LatLon, OperatorKey, ReportedStatus, SourceKey, TaxiKey, Transport};
+    use crate::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
 
     const NOON: Millis = Millis(1_764_158_400_000);
     const LONG: Duration = Duration::from_secs(30);
@@ -413,7 +345,8 @@ mod tests {
     /// Appends and gives the acknowledgement to come.
     fn append(log: &LocalLog) -> mpsc::Receiver<Result<(), LogError>> {
         let (sender, done) = mpsc::channel();
-        log.append(vec![position()], Some(Box::new(move |outcome| sender.send(outcome).unwrap()))).unwrap();
+        let tell = Box::new(move |outcome| sender.send(outcome).unwrap());
+        log.intake().append(vec![position()], Some(tell)).unwrap();
         done
     }
 
@@ -432,7 +365,7 @@ mod tests {
             blocked.send(()).unwrap();
             released.recv().unwrap();
         };
-        log.append(vec![position()], Some(Box::new(block))).unwrap();
+        log.intake().append(vec![position()], Some(Box::new(block))).unwrap();
         is_blocked.recv().unwrap();
         let waiting = append(&log);
         commit::poison(&log.0.shared, &"the disk is on fire".into());
@@ -441,7 +374,7 @@ mod tests {
         let error = waiting.recv_timeout(LONG).unwrap().unwrap_err();
         let text = error.to_string();
         assert!(text.contains("the disk is on fire") && text.contains("restart"), "{text}");
-        assert_eq!(log.append(vec![position()], None), Err(Full::Poisoned));
+        assert_eq!(log.intake().append(vec![position()], None), Err(Full::Poisoned));
         let mut reader = log.reader(&[]);
         assert!(poll(&mut reader).unwrap().is_some() && poll(&mut reader).unwrap().is_some());
         assert_eq!(poll(&mut reader), Ok(None), "what was synced can still be read, and no more");

@@ -14,6 +14,8 @@ pub struct Meters {
     pub appends: Counter,
     /// Positions that were synced.
     pub positions: Counter,
+    /// Positions that were taken and then could not be written, or not known to be.
+    pub lost: Counter,
     /// How long writing a group and syncing it took.
     pub syncs: Histogram,
 }
@@ -21,6 +23,7 @@ pub struct Meters {
 impl Default for Meters {
     fn default() -> Self {
         let syncs = Histogram::new(&SYNC_BOUNDS_US);
-        Self { appends: Counter::default(), positions: Counter::default(), syncs }
+        let count = Counter::default;
+        Self { appends: count(), positions: count(), lost: count(), syncs }
     }
 }
