@@ -15,7 +15,7 @@ use clap::Parser;
 use serde_json::json;
 
 /// How long all of them may take to end.
-const ENDED_WITHIN: Duration = Duration::from_secs(60);
+const ENDED_WITHIN: Duration = Duration::from_mins(1);
 
 /// How many, where.
 #[derive(Debug, Parser)]
@@ -52,7 +52,8 @@ fn main() -> anyhow::Result<()> {
     println!("{} hails made in {took:.1} s, {:.0}/s", args.hails.get(), args.hails.get() as f64 / took);
     let meters = town.server.app.registry.hail_meters();
     let last = Instant::now() + ENDED_WITHIN;
-    while (meters.late().count as usize) < args.hails.get() {
+    let hails = u64::try_from(args.hails.get())?;
+    while meters.late().count < hails {
         ensure!(Instant::now() < last, "only {} hails ended", meters.late().count);
         wait_until(Instant::now() + Duration::from_millis(100));
     }
