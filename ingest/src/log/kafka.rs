@@ -7,7 +7,7 @@
 //! Three threads: one gathers appends and hands them over, one hears what became of them, and one asks every second
 //! where the log begins and ends, which also tells whether the brokers are there.
 //!
-//! Memory: the queue, [`GROUPS_UNDER_WAY`](crate::limits::GROUPS_UNDER_WAY) groups as records, and what a reader has
+//! Memory: the queue, [`GROUPS_UNDER_WAY`] groups as records, and what a reader has
 //! fetched ahead, 16 MiB.
 
 mod client;
