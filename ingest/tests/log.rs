@@ -8,7 +8,7 @@ mod contract;
 
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::{batch, drain, position};
 use ingest::clock::{Clock, Millis};
@@ -173,6 +173,11 @@ fn a_panic_on_the_logs_thread_ends_the_taking() {
     over_every_log(|log, _| {
         let breaks_the_rules = Box::new(|_| panic!("an acknowledgement that breaks the rules"));
         log.append_acknowledged(batch(0..4), breaks_the_rules).unwrap();
+        let asked = Instant::now();
+        while log.is_writable() {
+            assert!(asked.elapsed() < contract::LONG, "nobody noticed");
+            std::thread::yield_now();
+        }
         log.close();
         assert_eq!(log.append(batch(0..4)), Err(Full::Poisoned));
         let refused = log.append_acknowledged(batch(0..4), Box::new(|_| ()));
