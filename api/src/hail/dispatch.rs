@@ -72,7 +72,8 @@ async fn give_back(app: &App, hails: Vec<String>) {
     }
 }
 
-fn lease_ms() -> i64 {
+/// For how long a call is one process's own, in milliseconds.
+pub(crate) fn lease_ms() -> i64 {
     i64::try_from(CALL_LEASE.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Registry;
 use crate::activity::Actor;
-use crate::limits::CALL_LEASE;
+use crate::hail::dispatch::lease_ms;
 use crate::role::Role;
 use crate::secrets::{SecretError, SecretKey, api_key_digest, new_api_key};
 use crate::store::ads::Ads;
@@ -101,11 +101,10 @@ impl Registry {
     ) -> Result<std::result::Result<HailRow, NotHailed>> {
         let registry = self.clone();
         detached(async move {
-            let lease_ms = i64::try_from(CALL_LEASE.as_millis()).unwrap_or(i64::MAX);
             let mut tries = 0;
             loop {
                 tries += 1;
-                let made = match registry.store.create_hail(by, &new_public_id()?, &new, lease_ms).await {
+                let made = match registry.store.create_hail(by, &new_public_id()?, &new, lease_ms()).await {
                     Err(StoreError::Conflict(_)) if tries < ID_TRIES => continue,
                     made => made?,
                 };

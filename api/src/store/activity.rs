@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
+use sqlx::{AssertSqlSafe, FromRow};
 
-use super::batch::{Batch, Value};
+use super::batch::{Batch, Run, Value};
 use super::{Result, Store, read, write};
 use crate::activity::{Actor, Entry};
 
@@ -51,31 +50,15 @@ pub(super) trait Remember {
     async fn remember(&mut self, now: i64, by: Actor, entry: &Entry) -> Result<()>;
 }
 
-const COLUMNS: &str = "INSERT INTO activity_log (at, user_id, resource, resource_id, action, detail)";
-const INSERT: &str = "INSERT INTO activity_log (at, user_id, resource, resource_id, action, detail)
-    VALUES ($1, $2, $3, $4, $5, $6)";
+const INSERT: &str = "INSERT INTO activity_log (at, user_id, resource, resource_id, action, detail)";
 
-macro_rules! remember {
-    ($connection:ty) => {
-        impl Remember for $connection {
-            async fn remember(&mut self, now: i64, by: Actor, entry: &Entry) -> Result<()> {
-                sqlx::query(INSERT)
-                    .bind(now)
-                    .bind(by.account)
-                    .bind(entry.resource)
-                    .bind(&entry.resource_id)
-                    .bind(entry.action)
-                    .bind(entry.detail(by))
-                    .execute(self)
-                    .await?;
-                Ok(())
-            }
-        }
-    };
+impl<C: Run> Remember for C {
+    async fn remember(&mut self, now: i64, by: Actor, entry: &Entry) -> Result<()> {
+        let mut batch = Batch::default();
+        batch.remember(now, by, std::slice::from_ref(entry));
+        self.run(batch).await
+    }
 }
-
-remember!(SqliteConnection);
-remember!(PgConnection);
 
 impl Batch {
     /// Writes `entries` in this order, as done by `by` at `now` (milliseconds since 1970).
@@ -84,7 +67,7 @@ impl Batch {
             let columns: Vec<_> = (1..=6).map(|column| format!("${}", 6 * row + column)).collect();
             format!("({})", columns.join(", "))
         });
-        let sql = format!("{COLUMNS} VALUES {}", rows.collect::<Vec<_>>().join(", "));
+        let sql = format!("{INSERT} VALUES {}", rows.collect::<Vec<_>>().join(", "));
         let values = entries.iter().flat_map(|entry| -> [Value; 6] {
             let (about, detail) = (&entry.resource_id, entry.detail(by));
             [

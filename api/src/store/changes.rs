@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
-use sqlx::postgres::{PgConnection, PgListener};
+use sqlx::postgres::PgListener;
 use tokio::time::timeout;
 
+use super::batch::{Batch, Run};
 use super::writer::Writer;
 use super::{Pool, Result, Store, StoreError};
 use crate::limits::CONNECTION_WITHIN;
@@ -58,16 +59,11 @@ pub(super) trait Announce {
     async fn announce(&mut self, change: Change) -> Result<()>;
 }
 
-impl Announce for sqlx::SqliteConnection {
-    async fn announce(&mut self, _: Change) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Announce for PgConnection {
+impl<C: Run> Announce for C {
     async fn announce(&mut self, change: Change) -> Result<()> {
-        sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(change.to_string()).execute(self).await?;
-        Ok(())
+        let mut batch = Batch::default();
+        batch.announce(change);
+        self.run(batch).await
     }
 }
 

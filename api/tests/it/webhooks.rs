@@ -272,7 +272,8 @@ async fn what_is_given_up_can_be_told_again(world: &mut World) {
     assert_eq!(told(redeliver(world, &webhook, &json!({"event": 1_i64 << 40})).await), 0);
 }
 
-async fn what_is_days_late_is_given_up_at_once(world: &mut World) {
+/// A hail of three steps, of which a webhook could not be told the first when the process ended; its server and itself.
+async fn failed_once(world: &mut World) -> (Operator, String) {
     start(world).await;
     let mut server = Operator::start(BROKEN).await;
     let taxi = taxi(world, 1).await;
@@ -281,6 +282,11 @@ async fn what_is_days_late_is_given_up_at_once(world: &mut World) {
     counted(world, "failed", 1).await;
     world.stop().await;
     while server.look().is_some() {}
+    (server, webhook)
+}
+
+async fn what_is_days_late_is_given_up_at_once(world: &mut World) {
+    let (mut server, webhook) = failed_once(world).await;
     world.clock.advance(49 * HOUR_MS);
     world.start_as(|config| config.behaviour.private_endpoints = true).await;
     let given_up = async || (dead_letters(world, &webhook).await.len() == 3).then_some(());
@@ -660,14 +666,7 @@ async fn a_hail_is_told_of_as_long_as_it_is_shown(world: &mut World) {
 }
 
 async fn whoever_may_listen_no_more_is_told_nothing(world: &mut World) {
-    start(world).await;
-    let mut server = Operator::start(BROKEN).await;
-    let taxi = taxi(world, 1).await;
-    let webhook = add(world, "app", &server).await;
-    short_hail(world, "app", &taxi).await;
-    counted(world, "failed", 1).await;
-    world.stop().await;
-    while server.look().is_some() {}
+    let (mut server, webhook) = failed_once(world).await;
     execute(world, "DELETE FROM user_roles WHERE role = 'moteur'".to_owned()).await;
     world.start_as(|config| config.behaviour.private_endpoints = true).await;
     world.clock.advance(2_000);
