@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use ingest::clock::Millis;
-use ingest::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
+use ingest::position::{
+    LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport,
+};
 use serde::Deserialize;
 use sha1::{Digest as _, Sha1};
 
@@ -58,6 +60,7 @@ impl Checker {
             received_at: now,
             device_at: Some(Millis(seconds.checked_mul(1000)?)),
             status: if fields.status == "free" { ReportedStatus::Free } else { ReportedStatus::Other },
+            motion: Motion::default(),
             transport: Transport::Udp,
         })
     }

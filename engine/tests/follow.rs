@@ -12,7 +12,9 @@ use engine::follow::Follower;
 use engine::{Engine, Fix};
 use ingest::clock::{Clock, Millis};
 use ingest::log::{Log, LogUrl, Offset, Partition, Settings};
-use ingest::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
+use ingest::position::{
+    LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport,
+};
 
 const NOW: Millis = Millis(1_764_000_000_000);
 const TAXIS: u32 = 200;
@@ -29,6 +31,7 @@ fn positions(round: u32) -> Vec<Position> {
         received_at: NOW.plus(i64::from(round)),
         device_at: None,
         status: ReportedStatus::Unsaid,
+        motion: Motion::default(),
         transport: Transport::Http,
     };
     (0..TAXIS).map(position).collect()

@@ -1,6 +1,6 @@
 //! A batch of positions in columns: the one format from the log to the archive and to SQL.
 //!
-//! Schema version 1:
+//! Schema version 2:
 //!
 //! | column        | type                      | meaning                                                    |
 //! |---------------|---------------------------|------------------------------------------------------------|
@@ -12,33 +12,55 @@
 //! | `lon_e7`      | i32                       | longitude, WGS 84, in 1e-7 degrees                         |
 //! | `status`      | u8                        | [`ReportedStatus`] as a number                             |
 //! | `transport`   | u8                        | [`Transport`] as a number                                  |
+//! | `speed_cm_s`  | u16, null                 | speed over ground in cm/s, at most 15,000; null: unknown   |
+//! | `heading_cdeg`| u16, null                 | direction of motion clockwise from true north in 0.01      |
+//! |               |                           | degrees, below 36,000; null: unknown                       |
+//! | `accuracy_dm` | u16, null                 | the radius around the point in which the device believes   |
+//! |               |                           | itself, in dm, at most 50,000; null: unknown               |
+//!
+//! Version 1 ends with `transport`: of its positions no motion is known.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::types::{ArrowPrimitiveType, Int32Type, TimestampMillisecondType, UInt8Type, UInt32Type};
+use arrow_array::types::{
+    ArrowPrimitiveType, Int32Type, TimestampMillisecondType, UInt8Type, UInt16Type, UInt32Type,
+};
 use arrow_array::{
     Array, ArrayRef, Int32Array, PrimitiveArray, RecordBatch, StructArray, TimestampMillisecondArray,
-    UInt8Array, UInt32Array,
+    UInt8Array, UInt16Array, UInt32Array,
 };
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use thiserror::Error;
 
 use crate::clock::Millis;
-use crate::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
+use crate::position::{
+    Accuracy, Heading, LatLon, Motion, NoMotion, OperatorKey, Position, ReportedStatus, SourceKey, Speed,
+    TaxiKey, Transport,
+};
 
 /// The version of the schema that [`encode`] writes.
-pub const SCHEMA_VERSION: u16 = 1;
+pub const SCHEMA_VERSION: u16 = 2;
 
-/// Schema version 1.
+/// The schema that [`encode`] writes.
 pub fn schema() -> SchemaRef {
     SCHEMA.clone()
+}
+
+/// The schema of a version; None if this program knows none of that number.
+pub fn schema_of(version: u16) -> Option<SchemaRef> {
+    match version {
+        1 => Some(SCHEMA_1.clone()),
+        SCHEMA_VERSION => Some(schema()),
+        _ => None,
+    }
 }
 
 /// The batch of some positions, in their order. O(positions).
 pub fn encode(positions: &[Position]) -> RecordBatch {
     let received_at = TimestampMillisecondArray::from_iter_values(positions.iter().map(|p| p.received_at.0));
     let device_at: TimestampMillisecondArray = positions.iter().map(|p| p.device_at.map(|at| at.0)).collect();
-    let columns: [ArrayRef; 8] = [
+    let motions = positions.iter().map(|p| p.motion);
+    let columns: [ArrayRef; NAMES.len()] = [
         Arc::new(received_at.with_timezone(UTC)),
         Arc::new(device_at.with_timezone(UTC)),
         Arc::new(UInt32Array::from_iter_values(positions.iter().map(|p| p.source.taxi.0))),
@@ -47,12 +69,17 @@ pub fn encode(positions: &[Position]) -> RecordBatch {
         Arc::new(Int32Array::from_iter_values(positions.iter().map(|p| p.at.lon_e7()))),
         Arc::new(UInt8Array::from_iter_values(positions.iter().map(|p| p.status as u8))),
         Arc::new(UInt8Array::from_iter_values(positions.iter().map(|p| p.transport as u8))),
+        Arc::new(motions.clone().map(|motion| motion.speed.map(Speed::cm_s)).collect::<UInt16Array>()),
+        Arc::new(
+            motions.clone().map(|motion| motion.heading.map(Heading::centidegrees)).collect::<UInt16Array>(),
+        ),
+        Arc::new(motions.map(|motion| motion.accuracy.map(Accuracy::dm)).collect::<UInt16Array>()),
     ];
     let fields = SCHEMA.fields().iter().cloned();
     RecordBatch::from(StructArray::from(fields.zip(columns).collect::<Vec<_>>()))
 }
 
-/// The positions of a batch, in its order. O(rows).
+/// The positions of a batch of any version, in its order. O(rows).
 pub fn decode(batch: &RecordBatch) -> Result<Vec<Position>, BadBatch> {
     let received_at = column::<TimestampMillisecondType>(batch, 0)?;
     let device_at = column::<TimestampMillisecondType>(batch, 1)?;
@@ -62,6 +89,7 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Position>, BadBatch> {
     let lon_e7 = column::<Int32Type>(batch, 5)?;
     let status = column::<UInt8Type>(batch, 6)?;
     let transport = column::<UInt8Type>(batch, 7)?;
+    let motions = Motions::of(batch)?;
     let position = |row: usize| {
         Ok(Position {
             source: SourceKey { taxi: TaxiKey(taxi.value(row)), operator: OperatorKey(operator.value(row)) },
@@ -69,6 +97,7 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Position>, BadBatch> {
             received_at: Millis(received_at.value(row)),
             device_at: device_at.is_valid(row).then(|| Millis(device_at.value(row))),
             status: ReportedStatus::from_number(status.value(row)),
+            motion: motions.get(row).map_err(|_| BadBatch::Motion { row })?,
             transport: transport_of(transport.value(row)).ok_or(BadBatch::Transport { row })?,
         })
     };
@@ -79,7 +108,7 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Position>, BadBatch> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadBatch {
     /// A column is missing, has another type, or holds nulls where there are none.
-    #[error("column {column} of the batch is missing or not what schema version 1 says")]
+    #[error("column {column} of the batch is missing or not what the schema says")]
     Column {
         /// Which column.
         column: &'static str,
@@ -87,6 +116,12 @@ pub enum BadBatch {
     /// A point lies outside the globe.
     #[error("row {row} of the batch lies outside the globe")]
     Point {
+        /// Which row.
+        row: usize,
+    },
+    /// A speed, a heading or an accuracy is one that no position has.
+    #[error("row {row} of the batch has a motion out of range")]
+    Motion {
         /// Which row.
         row: usize,
     },
@@ -100,8 +135,23 @@ pub enum BadBatch {
 
 const UTC: &str = "UTC";
 
-const NAMES: [&str; 8] =
-    ["received_at", "device_at", "taxi", "operator", "lat_e7", "lon_e7", "status", "transport"];
+const NAMES: [&str; 11] = [
+    "received_at",
+    "device_at",
+    "taxi",
+    "operator",
+    "lat_e7",
+    "lon_e7",
+    "status",
+    "transport",
+    "speed_cm_s",
+    "heading_cdeg",
+    "accuracy_dm",
+];
+/// Columns that may hold nulls.
+const NULLABLE: [&str; 4] = ["device_at", "speed_cm_s", "heading_cdeg", "accuracy_dm"];
+/// How many of the columns version 1 has.
+const COLUMNS_1: usize = 8;
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let instant = DataType::Timestamp(TimeUnit::Millisecond, Some(UTC.into()));
@@ -114,10 +164,40 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         DataType::Int32,
         DataType::UInt8,
         DataType::UInt8,
+        DataType::UInt16,
+        DataType::UInt16,
+        DataType::UInt16,
     ];
-    let field = |(name, data_type)| Field::new(name, data_type, name == "device_at");
+    let field = |(name, data_type)| Field::new(name, data_type, NULLABLE.contains(&name));
     Arc::new(Schema::new(NAMES.into_iter().zip(types).map(field).collect::<Fields>()))
 });
+
+static SCHEMA_1: LazyLock<SchemaRef> =
+    LazyLock::new(|| Arc::new(Schema::new(SCHEMA.fields()[..COLUMNS_1].iter().cloned().collect::<Fields>())));
+
+/// The columns of motion; None in a batch of version 1.
+struct Motions<'a>(Option<[&'a UInt16Array; 3]>);
+
+impl<'a> Motions<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Self, BadBatch> {
+        if batch.num_columns() == COLUMNS_1 {
+            return Ok(Self(None));
+        }
+        let column = |index| column::<UInt16Type>(batch, index);
+        Ok(Self(Some([column(COLUMNS_1)?, column(COLUMNS_1 + 1)?, column(COLUMNS_1 + 2)?])))
+    }
+
+    fn get(&self, row: usize) -> Result<Motion, NoMotion> {
+        let Some(columns) = self.0 else { return Ok(Motion::default()) };
+        let [speed, heading, accuracy] =
+            columns.map(|column| column.is_valid(row).then(|| column.value(row)));
+        Ok(Motion {
+            speed: speed.map(Speed::from_cm_s).transpose()?,
+            heading: heading.map(Heading::from_centidegrees).transpose()?,
+            accuracy: accuracy.map(Accuracy::from_dm).transpose()?,
+        })
+    }
+}
 
 fn column<T: ArrowPrimitiveType>(batch: &RecordBatch, index: usize) -> Result<&PrimitiveArray<T>, BadBatch> {
     let column = NAMES[index];
@@ -143,6 +223,11 @@ mod tests {
             received_at: Millis(1_700_000_000_123),
             device_at: device_at.map(Millis),
             status: ReportedStatus::Oncoming,
+            motion: Motion {
+                speed: device_at.map(|_| Speed::from_cm_s(15_000).unwrap()),
+                heading: Some(Heading::from_centidegrees(0).unwrap()),
+                accuracy: device_at.map(|_| Accuracy::from_dm(50_000).unwrap()),
+            },
             transport: Transport::Http,
         }
     }
@@ -161,6 +246,16 @@ mod tests {
         let batch = encode(&[position(1, None)]);
         let shorter = batch.project(&[0, 1, 2, 3, 4, 5, 6]).unwrap();
         assert_eq!(decode(&shorter), Err(BadBatch::Column { column: "transport" }));
+        let between = batch.project(&[0, 1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+        assert_eq!(decode(&between), Err(BadBatch::Column { column: "heading_cdeg" }));
+    }
+
+    #[test]
+    fn of_a_batch_of_version_1_no_motion_is_known() {
+        let batch = encode(&[position(1, Some(3))]).project(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap();
+        assert_eq!(Some(batch.schema()), schema_of(1));
+        assert_eq!(decode(&batch), Ok(vec![Position { motion: Motion::default(), ..position(1, Some(3)) }]));
+        assert_eq!((schema_of(SCHEMA_VERSION), schema_of(SCHEMA_VERSION + 1)), (Some(schema()), None));
     }
 
     #[test]
@@ -172,6 +267,10 @@ mod tests {
         };
         assert_eq!(with(4, Arc::new(Int32Array::from(vec![900_000_001]))), Err(BadBatch::Point { row: 0 }));
         assert_eq!(with(7, Arc::new(UInt8Array::from(vec![9]))), Err(BadBatch::Transport { row: 0 }));
+        for (column, wrong) in [(8, 15_001), (9, 36_000), (10, 50_001)] {
+            let wrong = with(column, Arc::new(UInt16Array::from(vec![wrong])));
+            assert_eq!(wrong, Err(BadBatch::Motion { row: 0 }), "{}", NAMES[column]);
+        }
         let status = with(6, Arc::new(UInt8Array::from(vec![200]))).unwrap()[0].status;
         assert_eq!(status, ReportedStatus::Other, "a status of a later version is still a position");
     }

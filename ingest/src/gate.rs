@@ -18,7 +18,7 @@ use self::tally::{Noted, Secrets};
 use crate::clock::Millis;
 use crate::directory::{Directory, NoSource, Operator};
 use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_DATAGRAM};
-use crate::position::{LatLon, OutOfRange, Position, ReportedStatus, Transport};
+use crate::position::{LatLon, Motion, OutOfRange, Position, ReportedStatus, Transport};
 use crate::wire::json::{self, Fields, Malformed, Value};
 
 /// The checks between the network and the log. Cheap to clone; clones count together.
@@ -98,6 +98,7 @@ impl Gate {
             received_at: now,
             device_at: claim.device_at,
             status: status(claim.status),
+            motion: Motion::default(),
             transport: Transport::Udp,
         })
     }

@@ -2,8 +2,11 @@
 //!
 //! Everything behind this file takes a [`LatLon`] or a [`Position`] and checks nothing again.
 
+mod motion;
+
 use thiserror::Error;
 
+pub use self::motion::{Accuracy, Heading, MAX_ACCURACY_M, MAX_SPEED_M_S, Motion, NoMotion, Speed};
 use crate::clock::Millis;
 
 /// The greatest latitude at which a taxi or a customer may be, in degrees: where Web Mercator's square ends.
@@ -180,6 +183,8 @@ pub struct Position {
     pub device_at: Option<Millis>,
     /// What the datagram says of the status.
     pub status: ReportedStatus,
+    /// What the device says of its motion.
+    pub motion: Motion,
     /// How it came in.
     pub transport: Transport,
 }

@@ -11,7 +11,9 @@ use datagram::{Datagram, KEY, directory};
 use ingest::clock::Millis;
 use ingest::gate::{Gate, Refusal, Refusals, Scratch};
 use ingest::limits::{MAX_DATAGRAM, MAX_REFUSED_EXAMPLES};
-use ingest::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
+use ingest::position::{
+    LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport,
+};
 
 const NOW: Millis = Millis(1_764_158_400_000);
 const FROM: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
@@ -32,6 +34,7 @@ fn a_signed_datagram_becomes_a_position() {
         received_at: NOW,
         device_at: Some(Millis(1_764_158_399_000)),
         status: ReportedStatus::Free,
+        motion: Motion::default(),
         transport: Transport::Udp,
     };
     assert_eq!(check(&Datagram::default().signed(KEY)), Ok(expected));

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ingest::directory::NoSource;
-use ingest::position::{LatLon, MAX_REPORTABLE_LAT, Position, ReportedStatus, SourceKey, Transport};
+use ingest::position::{LatLon, MAX_REPORTABLE_LAT, Motion, Position, ReportedStatus, SourceKey, Transport};
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
@@ -47,6 +47,7 @@ pub async fn create(
             received_at,
             device_at: None,
             status: ReportedStatus::Unsaid,
+            motion: Motion::default(),
             transport: Transport::Http,
         })
         .collect();

@@ -321,7 +321,9 @@ mod tests {
 
     use super::super::{Damage, Full, Record};
     use super::*;
-    use crate::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
+    use crate::position::{
+        LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport,
+    };
 
     const NOON: Millis = Millis(1_764_158_400_000);
     const LONG: Duration = Duration::from_secs(30);
@@ -338,6 +340,7 @@ mod tests {
             received_at: NOON,
             device_at: None,
             status: ReportedStatus::Free,
+            motion: Motion::default(),
             transport: Transport::Http,
         }
     }

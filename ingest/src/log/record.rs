@@ -22,7 +22,7 @@ use arrow_ipc::writer::{
     DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message,
 };
 use arrow_ipc::{MetadataVersion, root_as_message};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use thiserror::Error;
 
 use crate::batch::{self, BadBatch, SCHEMA_VERSION};
@@ -86,7 +86,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Millis, Vec<Position>), Damage> {
     if checksum(bytes) != header.checksum {
         return Err(Damage::Checksum);
     }
-    let batch = message(&bytes[HEADER..], header.rows).ok_or(Damage::Message)?;
+    let batch = message(&bytes[HEADER..], header.rows, header.schema).ok_or(Damage::Message)?;
     Ok((header.appended_at, batch::decode(&batch)?))
 }
 
@@ -104,6 +104,7 @@ const ALIGNMENT: usize = 8;
 const PREFIX: usize = 8;
 
 struct Header {
+    schema: SchemaRef,
     appended_at: Millis,
     rows: usize,
     checksum: u32,
@@ -121,15 +122,13 @@ impl Header {
         if *magic != MAGIC {
             return Err(Damage::Header);
         }
-        match u16::from_le_bytes(*version) {
-            SCHEMA_VERSION => {}
-            version => return Err(Damage::Version(version)),
-        }
+        let version = u16::from_le_bytes(*version);
+        let schema = batch::schema_of(version).ok_or(Damage::Version(version))?;
         if *zero != [0; 2] || rows > MAX_RECORD_ROWS || bytes.len() > MAX_RECORD_BYTES {
             return Err(Damage::Header);
         }
         let appended_at = Millis(i64::from_le_bytes(*appended_at));
-        Ok(Self { appended_at, rows, checksum: u32::from_le_bytes(*checksum) })
+        Ok(Self { schema, appended_at, rows, checksum: u32::from_le_bytes(*checksum) })
     }
 }
 
@@ -140,8 +139,8 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// The batch in a message. None where it is not one of `rows` rows of our schema.
-fn message(bytes: &[u8], rows: usize) -> Option<RecordBatch> {
+/// The batch in a message. None where it is not one of `rows` rows of this schema.
+fn message(bytes: &[u8], rows: usize, schema: SchemaRef) -> Option<RecordBatch> {
     let (mark, rest) = bytes.split_first_chunk::<4>()?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     if *mark != [0xff; 4] {
@@ -152,19 +151,21 @@ fn message(bytes: &[u8], rows: usize) -> Option<RecordBatch> {
     let batch = message.header_as_record_batch()?;
     let columns = Buffer::from(columns);
     let is_whole = usize::try_from(message.bodyLength()) == Ok(columns.len());
-    if message.version() != MetadataVersion::V5 || !is_whole || !is_sound(&batch, columns.len(), rows) {
+    if message.version() != MetadataVersion::V5
+        || !is_whole
+        || !is_sound(&batch, columns.len(), rows, &schema)
+    {
         return None;
     }
-    read_record_batch(&columns, batch, batch::schema(), &HashMap::new(), None, &MetadataVersion::V5).ok()
+    read_record_batch(&columns, batch, schema, &HashMap::new(), None, &MetadataVersion::V5).ok()
 }
 
-/// Whether every length in a batch's metadata is that of `rows` rows of our schema and lies within its columns.
+/// Whether every length in a batch's metadata is that of `rows` rows of this schema and lies within its columns.
 /// The Arrow library panics where they do not.
-fn is_sound(batch: &arrow_ipc::RecordBatch<'_>, bytes: usize, rows: usize) -> bool {
+fn is_sound(batch: &arrow_ipc::RecordBatch<'_>, bytes: usize, rows: usize, schema: &Schema) -> bool {
     let (Some(nodes), Some(buffers)) = (batch.nodes(), batch.buffers()) else {
         return false;
     };
-    let schema = batch::schema();
     let widths: Vec<_> = schema.fields().iter().filter_map(|field| width(field.data_type())).collect();
     let is_rows = |length: i64| usize::try_from(length) == Ok(rows);
     let lies_within = |buffer: &arrow_ipc::Buffer| {
@@ -196,7 +197,9 @@ fn width(data_type: &DataType) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::{LatLon, OperatorKey, ReportedStatus, SourceKey, TaxiKey, Transport};
+    use crate::position::{
+        Accuracy, Heading, LatLon, Motion, OperatorKey, ReportedStatus, SourceKey, Speed, TaxiKey, Transport,
+    };
 
     fn positions(count: u32) -> Vec<Position> {
         let position = |n: u32| Position {
@@ -205,6 +208,11 @@ mod tests {
             received_at: Millis(1_764_000_000_000 + i64::from(n)),
             device_at: n.is_multiple_of(2).then_some(Millis(1_764_000_000_000)),
             status: ReportedStatus::Free,
+            motion: Motion {
+                speed: n.is_multiple_of(3).then(|| Speed::from_m_s(12.5).unwrap()),
+                heading: (!n.is_multiple_of(4)).then(|| Heading::from_degrees(359.99).unwrap()),
+                accuracy: (n > 2).then(|| Accuracy::from_m(4.7).unwrap()),
+            },
             transport: Transport::Udp,
         };
         (0..count).map(position).collect()
@@ -267,14 +275,22 @@ mod tests {
     #[test]
     fn a_record_of_schema_version_1_is_read_for_ever() {
         let bytes = include_bytes!("../../tests/fixtures/record-v1.bin");
+        let unmoved = positions(5).into_iter().map(|p| Position { motion: Motion::default(), ..p }).collect();
+        assert_eq!(decode(bytes), Ok((Millis(1_764_158_400_000), unmoved)));
+    }
+
+    /// Written when version 2 was made, and never to be written again.
+    #[test]
+    fn a_record_of_schema_version_2_is_read_for_ever() {
+        let bytes = include_bytes!("../../tests/fixtures/record-v2.bin");
         assert_eq!(decode(bytes), Ok((Millis(1_764_158_400_000), positions(5))));
     }
 
     #[test]
     fn a_record_of_a_later_version_says_so() {
         let mut later = encode(&positions(1), Millis(0)).unwrap();
-        later[4] = 2;
+        later[4] = 3;
         seal(&mut later);
-        assert_eq!(decode(&later), Err(Damage::Version(2)));
+        assert_eq!(decode(&later), Err(Damage::Version(3)));
     }
 }

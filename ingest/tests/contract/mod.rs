@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use ingest::clock::{Clock, Millis};
 use ingest::log::{Full, Log, Offset, Partition, Record};
-use ingest::position::{LatLon, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport};
+use ingest::position::{
+    LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport,
+};
 
 /// Longer than any test waits for something that does come.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -21,6 +23,7 @@ pub(crate) fn position(n: u32) -> Position {
         received_at: Millis(i64::from(n)),
         device_at: None,
         status: ReportedStatus::Free,
+        motion: Motion::default(),
         transport: Transport::Http,
     }
 }
