@@ -311,6 +311,9 @@ fn message(reason: Refusal) -> &'static str {
         Refusal::NotANumber => "The latitude or longitude is no decimal number.",
         Refusal::LatOutOfRange => "The latitude is not within -85.05112878 and 85.05112878 degrees.",
         Refusal::LonOutOfRange => "The longitude is not within -180 and 180 degrees.",
+        Refusal::SpeedOutOfRange => "The speed is not within 0 and 150 m/s.",
+        Refusal::HeadingOutOfRange => "The heading is not within 0 and 360 degrees.",
+        Refusal::AccuracyOutOfRange => "The accuracy is not within 0 and 5000 m.",
         Refusal::UnknownOperator => "No operator has this email.",
         Refusal::BadHash => {
             "The hash is not the one that your API key makes: the device has another key, or does not hash the fields \

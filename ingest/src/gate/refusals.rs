@@ -7,7 +7,7 @@ use papaya::HashMap;
 use super::tally::{Noted, Tally};
 use crate::clock::Millis;
 use crate::counter::Counter;
-use crate::position::{OperatorKey, Transport};
+use crate::position::{NoMotion, OperatorKey, Transport};
 
 /// Every reason for which a position never reaches the log. In the order of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +32,12 @@ pub enum Refusal {
     LatOutOfRange,
     /// The longitude is beyond 180 degrees.
     LonOutOfRange,
+    /// The speed is negative or beyond [`crate::position::MAX_SPEED_M_S`].
+    SpeedOutOfRange,
+    /// The heading is not within 0 and 360 degrees.
+    HeadingOutOfRange,
+    /// The accuracy is negative or beyond [`crate::position::MAX_ACCURACY_M`].
+    AccuracyOutOfRange,
     /// No operator has this email.
     UnknownOperator,
     /// The hash is not the one that the operator's key makes.
@@ -46,7 +52,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::TooLong,
         Self::NotUtf8,
         Self::NotJson,
@@ -57,6 +63,9 @@ impl Refusal {
         Self::NotANumber,
         Self::LatOutOfRange,
         Self::LonOutOfRange,
+        Self::SpeedOutOfRange,
+        Self::HeadingOutOfRange,
+        Self::AccuracyOutOfRange,
         Self::UnknownOperator,
         Self::BadHash,
         Self::UnknownTaxi,
@@ -77,6 +86,9 @@ impl Refusal {
             Self::NotANumber => "not_a_number",
             Self::LatOutOfRange => "lat_out_of_range",
             Self::LonOutOfRange => "lon_out_of_range",
+            Self::SpeedOutOfRange => "speed_out_of_range",
+            Self::HeadingOutOfRange => "heading_out_of_range",
+            Self::AccuracyOutOfRange => "accuracy_out_of_range",
             Self::UnknownOperator => "unknown_operator",
             Self::BadHash => "bad_hash",
             Self::UnknownTaxi => "unknown_taxi",
@@ -88,6 +100,16 @@ impl Refusal {
     /// The refusal of a name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.name() == name)
+    }
+}
+
+impl From<NoMotion> for Refusal {
+    fn from(no_motion: NoMotion) -> Self {
+        match no_motion {
+            NoMotion::Speed => Self::SpeedOutOfRange,
+            NoMotion::Heading => Self::HeadingOutOfRange,
+            NoMotion::Accuracy => Self::AccuracyOutOfRange,
+        }
     }
 }
 
