@@ -10,6 +10,7 @@ use ingest::counter::{Counter, Flag};
 use ingest::gate::Refusals;
 use ingest::histogram::{Histogram as Durations, Snapshot};
 use ingest::log::Log;
+use ingest::udp::Drops;
 
 use crate::geocoder::Geocoder;
 use crate::hail::streams::Streams;
@@ -47,7 +48,7 @@ pub struct App {
     pub streams: Arc<Streams>,
     /// How answers are to look.
     pub behaviour: Arc<Behaviour>,
-    /// Where and since when this process takes datagrams.
+    /// Since when this process takes datagrams.
     pub intake: Intake,
     /// What was refused of datagrams, and why.
     pub refusals: Arc<Refusals>,
@@ -77,13 +78,13 @@ pub struct Meters {
     pub requests: Requests,
 }
 
-/// Where and since when a process takes datagrams: what its counts of them are about.
-#[derive(Clone, Copy, Debug)]
+/// Since when a process takes datagrams: what its counts of them are about.
+#[derive(Clone, Debug)]
 pub struct Intake {
     /// When it started to count.
     pub started_at: Millis,
-    /// The port of its sockets.
-    pub udp_port: u16,
+    /// What the kernel drops of what is sent to its sockets.
+    pub drops: Drops,
 }
 
 /// Settings that change answers.

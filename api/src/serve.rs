@@ -9,7 +9,8 @@ use engine::follow::Follower;
 use ingest::clock::Clock;
 use ingest::counter::Flag;
 use ingest::gate::{Gate, Refusals};
-use ingest::log::{Log, Offset};
+use ingest::log::{Log, LogUrl, Offset};
+use ingest::udp::{self, Beside, Drops};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -124,9 +125,15 @@ impl Server {
         let registry = Registry::load(store.bounded(), secret.clone(), engine.clone()).await?;
         let log = open_log(config, clock.clone()).await?;
         let follower = Arc::new(follow_log(&registry, &engine, &log).await?);
+        // Only who fills the same log may take datagrams beside us; an embedded one has a single process.
+        let beside = match config.log {
+            LogUrl::File(_) => Beside::Nobody,
+            LogUrl::Kafka(_) => Beside::Processes,
+        };
         let sockets =
-            ingest::udp::listen(config.udp, config.udp_threads).map_err(listen("udp", config.udp))?;
-        let udp = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(config.udp);
+            udp::listen(config.udp, config.udp_threads, beside).map_err(listen("udp", config.udp))?;
+        let drops = Drops::of(&sockets).map_err(listen("udp", config.udp))?;
+        let udp_address = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(config.udp);
         let refusals = Arc::new(Refusals::default());
         let app = App {
             registry: registry.clone(),
@@ -141,7 +148,7 @@ impl Server {
             geocoder: Geocoder::new(config.geocoder.clone())?,
             streams: Arc::new(Streams::new(limits, stop_serving.clone())),
             behaviour: Arc::new(config.behaviour.clone()),
-            intake: Intake { started_at: clock.now(), udp_port: udp.port() },
+            intake: Intake { started_at: clock.now(), drops },
             refusals: refusals.clone(),
             meters: Arc::default(),
             searches: Arc::new(Searches::new()?),
@@ -151,13 +158,8 @@ impl Server {
         let gate = Arc::new(Gate::new(registry.directory().clone(), refusals.clone()));
         let mut receivers = Vec::new();
         for socket in sockets {
-            let served = ingest::udp::serve(
-                socket,
-                gate.clone(),
-                app.log.clone(),
-                clock.clone(),
-                stop_receiving.clone(),
-            );
+            let served =
+                udp::serve(socket, gate.clone(), app.log.clone(), clock.clone(), stop_receiving.clone());
             receivers.push(served.map_err(listen("udp", config.udp))?);
         }
         let keeper = Keeper::new(app.clone(), follower.clone());
@@ -181,7 +183,7 @@ impl Server {
         Ok(Self {
             app,
             http,
-            udp,
+            udp: udp_address,
             metrics,
             keeper,
             receivers,

@@ -15,7 +15,7 @@ pub const DATAGRAMS_PER_CALL: usize = 64;
 /// Milliseconds a receiving thread may wait before it looks whether it should stop.
 pub const STOP_LATENCY_MS: u64 = 50;
 
-/// System calls spent on what a socket still holds when it is asked to stop: a sender that never ceases must not
+/// System calls spent on what a socket still holds when it is asked to stop: should it still be sent to, that must not
 /// keep the process from ending.
 pub const DRAIN_CALLS: usize = 1_024;
 
@@ -92,6 +92,8 @@ pub const MAX_COMMIT_INTERVAL_MS: u64 = 10_000;
 
 const _: () = assert!(MAX_DATAGRAM >= 512, "recorded datagrams must fit, with names three times as long");
 const _: () = assert!(MAX_DATAGRAM + 48 <= 1_280, "a datagram must not be fragmented");
+const _: () =
+    assert!(DRAIN_CALLS * DATAGRAMS_PER_CALL >= 2 * SOCKET_BUFFER / 512, "a full buffer is drained");
 const _: () = assert!(STOP_LATENCY_MS * 2 <= 100, "a stop is seen within a tenth of a second");
 const _: () =
     assert!(DATAGRAMS_PER_CALL <= MAX_RECORD_ROWS, "one call's positions make one record a partition");

@@ -1,11 +1,14 @@
 //! Datagrams from the network to the log: one thread a socket, many datagrams a system call, nothing awaited.
 //!
 //! What the log has no room for is dropped and counted; what the kernel's buffer has no room for, the kernel drops
-//! and counts ([`dropped_by_kernel`]). A sender is never answered.
+//! and counts ([`Drops`]). A sender is never answered.
+
+mod drops;
+mod sockets;
 
 use std::io;
 use std::io::IoSliceMut;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,30 +16,18 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
-use socket2::{Domain, Socket, Type};
 
+pub use self::drops::Drops;
+pub use self::sockets::{Beside, listen};
 use crate::clock::{Clock, Millis};
 use crate::counter::Flag;
 use crate::gate::{Gate, Scratch};
-use crate::limits::{
-    DATAGRAMS_PER_CALL, DRAIN_CALLS, MAX_DATAGRAM, MAX_SOCKETS, SOCKET_BUFFER, STOP_LATENCY_MS,
-};
+use crate::limits::{DATAGRAMS_PER_CALL, DRAIN_CALLS, MAX_DATAGRAM, STOP_LATENCY_MS};
 use crate::log::Log;
 use crate::position::{OperatorKey, Position, Transport};
 
-/// Sockets that share an address, among which the kernel spreads the senders; 1 to 64. On port 0 all share the
-/// one that the first is given. An IPv6 address takes IPv4 senders too where the system lets it.
-pub fn listen(address: SocketAddr, sockets: usize) -> io::Result<Vec<UdpSocket>> {
-    // Alone, a socket shares its address with nobody: a second process is told that it is taken.
-    let is_shared = sockets > 1;
-    let first = bind(address, is_shared)?;
-    let address = first.local_addr()?;
-    let others = (1..sockets.min(MAX_SOCKETS)).map(|_| bind(address, is_shared));
-    std::iter::once(Ok(first)).chain(others).collect()
-}
-
 /// Starts the thread that takes datagrams from a socket through the gate into the log. It ends soon after `stop` is
-/// raised, once it has taken what the socket held by then.
+/// raised, once it has taken what the socket holds; what comes from then on is for the other sockets of its address.
 ///
 /// An error means that the socket cannot be set up or the thread not started.
 pub fn serve(
@@ -51,35 +42,6 @@ pub fn serve(
     // Made on its thread: the kernel's headers hold pointers, which do not move between threads.
     let run = move || Receiver::new(socket, gate, log, clock).run(&stop);
     std::thread::Builder::new().name(name).spawn(run)
-}
-
-/// Datagrams that the kernel has dropped so far for want of room in the sockets that are now bound to a port, of
-/// whatever process. Reads what the kernel tells of all its sockets: not for every request.
-pub fn dropped_by_kernel(port: u16) -> io::Result<u64> {
-    let ipv4 = dropped_of(&std::fs::read_to_string("/proc/net/udp")?, port);
-    match std::fs::read_to_string("/proc/net/udp6") {
-        Ok(sockets) => Ok(ipv4 + dropped_of(&sockets, port)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ipv4),
-        Err(error) => Err(error),
-    }
-}
-
-/// Of the kernel's table of sockets: the second column is `address:port` in hexadecimal, the last one the drops.
-fn dropped_of(table: &str, port: u16) -> u64 {
-    let of_line = |line: &str| {
-        let (_, bound_to) = line.split_whitespace().nth(1)?.rsplit_once(':')?;
-        let is_ours = u16::from_str_radix(bound_to, 16) == Ok(port);
-        line.split_whitespace().next_back().filter(|_| is_ours)?.parse::<u64>().ok()
-    };
-    table.lines().filter_map(of_line).sum()
-}
-
-fn bind(address: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
-    socket.set_reuse_port(is_shared)?;
-    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
 }
 
 /// One byte more than a datagram may have, to tell those that have too many.
@@ -129,6 +91,9 @@ impl Receiver {
                     std::thread::park_timeout(Duration::from_millis(STOP_LATENCY_MS));
                 }
             }
+        }
+        if let Err(error) = sockets::retire(&self.socket) {
+            tracing::warn!(%error, "datagrams that come during the stop may be lost");
         }
         for _ in 0..DRAIN_CALLS {
             if !matches!(self.receive(), Ok(1..)) {
@@ -216,7 +181,7 @@ mod tests {
         directory.operators().put("op".into(), 1, Operator { key: operator, api_key: "key".into() });
         directory.taxis().put("t".into(), 1, Taxi { key: TaxiKey(1), operators: [operator].into() });
         let gate = Arc::new(Gate::new(Arc::new(directory), Arc::new(Refusals::default())));
-        let socket = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        let socket = listen("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody).unwrap().remove(0);
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let (sender, address) = (UdpSocket::bind("127.0.0.1:0").unwrap(), socket.local_addr().unwrap());
         let mut receiver = Receiver::new(socket, gate, log.clone(), clock);

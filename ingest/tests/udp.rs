@@ -16,7 +16,7 @@ use ingest::gate::{Gate, Refusal, Refusals};
 use ingest::limits::MAX_DATAGRAM;
 use ingest::log::{Log, LogUrl, Settings};
 use ingest::position::{OperatorKey, Position, Transport};
-use ingest::udp;
+use ingest::udp::{self, Beside, Drops};
 
 const NOON: Millis = Millis(1_764_158_400_000);
 
@@ -32,6 +32,10 @@ struct Service {
 
 impl Service {
     fn start(address: &str, sockets: usize) -> Self {
+        Self::of(udp::listen(address.parse().unwrap(), sockets, Beside::Nobody).unwrap())
+    }
+
+    fn of(sockets: Vec<UdpSocket>) -> Self {
         let directory_of_log = tempfile::tempdir().unwrap();
         let clock = Clock::manual(NOON);
         let settings = Settings { commit_interval_ms: 1, ..Settings::default() };
@@ -39,7 +43,6 @@ impl Service {
             Log::open(&LogUrl::File(directory_of_log.path().to_owned()), &settings, clock.clone()).unwrap();
         let gate = Arc::new(Gate::new(Arc::new(directory()), Arc::new(Refusals::default())));
         let stop = Arc::new(Flag::default());
-        let sockets = udp::listen(address.parse().unwrap(), sockets).unwrap();
         let address = sockets[0].local_addr().unwrap();
         let serve =
             |socket| udp::serve(socket, gate.clone(), log.clone(), clock.clone(), stop.clone()).unwrap();
@@ -146,25 +149,78 @@ fn positions_reach_a_waiting_reader_while_others_still_come() {
 }
 
 #[test]
-fn what_the_kernel_drops_is_known() {
-    let sockets = udp::listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-    let address = sockets[0].local_addr().unwrap();
-    assert_eq!(udp::dropped_by_kernel(address.port()).unwrap(), 0);
+fn what_is_sent_is_either_received_or_dropped_by_the_kernel() {
+    const SENT: u64 = 100;
+    let sockets = udp::listen("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody).unwrap();
+    let other = udp::listen("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody).unwrap();
+    let (drops, of_another) = (Drops::of(&sockets).unwrap(), Drops::of(&other).unwrap());
+    assert_eq!(drops.count().unwrap(), 0);
     let room = socket2::SockRef::from(&sockets[0]);
     room.set_recv_buffer_size(4_096).unwrap();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for _ in 0..100 {
-        sender.send_to(&[b' '; MAX_DATAGRAM], address).unwrap();
+    for _ in 0..SENT {
+        sender.send_to(&[b' '; MAX_DATAGRAM], sockets[0].local_addr().unwrap()).unwrap();
     }
-    let dropped = udp::dropped_by_kernel(address.port()).unwrap();
-    assert!((80..100).contains(&dropped), "{dropped}");
+    let dropped = drops.count().unwrap();
+    let mut service = Service::of(sockets);
+    service.stop();
+    assert_eq!(service.gate.refusals().total(Refusal::NotJson) + dropped, SENT);
+    assert!((80..SENT).contains(&dropped), "{dropped}");
+    assert_eq!(of_another.count().unwrap(), 0, "sockets are told apart");
 }
 
 #[test]
 fn an_address_is_shared_by_our_own_sockets_only() {
-    let alone = udp::listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-    assert!(udp::listen(alone[0].local_addr().unwrap(), 1).is_err());
-    let shared = udp::listen("127.0.0.1:0".parse().unwrap(), 3).unwrap();
-    let addresses: Vec<_> = shared.iter().map(|socket| socket.local_addr().unwrap()).collect();
-    assert_eq!(addresses, [addresses[0]; 3]);
+    let listen = |address, sockets| udp::listen(address, sockets, Beside::Nobody);
+    for sockets in [1, 3] {
+        let ours = listen("127.0.0.1:0".parse().unwrap(), sockets).unwrap();
+        let address = ours[0].local_addr().unwrap();
+        assert!(ours.iter().all(|socket| socket.local_addr().unwrap() == address));
+        assert!(listen(address, 1).is_err() && listen(address, 3).is_err(), "{sockets}");
+    }
+}
+
+#[test]
+fn the_next_process_takes_over_without_a_loss() {
+    // As if they were two processes: sockets of one address, bound by nobody together.
+    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let start = || Service::of(udp::listen(address, 2, Beside::Processes).unwrap());
+    let (mut old, mut new) = (start(), None);
+    // The kernel gives each to one of the sockets, the same one as long as they stay the same.
+    let senders: Vec<_> = (0..64).map(|_| old.sender()).collect();
+    let (datagram, mut sent) = (Datagram::default().signed(KEY), 0);
+    let mut send_until = |old: &Service, new: Option<&Service>, is_enough: &dyn Fn() -> bool| {
+        let taken = || accepted(old) + new.map_or(0, accepted);
+        while !is_enough() {
+            for sender in &senders {
+                sender.send(&datagram).unwrap();
+                sent += 1;
+            }
+            // No more than a buffer holds, so that none is dropped for another reason.
+            wait_until(|| sent - taken() < 256);
+        }
+        wait_until(|| taken() == sent);
+    };
+    send_until(&old, None, &|| accepted(&old) > 1_000);
+    let beside = new.insert(start());
+    send_until(&old, Some(beside), &|| accepted(beside) > 1_000);
+    let before = accepted(&old);
+    old.stop.raise();
+    send_until(&old, Some(beside), &|| old.threads.iter().all(JoinHandle::is_finished));
+    send_until(&old, Some(beside), &|| true);
+    assert!(accepted(&old) > before, "the stop came before anything else was sent");
+    old.stop();
+    beside.stop();
+}
+
+fn accepted(service: &Service) -> u64 {
+    service.gate.refusals().accepted()
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "datagrams were lost");
+        std::thread::yield_now();
+    }
 }

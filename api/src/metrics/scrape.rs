@@ -34,7 +34,7 @@ fn datagrams(Sources { app, .. }: &Sources, families: &mut Families) {
         "Accepted datagrams whose device's clock is more than two minutes off.",
         app.refusals.clocks_off(),
     );
-    if let Ok(dropped) = ingest::udp::dropped_by_kernel(app.intake.udp_port) {
+    if let Ok(dropped) = app.intake.drops.count() {
         families.counter(
             "maraude_datagrams_dropped_total",
             "Datagrams that the kernel dropped because its buffer was full.",

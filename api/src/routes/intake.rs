@@ -37,8 +37,8 @@ pub struct IntakeAnswer {
 pub async fn read(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<IntakeAnswer>>> {
     caller.require(REGISTRARS)?;
     let operator = caller.operator();
-    let port = app.intake.udp_port;
-    let dropped = tokio::task::spawn_blocking(move || ingest::udp::dropped_by_kernel(port)).await;
+    let drops = app.intake.drops.clone();
+    let dropped = tokio::task::spawn_blocking(move || drops.count()).await;
     let refused = app.refusals.refused_of(operator);
     let overloaded = refused.iter().find(|(reason, _)| *reason == Refusal::Overloaded);
     // What found the log full had passed every check before.
