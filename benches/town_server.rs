@@ -72,7 +72,8 @@ impl TownServer {
         let config = Config::new(&Values::of_flags(&flags))?;
         let (operator_key, app_key) = seed_rows(&config).await?;
         let server = Server::start(&config, Clock::System).await?;
-        let target = Target::new(format!("http://{}", server.http).parse()?, server.udp)?;
+        let udp = server.udp.context("a server of every role takes datagrams")?;
+        let target = Target::new(format!("http://{}", server.http).parse()?, udp)?;
         let operator = Operator { name: "operator".to_owned(), key: operator_key };
         let plans = plan(seed, taxis, std::slice::from_ref(&operator), &towns(&[])?);
         let progress = |done: usize| {

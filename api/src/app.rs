@@ -20,10 +20,13 @@ use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::rates::Buckets;
 use crate::registry::Registry;
+use crate::serve::ProcessRole;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
+    /// What this process does.
+    pub role: ProcessRole,
     /// Rows, and what memory holds of them.
     pub registry: Arc<Registry>,
     /// The live map.
@@ -61,11 +64,14 @@ pub struct App {
 }
 
 impl App {
-    /// Each part, and whether it is ready.
-    pub fn parts(&self) -> [(&'static str, bool); 3] {
+    /// Each part that this process has, and whether it is ready.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let Readiness { caught_up, lost } = &*self.readiness;
-        let map = caught_up.is_raised() && !lost.is_raised() && self.engine.is_alive();
-        [("map", map), ("log", self.log.is_writable()), ("database", self.registry.is_current())]
+        let map = self
+            .role
+            .follows()
+            .then(|| ("map", caught_up.is_raised() && !lost.is_raised() && self.engine.is_alive()));
+        map.into_iter().chain([("log", self.log.is_writable()), ("database", self.registry.is_current())])
     }
 }
 
@@ -83,8 +89,8 @@ pub struct Meters {
 pub struct Intake {
     /// When it started to count.
     pub started_at: Millis,
-    /// What the kernel drops of what is sent to its sockets.
-    pub drops: Drops,
+    /// What the kernel drops of what is sent to its sockets; None: it takes no datagrams.
+    pub drops: Option<Drops>,
 }
 
 /// Settings that change answers.

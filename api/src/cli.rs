@@ -13,6 +13,7 @@ use crate::config::{Config, Values};
 mod demo;
 mod export;
 mod file;
+mod health;
 mod import;
 mod json;
 mod replay;
@@ -37,8 +38,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run every role until SIGTERM.
-    Serve,
+    /// Run every role, or with --role one, until SIGTERM.
+    Serve(serve::Args),
+    /// Tell whether the server of the same settings is ready; fails if it is not.
+    Health,
     /// A living registry from nothing: towns, accounts, keys, and taxis that move.
     Demo(demo::Args),
     /// Drive a fleet of made-up taxis against any server.
@@ -65,7 +68,8 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
     };
     let clock = Clock::System;
     match cli.command {
-        Command::Serve => serve::run(&Config::new(&values(&flags)?)?, clock).await,
+        Command::Serve(args) => serve::run(&Config::new(&values(&args.with(flags))?)?, clock).await,
+        Command::Health => health::run(&Config::new(&values(&flags)?)?).await,
         Command::Demo(args) => demo::run(&args, demo::settings(flags), clock).await,
         Command::Simulate(args) => {
             log_to_stderr(&Config::new(&values(&flags)?)?)?;

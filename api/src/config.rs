@@ -16,82 +16,15 @@ use thiserror::Error;
 use crate::outbound::address;
 use crate::rates::RateLimits;
 use crate::secrets::SecretKey;
+use crate::serve::ProcessRole;
 use crate::store::DatabaseUrl;
+
+mod settings;
+
+pub use settings::{ROLE, SETTINGS, Setting, global_settings};
 
 /// The file that is read when there is one and no other is named.
 pub const FILE: &str = "maraude.toml";
-
-/// What a setting is.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// Its key in the file; the flag is `--` and the key with dashes, the variable `MARAUDE_` and the key in capitals.
-    pub key: &'static str,
-    /// What it is for.
-    pub meaning: &'static str,
-    /// Its default as text; empty: none. `<data>` stands for the data directory.
-    pub default: &'static str,
-    /// Whether its value is never shown.
-    pub secret: bool,
-}
-
-const fn setting(key: &'static str, default: &'static str, meaning: &'static str) -> Setting {
-    Setting { key, meaning, default, secret: false }
-}
-
-/// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 20] = [
-    setting("data_dir", "./data", "where embedded data lives"),
-    setting("http", "127.0.0.1:8080", "address of the HTTP interface"),
-    setting("udp", "127.0.0.1:8090", "address on which positions come in as datagrams"),
-    setting(
-        "metrics",
-        "",
-        "address of the metrics, told in Prometheus' text format at /metrics; without it, none are",
-    ),
-    setting("udp_threads", "1", "sockets that receive datagrams, each with a thread of its own"),
-    setting("database", "sqlite:<data>/maraude.db", "the registry's rows"),
-    setting(
-        "log",
-        "file:<data>/log",
-        "the log of positions: file:<directory>, or kafka://<host>:<port>[,<host>:<port>...]/<topic>",
-    ),
-    setting("log_partitions", "4", "partitions of a new log"),
-    setting("log_commit_ms", "10", "the longest a position waits for others before the log is synced"),
-    setting(
-        "log_retain_hours",
-        "48",
-        "how long the log is kept; whole days (UTC) go once they ended so long ago; of a topic of Kafka's, set when it \
-         is made",
-    ),
-    setting(
-        "log_retain_mb",
-        "4096",
-        "beyond which the oldest days of the log go, but never the current one; of a topic of Kafka's, set when it is \
-         made",
-    ),
-    setting("shards", "1", "writer threads of the live map"),
-    Setting {
-        key: "secret_key",
-        meaning: "64 hexadecimal digits that seal API keys; without it, a key file in the data directory",
-        default: "",
-        secret: true,
-    },
-    setting("integration_account", "", "the account anybody may X-Logas, for integration tests by partners"),
-    setting("fake_taxi_id", "true", "search apps see a fresh pseudonym of a taxi at each search"),
-    setting("neutral_operator", "true", "search apps see one neutral operator"),
-    setting("private_endpoints", "false", "hail endpoints may be on private addresses (development only)"),
-    setting(
-        "rate_limits",
-        "",
-        "how often an account may ask, by role, like moteur=50/s,operateur=6000/m:400; without it, nobody is limited",
-    ),
-    setting(
-        "geocoder",
-        "",
-        "URL of a geocoder, asked for a customer's address where a hail has none; without it, none is",
-    ),
-    setting("logging", "info,fjall=warn,lsm_tree=warn", "what is logged, as a tracing filter"),
-];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,6 +218,8 @@ fn read_text(path: &Path, text: &str) -> Result<BTreeMap<String, String>, Config
 /// The configuration, understood.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What the process does.
+    pub role: ProcessRole,
     /// Where embedded data lives.
     pub data_dir: PathBuf,
     /// Address of the HTTP interface.
@@ -324,7 +259,8 @@ impl Config {
         let small =
             |key, range| Ok::<_, ConfigError>(usize::try_from(values.number(key, range)?).unwrap_or(1));
         let text = |key: &'static str| values.0[key].0.clone();
-        Ok(Self {
+        let config = Self {
+            role: values.get(ROLE, "all, ingest or api")?,
             data_dir: PathBuf::from(text("data_dir")),
             http: values.get("http", address)?,
             udp: values.get("udp", address)?,
@@ -370,7 +306,28 @@ impl Config {
                     .map(|_| value.to_owned())
                     .map_err(|_| "a filter like info or info,api=debug".to_owned())
             })?,
-        })
+        };
+        config.check_role(values)?;
+        Ok(config)
+    }
+
+    /// Processes of one role each share their log, their rows and the key that seals them.
+    fn check_role(&self, values: &Values) -> Result<(), ConfigError> {
+        if self.role == ProcessRole::All {
+            return Ok(());
+        }
+        let shared = [
+            ("log", matches!(self.log, LogUrl::Kafka(_)), "a kafka:// URL"),
+            ("database", matches!(self.database, DatabaseUrl::Postgres(_)), "a postgres:// URL"),
+            ("secret_key", self.secret_key.is_some(), "64 hexadecimal digits"),
+        ];
+        match shared.into_iter().find(|(_, is_shared, _)| !is_shared) {
+            None => Ok(()),
+            Some((key, _, needed)) => {
+                let allowed = format!("{needed} where the role is {}, so that processes share it", self.role);
+                values.parse(key, |_| Err(allowed))
+            }
+        }
     }
 }
 
@@ -439,6 +396,25 @@ mod tests {
         let (_, defaults) = config(&[], &[], None).unwrap();
         assert_eq!((defaults.metrics, defaults.geocoder), (None, None), "off unless asked for");
         assert_eq!(defaults.rate_limits, RateLimits::default(), "off unless asked for");
+    }
+
+    #[test]
+    fn a_role_of_its_own_needs_what_processes_share() {
+        let secret = "ab".repeat(32);
+        let mut flags = vec![("role", "ingest")];
+        for (key, value) in [
+            ("log", "kafka://127.0.0.1:9092/p"),
+            ("database", "postgres://m@127.0.0.1/m"),
+            ("secret_key", &*secret),
+        ] {
+            let error = config(&flags, &[], None).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{key} = ")), "{error}");
+            assert!(error.contains("where the role is ingest"), "{error}");
+            flags.push((key, value));
+        }
+        assert_eq!(config(&flags, &[], None).unwrap().1.role, ProcessRole::Ingest);
+        let error = config(&[("role", "cook")], &[], None).unwrap_err().to_string();
+        assert!(error.contains("all, ingest or api"), "{error}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use ingest::gate::Refusal;
 use ingest::limits::DELIVERED_WITHIN;
 use ingest::position::OperatorKey;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -19,6 +19,8 @@ use crate::store::{Result, StoreError};
 const SWEEP: Duration = Duration::from_secs(5);
 /// How often last positions are saved: what a restart has to replay of the log is at most this much.
 const SAVE: Duration = Duration::from_mins(1);
+/// How often it is said what was refused.
+const TELL: Duration = Duration::from_mins(1);
 /// How often old days of the log, old entries of the activity log and full buckets are looked for.
 const RETAIN: Duration = Duration::from_hours(1);
 /// How often the map is asked, at the start and at the end, whether it has caught up.
@@ -105,26 +107,21 @@ fn map_is_dead() -> StoreError {
     }
 }
 
-/// Does what is to be done again and again, until `stop`.
-pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
-    let ticker = |period| {
-        let mut ticker = interval(period);
-        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticker
-    };
-    let (mut sweep, mut save, mut retain, mut look) =
-        (ticker(SWEEP), ticker(SAVE), ticker(RETAIN), ticker(LOOK));
+/// Keeps the map swept and its last positions saved, until `stop`; says once that it has caught up, and if it no longer
+/// follows.
+pub(crate) async fn keep_map(keeper: Keeper, stop: CancellationToken) {
+    let (mut sweep, mut save, mut look) = (ticker(SWEEP), ticker(SAVE), ticker(LOOK));
     save.tick().await;
-    let (mut ready, mut told) = (false, Vec::new());
+    let mut is_ready = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = look.tick(), if !ready => {
+            _ = look.tick(), if !is_ready => {
                 if keeper.follower.caught_up() {
                     let engine = keeper.app.engine.clone();
                     let _ = tokio::task::spawn_blocking(move || engine.settle()).await;
                     keeper.app.readiness.caught_up.raise();
-                    ready = true;
+                    is_ready = true;
                 }
             }
             _ = sweep.tick() => {
@@ -135,24 +132,41 @@ pub(crate) async fn keep(keeper: Keeper, stop: CancellationToken) {
                 let _ = tokio::task::spawn_blocking(move || engine.sweep(now)).await;
             }
             _ = save.tick() => {
-                tell_refusals(&keeper.app, &mut told);
                 if let Err(error) = keeper.save().await {
                     tracing::warn!(%error, "last positions were not saved; trying again in a minute");
                 }
             }
+        }
+    }
+}
+
+/// Tells what was refused and keeps short what would grow, until `stop`.
+pub(crate) async fn keep_short(app: App, stop: CancellationToken) {
+    let (mut tell, mut retain, mut told) = (ticker(TELL), ticker(RETAIN), Vec::new());
+    tell.tick().await;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tell.tick() => tell_refusals(&app, &mut told),
             _ = retain.tick() => {
-                keeper.app.buckets.forget_full();
-                let log = keeper.app.log.clone();
+                app.buckets.forget_full();
+                let log = app.log.clone();
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.retain()).await {
                     tracing::warn!(%error, "old days of the log were not removed");
                 }
-                if let Err(error) = keeper.app.registry.upkeep().prune_activity().await {
+                if let Err(error) = app.registry.upkeep().prune_activity().await {
                     tracing::warn!(%error, "old entries of the activity log were not removed");
                 }
-                if let Err(error) = keeper.app.registry.upkeep().prune_remembered().await {
+                if let Err(error) = app.registry.upkeep().prune_remembered().await {
                     tracing::warn!(%error, "answers that are remembered no longer were not removed");
                 }
             }
         }
     }
+}
+
+fn ticker(period: Duration) -> Interval {
+    let mut ticker = interval(period);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
 }

@@ -27,7 +27,8 @@ pub use requests::Requests;
 #[derive(Clone)]
 pub(crate) struct Sources {
     pub(crate) app: App,
-    pub(crate) follower: Arc<Follower>,
+    /// None: the process has no map.
+    pub(crate) follower: Option<Arc<Follower>>,
 }
 
 /// Answers `GET /metrics` until `stop`.

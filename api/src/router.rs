@@ -36,6 +36,7 @@ use crate::routes::{
     activity_logs, ads, customers, drivers, geotaxi, hails, health, intake, login, operators, places,
     reference, search, sessions, stations, taxis, users, vehicles, visibility, webhooks,
 };
+use crate::serve::ProcessRole;
 
 /// The whole HTTP interface.
 pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infallible>;
@@ -43,7 +44,7 @@ pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infa
 /// The routes over `app`, with what holds for all of them.
 pub fn http(app: App, limits: limits::Http) -> HttpService {
     let (meters, room) = (app.meters.clone(), Arc::new(Semaphore::new(limits.requests)));
-    let (routes, operations) = routes().finish();
+    let (routes, operations) = routes_of(app.role).finish();
     let routes = routes
         .fallback(|| async { Problem::unknown_path() })
         .layer(Extension(Arc::new(Reference::of(&operations))))
@@ -65,6 +66,11 @@ pub fn http(app: App, limits: limits::Http) -> HttpService {
     BoxCloneSyncService::new(tower::ServiceExt::map_response(service, |response: Response<_>| {
         response.map(Body::new)
     }))
+}
+
+/// The routes of a role, with what the reference says of them.
+fn routes_of(role: ProcessRole) -> Routes {
+    if role.follows() { routes() } else { Routes::new().then(intake_routes).then(service_routes) }
 }
 
 /// Every route, with what the reference says of it.
@@ -97,8 +103,7 @@ pub fn routes() -> Routes {
         .get("/taxis/{id}", taxis::read, taxis::describe_read())
         .put("/taxis/{id}", taxis::change, taxis::describe_change())
         .get("/taxis/{id}/visibility", visibility::read, visibility::describe_read())
-        .post("/geotaxi", geotaxi::create, geotaxi::describe_create())
-        .get("/operators/me/positions", intake::read, intake::describe_read())
+        .then(intake_routes)
         .get("/operators/{id}/refusals", operators::refusals, operators::describe_refusals())
         // Where the registry holds, for everybody with a key; stations for everybody.
         .get("/towns", places::towns, places::describe_towns())
@@ -113,7 +118,21 @@ pub fn routes() -> Routes {
         .put("/users/{id}", users::change, users::describe_change())
         .post("/internal/auth", login::log_in, login::describe_log_in())
         .get("/activity_logs", activity_logs::list, activity_logs::describe_list())
-        // Those who keep it running, and the reference.
+        .then(service_routes)
+}
+
+/// Those of every process that takes positions.
+fn intake_routes(routes: Routes) -> Routes {
+    routes.post("/geotaxi", geotaxi::create, geotaxi::describe_create()).get(
+        "/operators/me/positions",
+        intake::read,
+        intake::describe_read(),
+    )
+}
+
+/// Those who keep it running, and the reference.
+fn service_routes(routes: Routes) -> Routes {
+    routes
         .get("/health/live", health::live, health::describe_live())
         .get("/health/ready", health::ready, health::describe_ready())
         .get("/", reference::root, reference::describe_root())

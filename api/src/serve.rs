@@ -1,6 +1,6 @@
 //! A running server: opens what it needs, starts every role, and stops in order.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -89,17 +89,22 @@ pub async fn open_store(config: &Config, clock: Clock) -> Result<(Store, SecretK
     Ok((store, secret))
 }
 
-/// Every role in one process.
+mod role;
+
+pub use role::ProcessRole;
+
+/// A process of some role.
 pub struct Server {
     /// What handlers touch.
     pub app: App,
     /// Where HTTP is listened for.
     pub http: SocketAddr,
-    /// Where datagrams are listened for.
-    pub udp: SocketAddr,
+    /// Where datagrams are listened for, if they are.
+    pub udp: Option<SocketAddr>,
     /// Where metrics are told, if they are.
     pub metrics: Option<SocketAddr>,
-    keeper: Keeper,
+    /// None: it has no map.
+    keeper: Option<Keeper>,
     receivers: Vec<JoinHandle<()>>,
     stop_receiving: Arc<Flag>,
     stop_serving: CancellationToken,
@@ -109,7 +114,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts every role. Returns once both addresses are listened on; readiness comes when the map has caught up.
+    /// Starts it. Returns once its addresses are listened on; readiness comes when the map, if it has one, has caught
+    /// up.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let listen = |what, address| move |error| StartError::Listen { what, address, error };
         let listener = TcpListener::bind(config.http).await.map_err(listen("http", config.http))?;
@@ -124,18 +130,22 @@ impl Server {
         let engine = Engine::start(config.shards);
         let registry = Registry::load(store.bounded(), secret.clone(), engine.clone()).await?;
         let log = open_log(config, clock.clone()).await?;
-        let follower = Arc::new(follow_log(&registry, &engine, &log).await?);
-        // Only who fills the same log may take datagrams beside us; an embedded one has a single process.
-        let beside = match config.log {
-            LogUrl::File(_) => Beside::Nobody,
-            LogUrl::Kafka(_) => Beside::Processes,
+        let follower = if config.role.follows() {
+            Some(Arc::new(follow_log(&registry, &engine, &log).await?))
+        } else {
+            None
         };
-        let sockets =
-            udp::listen(config.udp, config.udp_threads, beside).map_err(listen("udp", config.udp))?;
-        let drops = Drops::of(&sockets).map_err(listen("udp", config.udp))?;
-        let udp_address = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(config.udp);
+        let sockets = if config.role.takes_datagrams() {
+            listen_for_datagrams(config).map_err(listen("udp", config.udp))?
+        } else {
+            Vec::new()
+        };
+        let udp =
+            sockets.first().map(UdpSocket::local_addr).transpose().map_err(listen("udp", config.udp))?;
+        let drops = udp.map(|_| Drops::of(&sockets)).transpose().map_err(listen("udp", config.udp))?;
         let refusals = Arc::new(Refusals::default());
         let app = App {
+            role: config.role,
             registry: registry.clone(),
             engine,
             log,
@@ -162,16 +172,19 @@ impl Server {
                 udp::serve(socket, gate.clone(), app.log.clone(), clock.clone(), stop_receiving.clone());
             receivers.push(served.map_err(listen("udp", config.udp))?);
         }
-        let keeper = Keeper::new(app.clone(), follower.clone());
+        let keeper = follower.clone().map(|follower| Keeper::new(app.clone(), follower));
         let mut tasks = JoinSet::new();
         tasks.spawn(follow::follow(registry, stop_tasks.clone()));
-        tasks.spawn(keep::keep(keeper.clone(), stop_tasks.clone()));
         tasks.spawn(refused::keep(app.clone(), stop_tasks.clone()));
-        tasks.spawn(deadlines::keep(app.clone(), stop_tasks.clone()));
-        tasks.spawn(dispatch::keep(app.clone(), stop_tasks.clone()));
-        tasks.spawn(events::keep(app.clone(), stop_tasks.clone()));
-        tasks.spawn(webhooks::keep(app.clone(), stop_tasks.clone()));
-        tasks.spawn(backlog::keep(app.clone(), stop_tasks.clone()));
+        tasks.spawn(keep::keep_short(app.clone(), stop_tasks.clone()));
+        if let Some(keeper) = &keeper {
+            tasks.spawn(keep::keep_map(keeper.clone(), stop_tasks.clone()));
+            tasks.spawn(deadlines::keep(app.clone(), stop_tasks.clone()));
+            tasks.spawn(dispatch::keep(app.clone(), stop_tasks.clone()));
+            tasks.spawn(events::keep(app.clone(), stop_tasks.clone()));
+            tasks.spawn(webhooks::keep(app.clone(), stop_tasks.clone()));
+            tasks.spawn(backlog::keep(app.clone(), stop_tasks.clone()));
+        }
         let mut serving = JoinSet::new();
         let routes = router::http(app.clone(), limits);
         serving.spawn(connections::serve(listener, routes, limits, stop_serving.clone()));
@@ -183,7 +196,7 @@ impl Server {
         Ok(Self {
             app,
             http,
-            udp: udp_address,
+            udp,
             metrics,
             keeper,
             receivers,
@@ -221,12 +234,23 @@ impl Server {
             tracing::error!(%error, "the log did not close cleanly; what was acknowledged is safe");
         }
         // A courtesy to the next start, which replays more of the log without it.
-        if tokio::time::timeout(END, self.keeper.finish()).await.is_err() {
+        if let Some(keeper) = &self.keeper
+            && tokio::time::timeout(END, keeper.finish()).await.is_err()
+        {
             tracing::warn!("last positions were not saved in time; the next start replays more of the log");
         }
         // A connection on which nothing answers any more would be waited for.
         let _ = tokio::time::timeout(END, self.app.registry.store().close()).await;
     }
+}
+
+/// The sockets of datagrams. Only who fills the same log may take some beside us; an embedded one has a single process.
+fn listen_for_datagrams(config: &Config) -> std::io::Result<Vec<UdpSocket>> {
+    let beside = match config.log {
+        LogUrl::File(_) => Beside::Nobody,
+        LogUrl::Kafka(_) => Beside::Processes,
+    };
+    udp::listen(config.udp, config.udp_threads, beside)
 }
 
 /// Opens the log, on a thread that may wait for disks and brokers.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::fleet::plan::{Operator, plan};
 use crate::import::{features, zones};
 use crate::registry::add_user;
 use crate::role::Role;
-use crate::serve::{Server, open_store};
+use crate::serve::{ProcessRole, Server, open_store};
 use crate::simulation::drive::Fleet;
 use crate::simulation::register::register;
 use crate::simulation::{Target, towns};
@@ -72,6 +73,9 @@ pub(super) fn settings(mut flags: BTreeMap<&'static str, String>) -> Values {
 /// Runs the demonstration.
 pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Result<()> {
     let config = Config::new(&values)?;
+    if config.role != ProcessRole::All {
+        bail!("a demonstration has every role in one process: role = {}", config.role);
+    }
     super::log_to_stderr(&config)?;
     // Before anything is emptied: a demonstration that still runs holds these addresses.
     drop(
@@ -85,7 +89,8 @@ pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Re
     let server = Server::start(&config, clock.clone()).await?;
     let operators: Vec<_> =
         keys.iter().filter(|key| key.role == Role::Operateur).map(Key::operator).collect();
-    let target = Target::new(format!("http://{}", server.http).parse()?, server.udp)?;
+    let udp = server.udp.context("a server of every role takes datagrams")?;
+    let target = Target::new(format!("http://{}", server.http).parse()?, udp)?;
     let plans = plan(SEED, args.taxis, &operators, &towns(&[])?);
     let bar = ProgressBar::new(u64::try_from(plans.len()).unwrap_or(u64::MAX));
     let progress = |done| bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
@@ -94,7 +99,7 @@ pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Re
     let first = ids.first().cloned().unwrap_or_default();
     let mut fleet = Fleet::new(target, &operators, &plans, ids, SEED, clock);
     fleet.begin().await?;
-    println!("{}", screen(&server, &keys, &first));
+    println!("{}", screen((server.http, udp), &keys, &first));
     let stop = CancellationToken::new();
     let app = keys.iter().find(|key| key.role == Role::Moteur).map(|key| (key.secret.clone(), args.searches));
     let driving = tokio::spawn(fleet.drive(args.hz, app, stop.clone()));
@@ -163,12 +168,12 @@ async fn seed(config: &Config, clock: Clock) -> anyhow::Result<Vec<Key>> {
 }
 
 /// URLs, keys and three lines to paste, on one screen.
-fn screen(server: &Server, keys: &[Key], taxi: &str) -> String {
+fn screen((http, udp): (SocketAddr, SocketAddr), keys: &[Key], taxi: &str) -> String {
     let table: Vec<_> =
         keys.iter().map(|key| format!("  {:<12} {:<12} {}", key.email, key.role, key.secret)).collect();
     let key =
         |role| keys.iter().find(|key| key.role == role).map(|key| key.secret.as_str()).unwrap_or_default();
-    let (app, operator, http) = (key(Role::Moteur), key(Role::Operateur), server.http);
+    let (app, operator) = (key(Role::Moteur), key(Role::Operateur));
     format!(
         "  http  http://{http}    udp  {udp}\n\
          \n  account      role         API key\n{table}\n\n\
@@ -180,7 +185,6 @@ fn screen(server: &Server, keys: &[Key], taxi: &str) -> String {
          curl -s -i -H 'X-Api-Key: {operator}' -H 'Content-Type: application/json' \
          -d '{{\"data\":[{{\"positions\":[{{\"taxi_id\":\"{taxi}\",\"lon\":2.3522,\"lat\":48.8566}}]}}]}}' \
          'http://{http}/geotaxi/'\n",
-        udp = server.udp,
         table = table.join("\n"),
     )
 }

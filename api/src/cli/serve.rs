@@ -1,10 +1,29 @@
-//! `maraude serve`: every role until SIGTERM.
+//! `maraude serve`: one role or all, until SIGTERM.
+
+use std::collections::BTreeMap;
 
 use ingest::clock::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Config;
+use crate::app::Behaviour;
+use crate::config::{Config, ROLE};
 use crate::serve::Server;
+
+/// What to serve.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What the process does: all, or over Kafka and PostgreSQL ingest or api.
+    #[arg(long)]
+    role: Option<String>,
+}
+
+impl Args {
+    /// The flags of all commands and this one's.
+    pub(super) fn with(self, mut flags: BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
+        flags.extend(self.role.map(|role| (ROLE, role)));
+        flags
+    }
+}
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(super) async fn run(config: &Config, clock: Clock) -> anyhow::Result<()> {
@@ -28,34 +47,38 @@ fn screen(config: &Config, server: &Server) -> String {
         Some(_) => "secret_key".to_owned(),
         None => config.data_dir.join("secret.key").display().to_string(),
     };
-    let on_off = |on| if on { "on" } else { "off" };
-    format!(
-        "maraude {version}: every role in one process\n\
-         \x20 http       http://{http}  (ready: http://{http}/health/ready)\n\
-         \x20 udp        {udp}, {threads} thread(s)\n\
-         \x20 metrics    {metrics}\n\
-         \x20 database   {database}\n\
-         \x20 log        {log_url}, {partitions} partition(s), synced every {commit} ms at most\n\
-         \x20 map        {shards} shard(s), {taxis} taxi(s) registered\n\
-         \x20 registry   {accounts} account(s), {towns} town(s), {zupc} ZUPC, {exclusions} exclusion zone(s)\n\
-         \x20 keys       sealed by {sealed_by}\n\
-         \x20 apps see   pseudonyms {fake}, neutral operator {neutral}, private hail endpoints {private}",
-        version = env!("CARGO_PKG_VERSION"),
-        http = server.http,
-        udp = server.udp,
-        threads = config.udp_threads,
-        metrics = server.metrics.map_or("off".to_owned(), |at| format!("http://{at}/metrics")),
-        database = config.database.masked(),
-        log_url = config.log,
-        partitions = log.partitions(),
-        commit = config.log_settings.commit_interval_ms,
-        shards = config.shards,
-        taxis = registry.directory().taxis().len(),
-        towns = territory.towns().len(),
-        zupc = territory.zupcs().len(),
-        exclusions = territory.exclusions().len(),
-        fake = on_off(config.behaviour.fake_taxi_id),
-        neutral = on_off(config.behaviour.neutral_operator),
-        private = on_off(config.behaviour.private_endpoints),
-    )
+    let mut lines = vec![format!("maraude {}: {}", env!("CARGO_PKG_VERSION"), config.role.about())];
+    let mut line = |name: &str, text: String| lines.push(format!("  {name:<10} {text}"));
+    line("http", format!("http://{http}  (ready: http://{http}/health/ready)", http = server.http));
+    if let Some(udp) = server.udp {
+        line("udp", format!("{udp}, {} thread(s)", config.udp_threads));
+    }
+    line("metrics", server.metrics.map_or("off".to_owned(), |at| format!("http://{at}/metrics")));
+    line("database", config.database.masked());
+    let synced = format!("synced every {} ms at most", config.log_settings.commit_interval_ms);
+    line("log", format!("{}, {} partition(s), {synced}", config.log, log.partitions()));
+    let taxis = registry.directory().taxis().len();
+    if config.role.follows() {
+        line("map", format!("{} shard(s), {taxis} taxi(s) registered", config.shards));
+        let places = format!(
+            "{} town(s), {} ZUPC, {} exclusion zone(s)",
+            territory.towns().len(),
+            territory.zupcs().len(),
+            territory.exclusions().len()
+        );
+        line("registry", format!("{accounts} account(s), {places}"));
+    } else {
+        line("registry", format!("{accounts} account(s), {taxis} taxi(s)"));
+    }
+    line("keys", format!("sealed by {sealed_by}"));
+    if config.role.follows() {
+        let Behaviour { fake_taxi_id, neutral_operator, private_endpoints, .. } = config.behaviour;
+        let on_off = |on| if on { "on" } else { "off" };
+        let (pseudonyms, neutral) = (on_off(fake_taxi_id), on_off(neutral_operator));
+        let private = on_off(private_endpoints);
+        let seen =
+            format!("pseudonyms {pseudonyms}, neutral operator {neutral}, private hail endpoints {private}");
+        line("apps see", seen);
+    }
+    lines.join("\n")
 }

@@ -1,6 +1,8 @@
 //! Every metric there is: its name, its meaning, and where its number comes from.
 
+use engine::follow::Follower;
 use ingest::gate::Refusal;
+use ingest::udp::Drops;
 
 use super::Sources;
 use super::families::{Families, float};
@@ -10,9 +12,11 @@ pub(super) fn gather(sources: &Sources) -> Families {
     let mut families = Families::default();
     datagrams(sources, &mut families);
     log(sources, &mut families);
-    map(sources, &mut families);
+    if let Some(follower) = &sources.follower {
+        map(sources, follower, &mut families);
+        hails(sources, &mut families);
+    }
     http(sources, &mut families);
-    hails(sources, &mut families);
     database(sources, &mut families);
     process(sources, &mut families);
     families
@@ -34,7 +38,7 @@ fn datagrams(Sources { app, .. }: &Sources, families: &mut Families) {
         "Accepted datagrams whose device's clock is more than two minutes off.",
         app.refusals.clocks_off(),
     );
-    if let Ok(dropped) = app.intake.drops.count() {
+    if let Some(Ok(dropped)) = app.intake.drops.as_ref().map(Drops::count) {
         families.counter(
             "maraude_datagrams_dropped_total",
             "Datagrams that the kernel dropped because its buffer was full.",
@@ -48,7 +52,7 @@ fn datagrams(Sources { app, .. }: &Sources, families: &mut Families) {
     );
 }
 
-fn log(Sources { app, follower }: &Sources, families: &mut Families) {
+fn log(Sources { app, .. }: &Sources, families: &mut Families) {
     let meters = app.log.meters();
     families.counter("maraude_log_appends_total", "Appends that the log's queue took.", meters.appends.get());
     families.counter(
@@ -71,14 +75,14 @@ fn log(Sources { app, follower }: &Sources, families: &mut Families) {
         "How many more positions the log's queue has room for.",
         float(app.log.queue_room()),
     );
+}
+
+fn map(Sources { app, .. }: &Sources, follower: &Follower, families: &mut Families) {
     families.gauge(
         "maraude_follower_lag_records",
         "How many records of the log the map has not read yet.",
         float(follower.lag()),
     );
-}
-
-fn map(Sources { app, .. }: &Sources, families: &mut Families) {
     families.gauge(
         "maraude_engine_taxis_online",
         "Taxis heard within two minutes, each counted once an operator.",

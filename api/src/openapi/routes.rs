@@ -67,6 +67,11 @@ impl Routes {
         self.on("delete", path, delete(handler), operation)
     }
 
+    /// These and more.
+    pub fn then(self, more: impl FnOnce(Self) -> Self) -> Self {
+        more(self)
+    }
+
     fn on(
         mut self,
         method: &'static str,

@@ -23,8 +23,9 @@ pub struct LiveAnswer {
 pub struct ReadyAnswer {
     /// Whether every part is: `ready` or `not ready`.
     pub status: &'static str,
-    /// Whether the map of positions is up to date.
-    pub map: &'static str,
+    /// Whether the map of positions is up to date; absent where the process has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<&'static str>,
     /// Whether the log writes positions: not while its brokers are away, if it has some.
     pub log: &'static str,
     /// Whether the database answers, and its changes are followed.
@@ -49,10 +50,9 @@ pub fn describe_live() -> Operation {
 /// 200 once every part is ready; else 503, and which part is not. Without the database searches and positions go on,
 /// from memory and to the log: whoever asks decides by the part.
 pub async fn ready(State(app): State<App>) -> (StatusCode, Json<ReadyAnswer>) {
-    let parts = app.parts().map(|(_, is_ready)| is_ready);
-    let is_ready = parts.iter().all(|part| *part);
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(ReadyAnswer::new(parts)))
+    let answer = ReadyAnswer::new(app.parts());
+    let status = if answer.status == READY { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(answer))
 }
 
 /// `GET /health/ready` in the reference.
@@ -62,18 +62,28 @@ pub fn describe_ready() -> Operation {
         "Whether every part is ready",
         "For whoever sends requests to those that are. Without the database searches and positions go on.",
     )
-    .bare(200, "Every part is.", &ReadyAnswer::new([true; 3]))
-    .bare(503, "A part is not.", &ReadyAnswer::new([false, true, true]))
+    .bare(200, "Every part is.", &ReadyAnswer::new(PARTS.map(|part| (part, true))))
+    .bare(503, "A part is not.", &ReadyAnswer::new(PARTS.map(|part| (part, part != "map"))))
 }
 
+const PARTS: [&str; 3] = ["map", "log", "database"];
+const READY: &str = "ready";
+const NOT_READY: &str = "not ready";
+
 impl ReadyAnswer {
-    fn new([map, log, database]: [bool; 3]) -> Self {
-        let word = |is_ready| if is_ready { "ready" } else { "not ready" };
-        Self {
-            status: word(map && log && database),
-            map: word(map),
-            log: word(log),
-            database: word(database),
+    fn new(parts: impl IntoIterator<Item = (&'static str, bool)>) -> Self {
+        let word = |is_ready| if is_ready { READY } else { NOT_READY };
+        let mut answer = Self { status: READY, map: None, log: READY, database: READY };
+        for (part, is_ready) in parts {
+            match part {
+                "map" => answer.map = Some(word(is_ready)),
+                "log" => answer.log = word(is_ready),
+                _ => answer.database = word(is_ready),
+            }
+            if !is_ready {
+                answer.status = NOT_READY;
+            }
         }
+        answer
     }
 }

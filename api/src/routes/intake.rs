@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use ingest::gate::Refusal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +12,7 @@ use utoipa::ToSchema;
 use super::naive_timestamp;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::error::Answer;
+use crate::error::{Answer, Problem};
 use crate::form::envelope::{self, Elements};
 use crate::openapi::{Chapter, Operation};
 use crate::role::REGISTRARS;
@@ -37,7 +38,7 @@ pub struct IntakeAnswer {
 pub async fn read(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<IntakeAnswer>>> {
     caller.require(REGISTRARS)?;
     let operator = caller.operator();
-    let drops = app.intake.drops.clone();
+    let drops = app.intake.drops.clone().ok_or_else(no_datagrams)?;
     let dropped = tokio::task::spawn_blocking(move || drops.count()).await;
     let refused = app.refusals.refused_of(operator);
     let overloaded = refused.iter().find(|(reason, _)| *reason == Refusal::Overloaded);
@@ -66,4 +67,9 @@ pub fn describe_read() -> Operation {
     Operation::new(Chapter::Operators, "What came of the datagrams sent with the caller's key", about)
         .roles(REGISTRARS)
         .one(200, "The counts.", &answer)
+        .refuses_with("The process takes no datagrams.", &no_datagrams())
+}
+
+fn no_datagrams() -> Problem {
+    Problem::url(StatusCode::NOT_FOUND, "This process takes no datagrams; ask one that does.")
 }

@@ -3,7 +3,7 @@
 use engine::engine::Fix;
 use ingest::clock::Millis;
 use ingest::log::{Offset, Partition};
-use ingest::position::{LatLon, OperatorKey, Order, SourceKey, TaxiKey};
+use ingest::position::{LatLon, ORDERING_SKEW_MS, OperatorKey, Order, SourceKey, TaxiKey};
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::{Result, Store, read, write};
@@ -47,13 +47,15 @@ impl Store {
         Ok((!pairs.is_empty()).then_some(pairs))
     }
 
-    /// Writes last positions and the offsets that they cover. The map has decided which position of a source is the
-    /// last.
+    /// Writes last positions and the offsets that they cover. Several processes do, one further in the log than the
+    /// other: of two positions of a source the one that [`Order::supersedes`] the other stays, and offsets only grow.
     ///
     /// Many transactions, so that other writes have their turn, the offsets in the last one: whatever ends this early
     /// leaves offsets that are covered, and positions that are later than these, as a replay from there makes them.
     pub async fn save_last_positions(&self, fixes: &[Fix], epoch: u64, offsets: &[Offset]) -> Result<()> {
-        let rows: Vec<_> = fixes.iter().filter_map(LastRow::new).collect();
+        let mut rows: Vec<_> = fixes.iter().filter_map(LastRow::new).collect();
+        // In one order, so that of two processes none waits for a row of the other's while that waits for one of its.
+        rows.sort_unstable_by_key(|row| (row.taxi_id, row.operator_id));
         let (mut parts, mut is_last) = (rows.chunks(POSITIONS_A_TRANSACTION).peekable(), false);
         while !is_last {
             let part = parts.next().unwrap_or_default();
@@ -107,9 +109,19 @@ fn insert(rows: usize) -> String {
          FROM (VALUES {}) AS v, taxis t, users u WHERE t.id = v.column1 AND u.id = v.column2
          ON CONFLICT (taxi_id, operator_id)
          DO UPDATE SET lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
-         received_at = excluded.received_at, device_at = excluded.device_at",
-        rows.join(", ")
+         received_at = excluded.received_at, device_at = excluded.device_at
+         WHERE CASE WHEN {} AND {} AND excluded.device_at <> last_positions.device_at
+         THEN excluded.device_at > last_positions.device_at
+         ELSE excluded.received_at >= last_positions.received_at END",
+        rows.join(", "),
+        trusted("excluded"),
+        trusted("last_positions"),
     )
+}
+
+/// Whether a row's device time counts; null where it has none.
+fn trusted(row: &str) -> String {
+    format!("abs({row}.device_at - {row}.received_at) <= {ORDERING_SKEW_MS}")
 }
 
 impl LastRow {

@@ -35,6 +35,7 @@ mod refusals;
 mod registry;
 mod replay;
 mod restart;
+mod roles;
 mod schema;
 mod search;
 mod visibility;

@@ -30,7 +30,7 @@ async fn every_metric_is_well_formed_and_counts_what_happened(world: &mut World)
     let device = Device::new(world, "op-a");
     device.send(0, &taxi, HERE.0);
     device.send(0, "nobody's", HERE.0);
-    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"{", world.server().udp).unwrap();
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"{", world.server().udp.unwrap()).unwrap();
     world.place("op-a", &taxi, HERE).await;
     let found = async || (world.search("app", HERE).await.len() == 1).then_some(());
     within(SOON, "the taxi", found).await;

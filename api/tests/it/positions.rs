@@ -248,7 +248,7 @@ impl Device {
     pub(crate) fn new(world: &World, operator: &str) -> Self {
         Self {
             socket: UdpSocket::bind("127.0.0.1:0").unwrap(),
-            server: world.server().udp,
+            server: world.server().udp.unwrap(),
             operator: operator.to_owned(),
             key: world.key(operator).to_owned(),
         }

@@ -244,7 +244,7 @@ fn file(world: &World, text: &str) -> PathBuf {
 }
 
 fn addresses(world: &World) -> (String, String) {
-    (format!("http://{}", world.server().http), world.server().udp.to_string())
+    (format!("http://{}", world.server().http), world.server().udp.unwrap().to_string())
 }
 
 fn command(world: &World, operator: &str, arguments: &[&str], json: bool) -> std::process::Command {

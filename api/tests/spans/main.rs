@@ -110,7 +110,7 @@ async fn a_position(world: &World, told: &Told, taxi: &str) {
         status: Status::Free,
     };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.send_to(Writer::default().write(&report), world.server().udp).unwrap();
+    socket.send_to(Writer::default().write(&report), world.server().udp.unwrap()).unwrap();
     for parts in [
         &["DEBUG receive:gate{accepted=1}", "close"][..],
         &["DEBUG receive{datagrams=1}:append{positions=1}", "close"],
