@@ -36,7 +36,7 @@ pub fn datagrams(seed: u64, count: u32, now: Millis) -> Datagrams {
     let (directory, mut rival) = (Directory::default(), Checker::default());
     for ((name, key), number) in OPERATORS.into_iter().zip(1..) {
         let operator = OperatorKey(number);
-        directory.operators().put(name.into(), 1, Operator { key: operator, api_key: key.into() });
+        directory.operators().put(name.into(), 1, Operator::new(operator, key));
         rival.operators.insert(name.to_owned(), (operator, key.to_owned()));
     }
     let mut writer = Writer::default();

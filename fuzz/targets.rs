@@ -22,7 +22,7 @@ const CHECKSUM: std::ops::Range<usize> = 20..24;
 /// A datagram is a position or a refusal, counted once, and the same one the next time.
 pub(crate) fn datagram(bytes: &[u8]) {
     let directory = Directory::default();
-    let operator = Operator { key: OperatorKey(1), api_key: "d8a1f6a2".into() };
+    let operator = Operator::new(OperatorKey(1), "d8a1f6a2");
     directory.operators().put("op1".into(), 1, operator);
     directory.taxis().put("taxi-1".into(), 1, Taxi { key: TaxiKey(1), operators: [OperatorKey(1)].into() });
     let refusals = Arc::new(Refusals::default());

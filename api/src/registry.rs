@@ -288,7 +288,7 @@ async fn open_accounts(store: &Store, secret: &SecretKey) -> Result<Vec<Account>
 fn operator(account: &Account) -> Option<(Box<str>, u64, Operator)> {
     let key = OperatorKey(u32::try_from(account.id).ok()?);
     let version = u64::try_from(account.version).ok()?;
-    let operator = Operator { key, api_key: account.api_key().into() };
+    let operator = Operator::new(key, account.api_key());
     account.is_operator().then(|| (account.email.as_str().into(), version, operator))
 }
 

@@ -37,6 +37,24 @@ impl Gauge {
     }
 }
 
+/// A number that moves by a rule. Of threads that move it at the same time each starts where another one left it; what
+/// they read or write besides is ordered by nothing.
+#[derive(Debug, Default)]
+pub struct Register(AtomicU64);
+
+impl Register {
+    /// One that begins with `n`.
+    pub fn new(n: u64) -> Self {
+        Self(AtomicU64::new(n))
+    }
+
+    /// Moves it to where `rule` says, or leaves it where that says None; says whether it was moved. The rule may be
+    /// asked several times, last about what it really was.
+    pub fn change(&self, rule: impl FnMut(u64) -> Option<u64>) -> bool {
+        self.0.fetch_update(Relaxed, Relaxed, rule).is_ok()
+    }
+}
+
 /// Room of which parts are taken and given back.
 #[derive(Debug)]
 pub struct Room {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::position::{OperatorKey, SourceKey, TaxiKey};
-use crate::projection::Projection;
+use crate::projection::{Pinned, Projection};
+use crate::wire::binary::MacKey;
 
 /// The operators and the taxis that positions may come from.
 ///
@@ -20,8 +21,28 @@ pub struct Directory {
 pub struct Operator {
     /// The registry's number.
     pub key: OperatorKey,
-    /// The secret under which datagrams are signed.
-    pub api_key: Box<str>,
+    /// The secret under which JSON datagrams are signed.
+    api_key: Box<str>,
+    /// What compact ones are hashed with. Derived here, because that takes as long as checking one.
+    mac_key: MacKey,
+}
+
+impl Operator {
+    /// An operator with its API key.
+    pub fn new(key: OperatorKey, api_key: impl Into<Box<str>>) -> Self {
+        let api_key = api_key.into();
+        Self { key, mac_key: MacKey::of_api_key(&api_key), api_key }
+    }
+
+    /// The secret under which JSON datagrams are signed.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// What compact datagrams are hashed with.
+    pub fn mac_key(&self) -> &MacKey {
+        &self.mac_key
+    }
 }
 
 /// A taxi. Keyed by its public id.
@@ -60,18 +81,36 @@ impl Directory {
 
     /// As [`Directory::source`], with the reason. O(operators of the taxi), which are one or two; allocates nothing.
     pub fn find_source(&self, taxi_id: &str, operator: OperatorKey) -> Result<SourceKey, NoSource> {
-        let theirs = |taxi: &Taxi| taxi.operators.contains(&operator).then_some(taxi.key);
-        match self.taxis.with(taxi_id, theirs) {
-            None => Err(NoSource::UnknownTaxi),
-            Some(None) => Err(NoSource::NotTheirs),
-            Some(Some(taxi)) => Ok(SourceKey { taxi, operator }),
+        self.sources(operator).find(taxi_id)
+    }
+
+    /// The sources of an operator, for several look-ups in a row.
+    pub fn sources(&self, operator: OperatorKey) -> Sources<'_> {
+        Sources { taxis: self.taxis.pin(), operator }
+    }
+}
+
+/// What one operator may report. Not to be kept: what is deleted meanwhile is not freed.
+pub struct Sources<'a> {
+    taxis: Pinned<'a, Box<str>, Taxi>,
+    operator: OperatorKey,
+}
+
+impl Sources<'_> {
+    /// As [`Directory::find_source`].
+    pub fn find(&self, taxi_id: &str) -> Result<SourceKey, NoSource> {
+        let taxi = self.taxis.get(taxi_id).ok_or(NoSource::UnknownTaxi)?;
+        if taxi.operators.contains(&self.operator) {
+            Ok(SourceKey { taxi: taxi.key, operator: self.operator })
+        } else {
+            Err(NoSource::NotTheirs)
         }
     }
 }
 
 impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operator").field("key", &self.key).field("api_key", &"***").finish()
+        f.debug_struct("Operator").field("key", &self.key).field("api_key", &"***").finish_non_exhaustive()
     }
 }
 
@@ -99,7 +138,8 @@ mod tests {
 
     #[test]
     fn an_operators_secret_is_not_printed() {
-        let operator = Operator { key: OperatorKey(1), api_key: "open sesame".into() };
-        assert_eq!(format!("{operator:?}"), "Operator { key: OperatorKey(1), api_key: \"***\" }");
+        let operator = Operator::new(OperatorKey(1), "open sesame");
+        assert_eq!(format!("{operator:?}"), "Operator { key: OperatorKey(1), api_key: \"***\", .. }");
+        assert_eq!(format!("{:?}", operator.mac_key()), "***");
     }
 }

@@ -1,11 +1,13 @@
-//! The gate: a datagram becomes a position, or a counted refusal.
+//! The gate: a datagram becomes a position, or a counted refusal; a compact one becomes several.
 //!
-//! Checks in this order, and the first that fails is the reason: size, UTF-8, JSON, fields, numbers, ranges,
-//! operator, hash, taxi. What is cheap comes first; what tells strangers from operators comes before what tells
+//! JSON is checked in this order, and the first check that fails is the reason: size, UTF-8, JSON, fields, numbers,
+//! ranges, operator, hash, taxi. What is cheap comes first; what tells strangers from operators comes before what tells
 //! which taxis exist.
 
+mod binary;
 pub mod heaviest;
 mod refusals;
+mod sessions;
 pub mod tally;
 
 use std::net::IpAddr;
@@ -13,12 +15,16 @@ use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 
+pub use self::binary::Admitted;
 pub use self::refusals::{Refusal, Refusals};
+use self::sessions::Sessions;
 use self::tally::{Noted, Secrets};
 use crate::clock::Millis;
 use crate::directory::{Directory, NoSource, Operator};
 use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_DATAGRAM};
 use crate::position::{LatLon, Motion, OutOfRange, Position, ReportedStatus, Transport};
+use crate::wire;
+use crate::wire::binary::ACKNOWLEDGEMENT;
 use crate::wire::json::{self, Fields, Malformed, Value};
 
 /// The checks between the network and the log. Cheap to clone; clones count together.
@@ -26,6 +32,7 @@ use crate::wire::json::{self, Fields, Malformed, Value};
 pub struct Gate {
     directory: Arc<Directory>,
     refusals: Arc<Refusals>,
+    sessions: Arc<Sessions>,
 }
 
 /// What one thread needs to read datagrams without allocating.
@@ -34,12 +41,14 @@ pub struct Scratch {
     json: json::Scratch,
     /// A decimal with its comma turned into a point.
     number: String,
+    /// The numbers of what is refused of a compact datagram.
+    texts: binary::Texts,
 }
 
 impl Gate {
     /// A gate that knows who `directory` knows and counts into `refusals`.
     pub fn new(directory: Arc<Directory>, refusals: Arc<Refusals>) -> Self {
-        Self { directory, refusals }
+        Self { directory, refusals, sessions: Arc::default() }
     }
 
     /// What came of the datagrams so far.
@@ -47,8 +56,26 @@ impl Gate {
         &self.refusals
     }
 
-    /// Checks a datagram received at `now`, and counts what came of it; a refused one is noted as coming `from` there
-    /// if it names an operator.
+    /// Checks a datagram of either kind received at `now`; its positions that pass come after what `positions` has.
+    /// Gives the answer to be sent once they are in the log, if the sender wants one.
+    pub fn admit(
+        &self,
+        scratch: &mut Scratch,
+        datagram: &[u8],
+        from: Option<IpAddr>,
+        now: Millis,
+        positions: &mut Vec<Position>,
+    ) -> Option<[u8; ACKNOWLEDGEMENT]> {
+        if wire::binary::is_one(datagram) {
+            self.check_compact(scratch, datagram, from, now, positions).ok()?.acknowledgement
+        } else {
+            positions.extend(self.check(scratch, datagram, from, now).ok());
+            None
+        }
+    }
+
+    /// Checks a JSON datagram received at `now`, and counts what came of it; a refused one is noted as coming `from`
+    /// there if it names an operator.
     ///
     /// A timestamp that is no readable number of seconds leaves the device's time unknown; one far off is counted.
     /// About a microsecond; allocates nothing once `scratch` and the refusals are warm, and what is accepted takes no
@@ -70,7 +97,8 @@ impl Gate {
         match self.judge(&fields, &mut scratch.number, now) {
             Ok(position) => {
                 let off = |at: Millis| at.0.abs_diff(now.0) > MAX_CLOCK_SKEW_MS;
-                self.refusals.count_accepted(position.source.operator, position.device_at.is_some_and(off));
+                let is_off = position.device_at.is_some_and(off);
+                self.refusals.count_accepted(position.source.operator, 1, u64::from(is_off));
                 Ok(position)
             }
             Err(refusal) => {
@@ -110,10 +138,11 @@ impl Gate {
             let noted = Noted {
                 at: now,
                 transport: Transport::Udp,
+                positions: 1,
                 from,
                 taxi: string(fields.taxi).ok(),
                 fields: &fields.but_the_hash(),
-                secrets: Secrets { key: &operator.api_key, hash },
+                secrets: Secrets { key: operator.api_key(), hash },
             };
             self.refusals.note(operator.key, refusal, &noted);
         };
@@ -175,7 +204,7 @@ impl<'a> Claim<'a> {
         for part in self.signed {
             sha1.update(part);
         }
-        sha1.update(operator.api_key.as_bytes());
+        sha1.update(operator.api_key());
         let digest: [u8; 20] = sha1.finalize().into();
         is_hex_of(self.hash.as_bytes(), &digest)
     }

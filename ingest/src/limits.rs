@@ -28,6 +28,19 @@ pub const MAX_SOCKETS: usize = 64;
 /// Milliseconds between a device's clock and ours from which on the clock is counted as off.
 pub const MAX_CLOCK_SKEW_MS: u64 = 120_000;
 
+/// Sessions of compact datagrams that one operator may have within about [`SESSION_KEPT_MS`]: half a megabyte.
+pub const MAX_SESSIONS: usize = 1_024;
+
+/// How long a session is remembered after the sending time of its latest datagram, in milliseconds. The first half is
+/// needed, as long as that datagram could be sent again; the second is for threads that look at their clock seldom.
+pub const SESSION_KEPT_MS: u64 = 2 * MAX_CLOCK_SKEW_MS;
+
+/// Milliseconds between two looks for sessions that need not be remembered any more, while there are too many.
+pub const SESSIONS_SWEPT_EVERY_MS: i64 = 1_000;
+
+/// Sequence numbers of a session by which a datagram may be late, at least.
+pub const REPLAY_WINDOW: u32 = 992;
+
 /// Taxis that are told apart among what was refused of one operator for one reason.
 pub const MAX_REFUSED_TAXIS: usize = 20;
 
@@ -94,6 +107,9 @@ const _: () = assert!(MAX_DATAGRAM >= 512, "recorded datagrams must fit, with na
 const _: () = assert!(MAX_DATAGRAM + 48 <= 1_280, "a datagram must not be fragmented");
 const _: () =
     assert!(DRAIN_CALLS * DATAGRAMS_PER_CALL >= 2 * SOCKET_BUFFER / 512, "a full buffer is drained");
+const _: () =
+    assert!(REPLAY_WINDOW as usize > 4 * DATAGRAMS_PER_CALL, "one call's datagrams come in any order");
+const _: () = assert!(SESSION_KEPT_MS > MAX_CLOCK_SKEW_MS, "what is forgotten is too old to be sent again");
 const _: () = assert!(STOP_LATENCY_MS * 2 <= 100, "a stop is seen within a tenth of a second");
 const _: () =
     assert!(DATAGRAMS_PER_CALL <= MAX_RECORD_ROWS, "one call's positions make one record a partition");

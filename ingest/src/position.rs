@@ -59,6 +59,15 @@ impl LatLon {
         }
     }
 
+    /// A point from the fixed point in which it was sent, where a taxi or a customer may be.
+    pub fn reportable_e7(lat_e7: i32, lon_e7: i32) -> Result<Self, OutOfRange> {
+        if lat_e7.unsigned_abs() > MAX_REPORTABLE_LAT_E7 {
+            Err(OutOfRange::Lat)
+        } else {
+            Self::from_e7(lat_e7, lon_e7)
+        }
+    }
+
     /// Latitude in 1e-7 degrees.
     pub fn lat_e7(self) -> i32 {
         self.lat_e7
@@ -79,6 +88,9 @@ impl LatLon {
         f64::from(self.lon_e7) / 1e7
     }
 }
+
+/// [`MAX_REPORTABLE_LAT`] in 1e-7 degrees, rounded down.
+const MAX_REPORTABLE_LAT_E7: u32 = 850_511_287;
 
 #[expect(clippy::cast_possible_truncation, reason = "at most 1.8e9 in absolute value, which an i32 holds")]
 fn to_e7(degrees: f64) -> i32 {
@@ -239,6 +251,9 @@ mod tests {
         assert_eq!(LatLon::new(0.0, f64::INFINITY), Err(OutOfRange::Lon));
         assert!(LatLon::reportable(85.051_128_78, 0.0).is_ok());
         assert_eq!(LatLon::reportable(85.06, 2.0), Err(OutOfRange::Lat));
+        assert_eq!(LatLon::reportable_e7(-850_511_288, 0), Err(OutOfRange::Lat));
+        assert_eq!(LatLon::reportable_e7(850_511_287, 0), LatLon::reportable(85.051_128_7, 0.0));
+        assert_eq!(LatLon::reportable_e7(0, 1_800_000_001), Err(OutOfRange::Lon));
         assert_eq!(LatLon::from_e7(900_000_001, 0), Err(OutOfRange::Lat));
         assert_eq!(LatLon::from_e7(0, i32::MIN), Err(OutOfRange::Lon));
     }

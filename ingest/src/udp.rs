@@ -178,7 +178,7 @@ mod tests {
         let log = Log::open(&LogUrl::File(folder.path().to_owned()), &settings, clock.clone()).unwrap();
         let directory = Directory::default();
         let operator = OperatorKey(1);
-        directory.operators().put("op".into(), 1, Operator { key: operator, api_key: "key".into() });
+        directory.operators().put("op".into(), 1, Operator::new(operator, "key"));
         directory.taxis().put("t".into(), 1, Taxi { key: TaxiKey(1), operators: [operator].into() });
         let gate = Arc::new(Gate::new(Arc::new(directory), Arc::new(Refusals::default())));
         let socket = listen("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody).unwrap().remove(0);

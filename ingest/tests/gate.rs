@@ -127,10 +127,14 @@ fn each_refusal_has_its_reason() {
         assert_eq!(check(&datagram), Err(refusal), "{shown}");
     }
     let elsewhere = [
+        Refusal::Malformed,
         Refusal::UnknownField,
         Refusal::SpeedOutOfRange,
         Refusal::HeadingOutOfRange,
         Refusal::AccuracyOutOfRange,
+        Refusal::SentAtOff,
+        Refusal::Replayed,
+        Refusal::TooManySessions,
         Refusal::Overloaded,
     ];
     for refusal in Refusal::ALL {

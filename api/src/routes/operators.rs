@@ -297,7 +297,10 @@ fn example(example: &Example) -> ExampleAnswer {
 fn message(reason: Refusal) -> &'static str {
     match reason {
         Refusal::TooLong => "A datagram has more than 1024 bytes, or a request more than 50 positions.",
-        Refusal::NotUtf8 => "A datagram is not UTF-8.",
+        Refusal::NotUtf8 => "A datagram is not UTF-8, or a name in a compact one.",
+        Refusal::Malformed => {
+            "A compact datagram's bytes are not what its specification says (docs/protocol.md)."
+        }
         Refusal::NotJson => "A datagram is not JSON.",
         Refusal::NotAnObject => "A datagram or a position is not a JSON object.",
         Refusal::MissingField => {
@@ -318,6 +321,16 @@ fn message(reason: Refusal) -> &'static str {
         Refusal::BadHash => {
             "The hash is not the one that your API key makes: the device has another key, or does not hash the fields \
              in the order of the specification and exactly as it sends them."
+        }
+        Refusal::SentAtOff => {
+            "A compact datagram was sent more than two minutes ago, or from now, by its sender's clock: set that right."
+        }
+        Refusal::Replayed => {
+            "A compact datagram has a sequence number that came before in its session, or is a thousand behind. What \
+             is sent again takes another number; a sender that starts takes another session."
+        }
+        Refusal::TooManySessions => {
+            "You have more than 1024 sessions of compact datagrams within four minutes: a sender keeps its session."
         }
         Refusal::UnknownTaxi => "No taxi has this id; it is the one that POST /taxis answered with.",
         Refusal::NotTheirTaxi => {

@@ -36,7 +36,7 @@ async fn accounts_of_another_process_are_heard_of(world: &mut World) {
     becomes(new, &path(&added), 200).await;
     assert_eq!(status(old, &path(&added)).await, 401, "the old key dies as the new one lives");
     let operator = world.server().app.registry.directory().operators().get("op-c").unwrap();
-    assert_eq!(&*operator.api_key, new, "datagrams are checked with the new key, too");
+    assert_eq!(operator.api_key(), new, "datagrams are checked with the new key, too");
 
     program.done(&["user", "set-manager", "op-a", "op-c"]).await;
     let managed = async || {

@@ -250,6 +250,7 @@ async fn counts_wait_while_the_database_is_away(world: &mut World) {
         let noted = Noted {
             at: NOW.plus(second * 1_000),
             transport: Transport::Udp,
+            positions: 1,
             from: None,
             taxi: Some("t"),
             fields: &[],
@@ -287,6 +288,7 @@ async fn many_rows_are_written_in_parts_and_read_in_pages(world: &mut World) {
         let noted = Noted {
             at: NOW.plus(-hour * 3_600_000),
             transport: Transport::Udp,
+            positions: 1,
             from: None,
             taxi: Some("t"),
             fields: &[],

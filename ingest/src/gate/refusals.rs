@@ -16,6 +16,8 @@ pub enum Refusal {
     TooLong,
     /// It is not UTF-8.
     NotUtf8,
+    /// It begins as a compact datagram does, but its bytes are not what `docs/protocol.md` says.
+    Malformed,
     /// It is not JSON, or nests too deep.
     NotJson,
     /// It is JSON, but not an object.
@@ -40,8 +42,15 @@ pub enum Refusal {
     AccuracyOutOfRange,
     /// No operator has this email.
     UnknownOperator,
-    /// The hash is not the one that the operator's key makes.
+    /// The hash is not the one that the operator's key makes, of whichever kind.
     BadHash,
+    /// A compact datagram was sent more than [`crate::limits::MAX_CLOCK_SKEW_MS`] before now or after, by the sender's
+    /// clock.
+    SentAtOff,
+    /// A compact datagram came before, or so late that this is not known any more.
+    Replayed,
+    /// The operator has more than [`crate::limits::MAX_SESSIONS`] sessions of compact datagrams.
+    TooManySessions,
     /// No taxi has this id.
     UnknownTaxi,
     /// The taxi exists, but the operator does not describe its vehicle.
@@ -52,9 +61,10 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::TooLong,
         Self::NotUtf8,
+        Self::Malformed,
         Self::NotJson,
         Self::NotAnObject,
         Self::MissingField,
@@ -68,6 +78,9 @@ impl Refusal {
         Self::AccuracyOutOfRange,
         Self::UnknownOperator,
         Self::BadHash,
+        Self::SentAtOff,
+        Self::Replayed,
+        Self::TooManySessions,
         Self::UnknownTaxi,
         Self::NotTheirTaxi,
         Self::Overloaded,
@@ -78,6 +91,7 @@ impl Refusal {
         match self {
             Self::TooLong => "too_long",
             Self::NotUtf8 => "not_utf8",
+            Self::Malformed => "malformed",
             Self::NotJson => "not_json",
             Self::NotAnObject => "not_an_object",
             Self::MissingField => "missing_field",
@@ -91,6 +105,9 @@ impl Refusal {
             Self::AccuracyOutOfRange => "accuracy_out_of_range",
             Self::UnknownOperator => "unknown_operator",
             Self::BadHash => "bad_hash",
+            Self::SentAtOff => "sent_at_off",
+            Self::Replayed => "replayed",
+            Self::TooManySessions => "too_many_sessions",
             Self::UnknownTaxi => "unknown_taxi",
             Self::NotTheirTaxi => "not_their_taxi",
             Self::Overloaded => "overloaded",
@@ -152,9 +169,9 @@ impl Refusals {
         self.of_unknown[refusal as usize].add(1);
     }
 
-    /// Keeps what is known of a refused position of an operator, and counts it if it was a datagram.
+    /// Keeps what is known of refused positions of an operator, and counts them if they came in a datagram.
     pub fn note(&self, operator: OperatorKey, refusal: Refusal, noted: &Noted<'_>) {
-        self.of(operator, refusal, noted.transport, |tally| tally.note(noted));
+        self.of(operator, refusal, (noted.positions, noted.transport), |tally| tally.note(noted));
     }
 
     /// Counts positions of these operators that passed every check and then found the log full.
@@ -165,7 +182,7 @@ impl Refusals {
         at: Millis,
     ) {
         for operator in operators {
-            self.of(operator, Refusal::Overloaded, transport, |tally| tally.count(at));
+            self.of(operator, Refusal::Overloaded, (1, transport), |tally| tally.count(1, at));
         }
     }
 
@@ -186,7 +203,7 @@ impl Refusals {
         &self,
         operator: OperatorKey,
         refusal: Refusal,
-        transport: Transport,
+        (positions, transport): (u64, Transport),
         note: impl FnOnce(&mut Tally),
     ) {
         let rows = self.by_operator.pin();
@@ -194,16 +211,16 @@ impl Refusals {
             Some(row) => row,
             None => rows.get_or_insert_with(operator, OfOperator::default),
         };
-        row.counts[refusal as usize].add(u64::from(transport == Transport::Udp));
+        row.counts[refusal as usize].add(if transport == Transport::Udp { positions } else { 0 });
         note(row.tallies()[refusal as usize].get_or_insert_default());
     }
 
-    /// Datagrams that passed every check, whether or not the log then had room.
+    /// Positions in datagrams that passed every check, whether or not the log then had room.
     pub fn accepted(&self) -> u64 {
         self.accepted.get()
     }
 
-    /// Of an operator's datagrams, those that passed every check, whether or not the log then had room.
+    /// Of an operator's positions in datagrams, those that passed every check, whether or not the log then had room.
     pub fn accepted_of(&self, operator: OperatorKey) -> u64 {
         self.accepted_of.pin().get(&operator).map_or(0, Counter::get)
     }
@@ -216,7 +233,7 @@ impl Refusals {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Accepted datagrams whose device's clock is more than [`crate::limits::MAX_CLOCK_SKEW_MS`] off ours.
+    /// Accepted positions whose device's clock is more than [`crate::limits::MAX_CLOCK_SKEW_MS`] off ours.
     pub fn clocks_off(&self) -> u64 {
         self.clocks_off.get()
     }
@@ -243,14 +260,14 @@ impl Refusals {
         counts
     }
 
-    pub(super) fn count_accepted(&self, operator: OperatorKey, clock_off: bool) {
-        self.accepted.add(1);
+    pub(super) fn count_accepted(&self, operator: OperatorKey, positions: u64, clocks_off: u64) {
+        self.accepted.add(positions);
         let counts = self.accepted_of.pin();
         match counts.get(&operator) {
-            Some(count) => count.add(1),
-            None => counts.get_or_insert_with(operator, Counter::default).add(1),
+            Some(count) => count.add(positions),
+            None => counts.get_or_insert_with(operator, Counter::default).add(positions),
         }
-        self.clocks_off.add(u64::from(clock_off));
+        self.clocks_off.add(clocks_off);
     }
 }
 
@@ -277,6 +294,7 @@ mod tests {
         let noted = Noted {
             at: Millis(7),
             transport: Transport::Udp,
+            positions: 1,
             from: None,
             taxi: Some("t"),
             fields: &[],
@@ -324,9 +342,9 @@ mod tests {
     #[test]
     fn accepted_ones_are_counted_by_operator() {
         let refusals = Refusals::default();
-        refusals.count_accepted(OperatorKey(1), false);
-        refusals.count_accepted(OperatorKey(2), true);
-        refusals.count_accepted(OperatorKey(2), false);
+        refusals.count_accepted(OperatorKey(1), 1, 0);
+        refusals.count_accepted(OperatorKey(2), 1, 1);
+        refusals.count_accepted(OperatorKey(2), 1, 0);
         assert_eq!((refusals.accepted(), refusals.clocks_off()), (3, 1));
         assert_eq!([1, 2, 3].map(|operator| refusals.accepted_of(OperatorKey(operator))), [1, 2, 0]);
     }

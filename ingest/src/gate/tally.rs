@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::heaviest::Heaviest;
+use super::heaviest::{Heaviest, Weight};
 use crate::clock::Millis;
 use crate::limits::{MAX_REFUSED_EXAMPLES, MAX_REFUSED_FIELD, MAX_REFUSED_SOURCES, MAX_REFUSED_TAXIS};
 use crate::position::Transport;
@@ -57,6 +57,8 @@ pub struct Noted<'a> {
     pub at: Millis,
     /// How.
     pub transport: Transport,
+    /// How many positions it is: one, or all of a compact datagram.
+    pub positions: u64,
     /// Where it came from.
     pub from: Option<IpAddr>,
     /// The taxi that it names.
@@ -97,20 +99,21 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Counts one of which nothing else is known.
-    pub(super) fn count(&mut self, at: Millis) {
-        self.count += 1;
+    /// Counts some of which nothing else is known.
+    pub(super) fn count(&mut self, positions: u64, at: Millis) {
+        self.count += positions;
         self.last_at = self.last_at.max(at);
     }
 
     pub(super) fn note(&mut self, noted: &Noted<'_>) {
-        self.count(noted.at);
+        self.count(noted.positions, noted.at);
         let from = noted.from.map(|from| from.to_canonical());
         if let Some(taxi) = noted.taxi {
-            self.taxis.count(TaxiName::new(if noted.secrets.are_in(taxi) { MASK } else { taxi }));
+            let name = TaxiName::new(if noted.secrets.are_in(taxi) { MASK } else { taxi });
+            self.taxis.add(Weight { name, at_most: noted.positions, doubtful: 0 });
         }
         if let Some(from) = from {
-            self.sources.count(from);
+            self.sources.add(Weight { name: from, at_most: noted.positions, doubtful: 0 });
         }
         let oldest =
             if self.examples.len() < MAX_REFUSED_EXAMPLES { None } else { self.examples.pop_front() };
@@ -256,6 +259,7 @@ mod tests {
         let noted = Noted {
             at: Millis(5),
             transport: Transport::Udp,
+            positions: 1,
             from: None,
             taxi: Some(&noted),
             fields: &fields,
@@ -276,6 +280,7 @@ mod tests {
             tally.note(&Noted {
                 at: Millis(number.into()),
                 transport: Transport::Http,
+                positions: 1,
                 from: Some(IpAddr::from([10, 0, 0, number])),
                 taxi: Some(&taxi),
                 fields: &[("taxi", Some(Value::String(&taxi)))],
@@ -300,6 +305,7 @@ mod tests {
             tally.note(&Noted {
                 at: Millis(0),
                 transport: Transport::Udp,
+                positions: 1,
                 from,
                 taxi: None,
                 fields: &[],

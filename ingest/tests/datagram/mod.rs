@@ -57,11 +57,7 @@ pub(crate) fn directory() -> Directory {
     let directory = Directory::default();
     let operators = [("op1", 1, KEY), ("op2", 2, "another"), ("neotaxi", 3, "neotaxi-key")];
     for (email, key, api_key) in operators {
-        directory.operators().put(
-            email.into(),
-            1,
-            Operator { key: OperatorKey(key), api_key: api_key.into() },
-        );
+        directory.operators().put(email.into(), 1, Operator::new(OperatorKey(key), api_key));
     }
     for (id, key, operator) in
         [("taxi-1", 70, 1), ("taxi-2", 71, 2), ("9cf0ebfa-dd37-42c4-8a80-60db584535d8", 72, 3)]

@@ -72,6 +72,7 @@ impl Sender<'_> {
         let noted = Noted {
             at: self.at,
             transport: Transport::Http,
+            positions: 1,
             from: self.from,
             taxi: element.get("taxi_id").and_then(Value::as_str),
             fields: &fields,
