@@ -12,6 +12,13 @@ pub const MAX_NESTING: u8 = 32;
 /// Datagrams taken from a socket by one system call.
 pub const DATAGRAMS_PER_CALL: usize = 64;
 
+/// Positions that a receiving thread appends together. Those of JSON datagrams are one call's, and fewer; compact ones
+/// fill it.
+pub const MAX_BATCH: usize = 256;
+
+/// Appends whose acknowledgements may wait to be sent, for each socket. Those beyond are dropped.
+pub const ANSWERS_WAITING: usize = 1_024;
+
 /// Milliseconds a receiving thread may wait before it looks whether it should stop.
 pub const STOP_LATENCY_MS: u64 = 50;
 
@@ -110,6 +117,9 @@ const _: () =
 const _: () =
     assert!(REPLAY_WINDOW as usize > 4 * DATAGRAMS_PER_CALL, "one call's datagrams come in any order");
 const _: () = assert!(SESSION_KEPT_MS > MAX_CLOCK_SKEW_MS, "what is forgotten is too old to be sent again");
+const _: () = assert!(DATAGRAMS_PER_CALL <= MAX_BATCH, "one call's JSON datagrams make one append");
+const _: () =
+    assert!(MAX_DATAGRAM / 11 <= MAX_BATCH, "a compact datagram's positions, of 11 bytes at least, fit");
 const _: () = assert!(STOP_LATENCY_MS * 2 <= 100, "a stop is seen within a tenth of a second");
 const _: () =
     assert!(DATAGRAMS_PER_CALL <= MAX_RECORD_ROWS, "one call's positions make one record a partition");

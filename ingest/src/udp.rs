@@ -1,14 +1,17 @@
 //! Datagrams from the network to the log: one thread a socket, many datagrams a system call, nothing awaited.
 //!
 //! What the log has no room for is dropped and counted; what the kernel's buffer has no room for, the kernel drops
-//! and counts ([`Drops`]). A sender is never answered.
+//! and counts ([`Drops`]). A sender is answered where it asks for that with its operator's key, once its positions are
+//! synced.
 
+mod answers;
+mod batch;
 mod drops;
 mod sockets;
 
 use std::io;
 use std::io::IoSliceMut;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,14 +20,16 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 
+use self::answers::Answers;
+use self::batch::Batch;
 pub use self::drops::Drops;
 pub use self::sockets::{Beside, listen};
-use crate::clock::{Clock, Millis};
+use crate::clock::Clock;
 use crate::counter::Flag;
 use crate::gate::{Gate, Scratch};
 use crate::limits::{DATAGRAMS_PER_CALL, DRAIN_CALLS, MAX_DATAGRAM, STOP_LATENCY_MS};
 use crate::log::Log;
-use crate::position::{OperatorKey, Position, Transport};
+use crate::wire::positions_at_most;
 
 /// Starts the thread that takes datagrams from a socket through the gate into the log. It ends soon after `stop` is
 /// raised, once it has taken what the socket holds; what comes from then on is for the other sockets of its address.
@@ -39,8 +44,9 @@ pub fn serve(
 ) -> io::Result<JoinHandle<()>> {
     socket.set_read_timeout(Some(Duration::from_millis(STOP_LATENCY_MS)))?;
     let name = format!("udp-{}", socket.local_addr()?.port());
+    let batch = Batch::new(log, Answers::start(&socket)?);
     // Made on its thread: the kernel's headers hold pointers, which do not move between threads.
-    let run = move || Receiver::new(socket, gate, log, clock).run(&stop);
+    let run = move || Receiver::new(socket, gate, batch, clock).run(&stop);
     std::thread::Builder::new().name(name).spawn(run)
 }
 
@@ -50,30 +56,25 @@ type Buffer = [u8; MAX_DATAGRAM + 1];
 struct Receiver {
     socket: UdpSocket,
     gate: Arc<Gate>,
-    log: Log,
     clock: Clock,
     scratch: Scratch,
     headers: MultiHeaders<SockaddrStorage>,
     buffers: Box<[Buffer; DATAGRAMS_PER_CALL]>,
-    /// Empty, to be filled by the next call; without room once it was given to the log.
-    batch: Vec<Position>,
-    /// Whose positions are being appended, should the log have no room for them.
-    operators: Vec<OperatorKey>,
+    /// Empty between two calls.
+    batch: Batch,
 }
 
 impl Receiver {
     #[expect(clippy::large_stack_arrays, reason = "64 KiB, once, of the 2 MiB that its thread has")]
-    fn new(socket: UdpSocket, gate: Arc<Gate>, log: Log, clock: Clock) -> Self {
+    fn new(socket: UdpSocket, gate: Arc<Gate>, batch: Batch, clock: Clock) -> Self {
         Self {
             socket,
             gate,
-            log,
             clock,
             scratch: Scratch::default(),
             headers: MultiHeaders::preallocate(DATAGRAMS_PER_CALL, None),
             buffers: Box::new([[0; MAX_DATAGRAM + 1]; DATAGRAMS_PER_CALL]),
-            batch: Vec::new(),
-            operators: Vec::with_capacity(DATAGRAMS_PER_CALL),
+            batch,
         }
     }
 
@@ -119,43 +120,33 @@ impl Receiver {
         };
         let span = tracing::debug_span!("receive", datagrams = tracing::field::Empty).entered();
         let now = self.clock.now();
-        let mut count = 0;
-        if self.batch.capacity() == 0 {
-            self.batch = self.log.spare_batch();
-        }
+        let (mut count, mut accepted) = (0, 0);
         let gate = tracing::debug_span!("gate", accepted = tracing::field::Empty).entered();
         for message in received {
             count += 1;
             // No slice: an empty datagram.
             let datagram = message.iovs().next().unwrap_or_default();
             let from = message.address.as_ref().and_then(address_of);
-            self.batch.extend(self.gate.check(&mut self.scratch, datagram, from, now).ok());
+            let batch = &mut self.batch;
+            batch.make_room(positions_at_most(datagram), self.gate.refusals(), now);
+            let before = batch.positions.len();
+            let (scratch, address) = (&mut self.scratch, from.map(|from| from.ip()));
+            let answer = self.gate.admit(scratch, datagram, address, now, &mut batch.positions);
+            accepted += batch.positions.len() - before;
+            batch.waiting.extend(from.zip(answer));
         }
-        gate.record("accepted", self.batch.len());
+        gate.record("accepted", accepted);
         drop(gate);
         span.record("datagrams", count);
-        self.append(now);
+        self.batch.append(self.gate.refusals(), now);
         Ok(count)
-    }
-
-    fn append(&mut self, now: Millis) {
-        if self.batch.is_empty() {
-            return;
-        }
-        let _span = tracing::debug_span!("append", positions = self.batch.len()).entered();
-        let positions = std::mem::take(&mut self.batch);
-        self.operators.clear();
-        self.operators.extend(positions.iter().map(|position| position.source.operator));
-        if self.log.append(positions).is_err() {
-            self.gate.refusals().count_overloaded(self.operators.iter().copied(), Transport::Udp, now);
-        }
     }
 }
 
-/// Who sent a datagram, without the port.
-fn address_of(sender: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = || sender.as_sockaddr_in().map(|sender| IpAddr::from(sender.ip()));
-    v4().or_else(|| sender.as_sockaddr_in6().map(|sender| IpAddr::from(sender.ip())))
+/// Who sent a datagram.
+fn address_of(sender: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = || sender.as_sockaddr_in().map(|sender| SocketAddr::V4((*sender).into()));
+    v4().or_else(|| sender.as_sockaddr_in6().map(|sender| SocketAddr::V6((*sender).into())))
 }
 
 #[cfg(test)]
@@ -165,10 +156,12 @@ mod tests {
     use sha1::{Digest as _, Sha1};
 
     use super::*;
+    use crate::clock::Millis;
     use crate::directory::{Directory, Operator, Taxi};
     use crate::gate::Refusals;
     use crate::log::{LogUrl, Settings};
-    use crate::position::TaxiKey;
+    use crate::position::{OperatorKey, TaxiKey};
+    use crate::wire::binary::{Claim, Head, MacKey, Writer};
 
     #[test]
     fn a_warm_receiver_allocates_nothing_whatever_comes() {
@@ -184,16 +177,20 @@ mod tests {
         let socket = listen("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody).unwrap().remove(0);
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let (sender, address) = (UdpSocket::bind("127.0.0.1:0").unwrap(), socket.local_addr().unwrap());
-        let mut receiver = Receiver::new(socket, gate, log.clone(), clock);
+        let batch = Batch::new(log.clone(), Answers::start(&socket).unwrap());
+        let mut receiver = Receiver::new(socket, gate, batch, clock);
         let (good, mut reader) = (datagram(), log.reader(&[]));
         let unsigned = good.replace("48.86", "48.87");
         for round in 0..40 {
-            for datagram in [good.as_bytes(), b"{oops", unsigned.as_bytes()].iter().take(1 + round % 3) {
+            let compact = compact(round);
+            let datagrams = [good.as_bytes(), &compact, b"{oops", unsigned.as_bytes()];
+            let count = 1 + round as usize % datagrams.len();
+            for datagram in datagrams.iter().take(count) {
                 sender.send_to(datagram, address).unwrap();
             }
             let mut received = 0;
             let allocations = allocation_counter::measure(|| {
-                while received < 1 + round % 3 {
+                while received < count {
                     received += receiver.receive().unwrap();
                 }
             });
@@ -202,6 +199,29 @@ mod tests {
             while reader.poll(Duration::ZERO).unwrap().is_some() {}
             assert!(round < 20 || allocations.count_total == 0, "round {round}: {allocations:?}");
         }
+    }
+
+    /// One of a session, of the same taxi a few times.
+    fn compact(sequence: u32) -> Vec<u8> {
+        let sent_at = Millis(1_764_158_400_000);
+        let head = Head { wants_acknowledgement: false, sequence, session: 7, sent_at, operator: "op" };
+        let mut claim = Claim {
+            taxi: b"t",
+            status: 1,
+            lat_e7: 488_600_000,
+            lon_e7: 23_500_000,
+            device_after_ms: None,
+            speed_cm_s: Some(830),
+            heading_cdeg: None,
+            accuracy_dm: None,
+        };
+        let mut writer = Writer::default();
+        writer.begin(&head).unwrap();
+        for _ in 0..10 {
+            writer.push(&claim).unwrap();
+            claim.lon_e7 += 100;
+        }
+        writer.seal(&MacKey::of_api_key("key")).to_vec()
     }
 
     /// A datagram of taxi `t` of operator `op`, signed with `key`.

@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod compact;
 mod datagram;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use compact::{CLAIM, HEAD, NOW, key, written};
 use datagram::{KEY, directory};
 use ingest::clock::Millis;
 use ingest::gate::{Admitted, Gate, Refusal, Refusals, Scratch};
@@ -21,37 +23,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-const NOW: Millis = Millis(1_764_158_400_000);
 const FROM: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
-const HEAD: Head<'static> =
-    Head { wants_acknowledgement: true, sequence: 41, session: 0xfeed, sent_at: NOW, operator: "op1" };
-const CLAIM: Claim<'static> = Claim {
-    taxi: b"taxi-1",
-    status: 1,
-    lat_e7: 488_600_000,
-    lon_e7: 23_500_000,
-    device_after_ms: Some(-1_000),
-    speed_cm_s: Some(1_389),
-    heading_cdeg: Some(27_050),
-    accuracy_dm: Some(47),
-};
-
-fn key() -> MacKey {
-    MacKey::of_api_key(KEY)
-}
-
 fn gate() -> Gate {
     Gate::new(Arc::new(directory()), Arc::new(Refusals::default()))
-}
-
-/// A datagram of `op1`, hashed with its key.
-fn written(head: &Head<'_>, claims: &[Claim<'_>]) -> Vec<u8> {
-    let mut writer = Writer::default();
-    writer.begin(head).unwrap();
-    for claim in claims {
-        writer.push(claim).unwrap();
-    }
-    writer.seal(&key()).to_vec()
 }
 
 /// Bytes with the right hash after them.

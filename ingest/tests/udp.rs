@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod compact;
 mod datagram;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -9,6 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use compact::{CLAIM, HEAD, key, written};
 use datagram::{Datagram, KEY, directory};
 use ingest::clock::{Clock, Millis};
 use ingest::counter::Flag;
@@ -17,6 +19,7 @@ use ingest::limits::MAX_DATAGRAM;
 use ingest::log::{Log, LogUrl, Settings};
 use ingest::position::{OperatorKey, Position, Transport};
 use ingest::udp::{self, Beside, Drops};
+use ingest::wire::binary::{Acknowledgement, Claim, Head, MAC};
 
 const NOON: Millis = Millis(1_764_158_400_000);
 
@@ -109,6 +112,64 @@ fn what_is_valid_is_logged_and_the_rest_is_counted() {
         assert_eq!(logged.len(), 200);
         assert!(logged.iter().all(|p| p.received_at == NOON && p.transport == Transport::Udp));
     }
+}
+
+#[test]
+fn who_asks_with_its_key_hears_of_what_is_in_the_log_and_nobody_else_of_anything() {
+    for sockets in [1, 3] {
+        let mut service = Service::start("127.0.0.1:0", sockets);
+        let sender = service.sender();
+        sender.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut reader = service.log.reader(&[]);
+        let full = [&[CLAIM; 30][..], &[Claim { taxi: b"nobody", ..CLAIM }]].concat();
+        for sequence in 0..100 {
+            let datagram =
+                written(&Head { sequence, wants_acknowledgement: sequence % 10 == 9, ..HEAD }, &full);
+            let forged = [&datagram[..datagram.len() - MAC], &[0; MAC]].concat();
+            for datagram in [&forged, &datagram, &datagram, &Datagram::default().signed(KEY)] {
+                sender.send(datagram).unwrap();
+            }
+        }
+        let none = Claim { taxi: b"nobody", ..CLAIM };
+        sender.send(&written(&Head { sequence: 100, ..HEAD }, &[none])).unwrap();
+        let mut answered = Vec::new();
+        let mut seen = 0;
+        while answered.len() < 11 {
+            let mut bytes = [0; 64];
+            let length = sender.recv(&mut bytes).unwrap();
+            let answer = Acknowledgement::open(&bytes[..length], &key()).unwrap();
+            assert_eq!((answer.session, answer.refused), (HEAD.session, 1));
+            assert_eq!(answer.taken, if answer.sequence == 100 { 0 } else { 30 });
+            answered.push(answer.sequence);
+            // What is acknowledged can be read: of each ten datagrams this is the last.
+            let acknowledged = answered.iter().filter(|sequence| **sequence < 100).count() * 30;
+            while seen < acknowledged {
+                seen += reader.poll(Duration::ZERO).unwrap().unwrap().positions.len();
+            }
+        }
+        answered.sort_unstable();
+        assert_eq!(answered, (0..10).map(|ten| 10 * ten + 9).chain([100]).collect::<Vec<_>>());
+        service.stop();
+        sender.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        assert!(sender.recv(&mut [0; 64]).is_err(), "once");
+        let refused = [(Refusal::BadHash, 100), (Refusal::Replayed, 3_100), (Refusal::UnknownTaxi, 101)];
+        assert_eq!(service.gate.refusals().refused_of(OperatorKey(1)), refused);
+        let logged = service.logged();
+        let moving = logged.iter().filter(|position| position.motion.speed.is_some()).count();
+        assert_eq!((logged.len(), moving), (3_100, 3_000));
+    }
+}
+
+#[test]
+fn what_is_not_synced_is_not_acknowledged() {
+    let mut service = Service::start("127.0.0.1:0", 1);
+    service.log.close();
+    let sender = service.sender();
+    sender.send(&written(&HEAD, &[CLAIM, CLAIM])).unwrap();
+    service.stop();
+    sender.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(sender.recv(&mut [0; 64]).is_err());
+    assert_eq!(service.gate.refusals().refused_of(OperatorKey(1)), [(Refusal::Overloaded, 2)]);
 }
 
 #[test]

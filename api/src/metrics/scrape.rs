@@ -25,17 +25,17 @@ pub(super) fn gather(sources: &Sources) -> Families {
 fn datagrams(Sources { app, .. }: &Sources, families: &mut Families) {
     families.counter(
         "maraude_datagrams_accepted_total",
-        "Datagrams that passed every check.",
+        "Positions in datagrams that passed every check.",
         app.refusals.accepted(),
     );
     families.counters(
         "maraude_datagrams_refused_total",
-        "Datagrams that were refused; overloaded: they passed every check, but the log had no room.",
+        "Positions in datagrams that were refused; overloaded: they passed every check, but the log had no room.",
         Refusal::ALL.map(|reason| ([("reason", reason.name())], app.refusals.total(reason))),
     );
     families.counter(
         "maraude_datagrams_clock_off_total",
-        "Accepted datagrams whose device's clock is more than two minutes off.",
+        "Accepted positions in datagrams whose device's clock is more than two minutes off.",
         app.refusals.clocks_off(),
     );
     if let Some(Ok(dropped)) = app.intake.drops.as_ref().map(Drops::count) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender};
 
 use super::{Done, Partition, partition_of};
-use crate::limits::{DATAGRAMS_PER_CALL, MAX_GROUP};
+use crate::limits::{DATAGRAMS_PER_CALL, MAX_BATCH, MAX_GROUP};
 use crate::position::Position;
 
 /// Positions that wait to be written, and who waits for them.
@@ -59,7 +59,7 @@ impl Group {
         self.done.extend(append.done);
         // Those of the receiving threads come back to them; larger ones would only hold memory. With enough in stock
         // it is dropped.
-        if (DATAGRAMS_PER_CALL..=2 * DATAGRAMS_PER_CALL).contains(&append.positions.capacity()) {
+        if (DATAGRAMS_PER_CALL..=MAX_BATCH).contains(&append.positions.capacity()) {
             drop(spares.try_send(append.positions));
         }
     }

@@ -114,6 +114,12 @@ pub fn is_one(datagram: &[u8]) -> bool {
     datagram.first() == Some(&MAGIC)
 }
 
+/// Positions that a datagram has at most, by what it says and how long it is.
+pub(super) fn positions_at_most(datagram: &[u8]) -> usize {
+    let says = datagram.get(COUNT).copied().unwrap_or(0);
+    usize::from(says).min(datagram.len() / FIXED_CLAIM)
+}
+
 /// Reads who a datagram says it is from. O(length of the name); nothing is allocated, here and in what it gives.
 pub fn read(datagram: &[u8]) -> Result<Sealed<'_>, Malformed> {
     let (hashed, mac) = datagram.split_last_chunk::<MAC>().ok_or(Malformed::Layout)?;
@@ -171,6 +177,8 @@ impl<'a> Iterator for Claims<'a> {
 
 const MAGIC: u8 = 0xb2;
 const WANTS_ACKNOWLEDGEMENT: u8 = 1;
+/// Where the positions are counted.
+const COUNT: usize = 2;
 /// Bytes before the operator's name.
 const FIXED: usize = 24;
 /// Bytes of a position before the taxi's id.

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{
-    Claim, FIXED, HAS_ACCURACY, HAS_HEADING, HAS_SPEED, HAS_TIME, Head, MAC, MAGIC, MacKey,
+    COUNT, Claim, FIXED, HAS_ACCURACY, HAS_HEADING, HAS_SPEED, HAS_TIME, Head, MAC, MAGIC, MacKey,
     WANTS_ACKNOWLEDGEMENT,
 };
 use crate::limits::MAX_DATAGRAM;
@@ -41,9 +41,6 @@ pub struct Writer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a datagram has no room for it")]
 pub struct NoRoom;
-
-/// Where the positions are counted.
-const COUNT: usize = 2;
 
 impl Writer {
     /// Begins a datagram without positions, whatever was written before.
