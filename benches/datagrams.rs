@@ -1,13 +1,15 @@
-//! Signed datagrams of a made-up fleet, and who may send them: as a directory, and as a rival keeps it.
+//! Signed datagrams of a made-up fleet, and who may send them: as a directory, and as a rival keeps it. The same
+//! positions as JSON and compact.
 
 use std::sync::Arc;
 
-use api::fleet::datagram::{Report, Writer};
+use api::fleet::datagram::{self as json, Report};
 use api::fleet::taxi::Status;
 use api::fleet::town::Place;
 use ingest::clock::Millis;
 use ingest::directory::{Directory, Operator, Taxi};
 use ingest::position::{OperatorKey, TaxiKey};
+use ingest::wire::binary::{Claim, Head, MacKey, NoRoom, Writer};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -28,6 +30,44 @@ pub struct Datagrams {
     pub directory: Arc<Directory>,
     /// For the rival.
     pub rival: Checker,
+    /// The same positions, ready to be sent in compact datagrams.
+    pub senders: Vec<Sender>,
+}
+
+/// A server that reports for all taxis of an operator, in one session.
+pub struct Sender {
+    operator: &'static str,
+    key: MacKey,
+    sequence: u32,
+    /// Ids, and what is said of each.
+    taxis: Vec<(String, Claim<'static>)>,
+    /// Whose turn it is.
+    next: usize,
+    writer: Writer,
+}
+
+impl Sender {
+    fn new((operator, key): (&'static str, &str)) -> Self {
+        let (taxis, writer) = (Vec::new(), Writer::default());
+        Self { operator, key: MacKey::of_api_key(key), sequence: 0, taxis, next: 0, writer }
+    }
+
+    /// The next datagram, with as many positions as fit, and how many that are.
+    pub fn write(&mut self, sent_at: Millis) -> Result<(&[u8], usize), NoRoom> {
+        let (sequence, session) = (self.sequence, 0x5eed);
+        let head = Head { wants_acknowledgement: false, sequence, session, sent_at, operator: self.operator };
+        self.sequence += 1;
+        self.writer.begin(&head)?;
+        let (before, after) = self.taxis.split_at(self.next);
+        for (id, claim) in after.iter().chain(before) {
+            if self.writer.push(&Claim { taxi: id.as_bytes(), ..*claim }).is_err() {
+                break;
+            }
+        }
+        let count = usize::from(self.writer.count());
+        self.next = (self.next + count) % self.taxis.len().max(1);
+        Ok((self.writer.seal(&self.key), count))
+    }
 }
 
 /// Datagrams of `count` taxis of three operators, sent at `now` from all over France.
@@ -39,14 +79,16 @@ pub fn datagrams(seed: u64, count: u32, now: Millis) -> Datagrams {
         directory.operators().put(name.into(), 1, Operator::new(operator, key));
         rival.operators.insert(name.to_owned(), (operator, key.to_owned()));
     }
-    let mut writer = Writer::default();
+    let mut writer = json::Writer::default();
     let mut datagrams = Vec::new();
+    let mut senders = OPERATORS.map(Sender::new);
     for number in 0..count {
-        let ((operator, key), operator_number) = match number % 3 {
-            0 => (OPERATORS[0], 1),
-            1 => (OPERATORS[1], 2),
-            _ => (OPERATORS[2], 3),
+        let (sender, operator_number) = match number % 3 {
+            0 => (0, 1),
+            1 => (1, 2),
+            _ => (2, 3),
         };
+        let (operator, key) = OPERATORS[sender];
         // Seven letters and digits, as public ids have; which ones does not matter, but that they differ.
         let id = format!("t{:06x}", number.wrapping_mul(0x9e37_79b1) & 0xff_ffff);
         let (taxi, operators) = (TaxiKey(number), [OperatorKey(operator_number)]);
@@ -56,6 +98,19 @@ pub fn datagrams(seed: u64, count: u32, now: Millis) -> Datagrams {
         let status = Status::Free;
         let report = Report { timestamp_s: now.seconds(), operator, key, taxi: &id, place, status };
         datagrams.push(writer.write(&report).to_vec());
+        let claim = Claim {
+            taxi: b"",
+            status: 1,
+            #[expect(clippy::cast_possible_truncation, reason = "within France")]
+            lat_e7: (place.lat * 1e7) as i32,
+            #[expect(clippy::cast_possible_truncation, reason = "within France")]
+            lon_e7: (place.lon * 1e7) as i32,
+            device_after_ms: Some(-rng.random_range(0..1_000)),
+            speed_cm_s: Some(rng.random_range(0..2_000)),
+            heading_cdeg: Some(rng.random_range(0..36_000)),
+            accuracy_dm: Some(rng.random_range(20..200)),
+        };
+        senders[sender].taxis.push((id, claim));
     }
-    Datagrams { datagrams, directory: Arc::new(directory), rival }
+    Datagrams { datagrams, directory: Arc::new(directory), rival, senders: senders.into() }
 }

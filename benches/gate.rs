@@ -1,4 +1,4 @@
-//! Datagrams checked, and datagrams checked and logged.
+//! Datagrams of both kinds checked, and JSON ones checked and logged.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,10 +11,15 @@ use benches::datagrams::{Datagrams, datagrams};
 use criterion::{Criterion, Throughput};
 use ingest::clock::{Clock, Millis};
 use ingest::gate::{Gate, Refusals, Scratch};
+use ingest::limits::MAX_BATCH;
 use ingest::log::{Log, LogError, LogUrl, Settings};
+use ingest::position::Position;
+use ingest::wire::positions_at_most;
 
 const SEED: u64 = 1;
 const TAXIS: u32 = 10_000;
+/// More than any cache holds.
+const MANY_TAXIS: u32 = 1_000_000;
 /// Datagrams that one system call brings at most, and one append takes.
 const BATCH: usize = 64;
 /// Batches of each when ours and the rival take turns.
@@ -24,14 +29,18 @@ const APPENDS_PER_ACKNOWLEDGED: usize = 256;
 const ACKNOWLEDGED_AT_ONCE: usize = 16;
 /// Datagrams of one measurement of gate and log: enough for dozens of syncs.
 const LOGGED: usize = 40 * BATCH * APPENDS_PER_ACKNOWLEDGED;
+/// Batches of each kind of datagram when these take turns.
+const TURNS_OF_KINDS: usize = 5_000;
 const NOW: Millis = Millis(1_800_000_000_000);
 
 fn main() -> anyhow::Result<()> {
-    let data = datagrams(SEED, TAXIS, NOW);
+    let mut data = datagrams(SEED, TAXIS, NOW);
     check_alike(&data)?;
     let mut criterion = Criterion::default().configure_from_args();
     check(&mut criterion, &data);
     check_in_turn(&data);
+    check_kinds_in_turn(&mut data, TAXIS)?;
+    check_kinds_in_turn(&mut datagrams(SEED, MANY_TAXIS, NOW), MANY_TAXIS)?;
     check_and_log(&mut criterion, &data)?;
     criterion.final_summary();
     Ok(())
@@ -96,6 +105,73 @@ fn check_in_turn(data: &Datagrams) {
     for (name, times_ns) in [("maraude", &mut ours_ns), ("serde_json", &mut rival_ns)] {
         times_ns.sort_unstable();
         println!("by turns, {name}: a datagram takes {} ns (median of {TURNS} batches)", times_ns[TURNS / 2]);
+    }
+}
+
+/// JSON and compact datagrams by turns, a system call's worth each, copied into buffers as the kernel would, and their
+/// positions into batches as large as the receiving thread's. Prints the median of each, a position.
+fn check_kinds_in_turn(data: &mut Datagrams, taxis: u32) -> anyhow::Result<()> {
+    let mut kinds = Kinds::of(gate(data));
+    let (mut json_ns, mut compact_ns) = (Vec::new(), Vec::new());
+    let mut in_a_datagram = 0;
+    for batch in data.datagrams.chunks_exact(BATCH).cycle().take(TURNS_OF_KINDS) {
+        kinds.buffers.clear();
+        kinds.buffers.extend(batch.iter().cloned());
+        json_ns.push(kinds.nanos_a_position(BATCH)?);
+        kinds.buffers.clear();
+        let mut positions = 0;
+        for place in 0..BATCH {
+            let sender = place % data.senders.len();
+            let (datagram, count) = data.senders[sender].write(NOW)?;
+            kinds.buffers.push(datagram.to_vec());
+            positions += count;
+        }
+        in_a_datagram = positions / BATCH;
+        compact_ns.push(kinds.nanos_a_position(positions)?);
+    }
+    json_ns.sort_by(f64::total_cmp);
+    compact_ns.sort_by(f64::total_cmp);
+    let (json, compact) = (json_ns[TURNS_OF_KINDS / 2], compact_ns[TURNS_OF_KINDS / 2]);
+    println!(
+        "by turns, {taxis} taxis, a position: JSON {json:.0} ns, compact {compact:.1} ns ({in_a_datagram} in each), \
+         {:.2} M/s, ratio {:.1} (medians of {TURNS_OF_KINDS} batches)",
+        1e3 / compact,
+        json / compact
+    );
+    Ok(())
+}
+
+/// What receives datagrams of both kinds.
+struct Kinds {
+    gate: Gate,
+    scratch: Scratch,
+    positions: Vec<Position>,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Kinds {
+    fn of(gate: Gate) -> Self {
+        let (scratch, positions) = (Scratch::default(), Vec::with_capacity(MAX_BATCH));
+        Self { gate, scratch, positions, buffers: Vec::new() }
+    }
+
+    /// How long it takes to check what is in the buffers, which are so many positions, all of them good.
+    fn nanos_a_position(&mut self, positions: usize) -> anyhow::Result<f64> {
+        let began = Instant::now();
+        let mut taken = 0;
+        for datagram in &self.buffers {
+            if self.positions.len() + positions_at_most(datagram) > MAX_BATCH {
+                taken += self.positions.len();
+                black_box(&mut self.positions).clear();
+            }
+            black_box(self.gate.admit(&mut self.scratch, datagram, None, NOW, &mut self.positions));
+        }
+        taken += self.positions.len();
+        black_box(&mut self.positions).clear();
+        let elapsed = began.elapsed();
+        ensure!(taken == positions, "{} of {positions} positions were refused", positions - taken);
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        Ok(elapsed.as_secs_f64() * 1e9 / positions as f64)
     }
 }
 
