@@ -9,7 +9,7 @@ use engine::follow::Follower;
 use ingest::clock::Clock;
 use ingest::counter::Flag;
 use ingest::gate::{Gate, Refusals};
-use ingest::log::{Log, LogUrl, Offset};
+use ingest::log::{Log, LogUrl, Partition};
 use ingest::udp::{self, Beside, Drops};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -267,8 +267,8 @@ async fn open_log(config: &Config, clock: Clock) -> Result<Log, StartError> {
 async fn follow_log(registry: &Registry, engine: &Engine, log: &Log) -> Result<Follower, StartError> {
     engine.apply(&registry.store().last_positions().await?);
     let covered = registry.store().covered_offsets(log.epoch()).await?.unwrap_or_default();
-    // A partition that was never covered is read from its start; the log knows where that is.
-    let mut from = vec![Offset(0); usize::from(log.partitions())];
+    // A partition that was never covered is read from its start.
+    let mut from: Vec<_> = (0..log.partitions()).map(|partition| log.start(Partition(partition))).collect();
     for (partition, offset) in covered {
         if let Some(at) = from.get_mut(usize::from(partition.0)) {
             // A log that was put back from a copy ends before what SQL has seen of it.

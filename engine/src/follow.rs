@@ -30,6 +30,8 @@ struct Shared {
 struct State {
     /// The next record to read of each partition: those before were handed to the engine.
     offsets: Vec<Offset>,
+    /// Records that were passed over.
+    skipped: u64,
     /// Why following ended, if it did.
     failure: Option<LogError>,
 }
@@ -60,6 +62,11 @@ impl Follower {
         let behind =
             |(partition, next): (u16, &Offset)| self.log.end(Partition(partition)).0.saturating_sub(next.0);
         (0..).zip(&offsets).map(behind).sum()
+    }
+
+    /// How many records were passed over: damaged, or removed before they were read.
+    pub fn skipped(&self) -> u64 {
+        self.shared.state().skipped
     }
 
     /// Whether everything in the log was handed to the engine.
@@ -102,6 +109,15 @@ impl Shared {
     }
 }
 
+impl State {
+    /// Goes on to `offsets` with a record that was applied.
+    fn move_to(&mut self, offsets: &[Offset], record: &Record) {
+        let expected = self.offsets.get(usize::from(record.partition.0)).copied().unwrap_or_default();
+        self.skipped += record.offset.0.saturating_sub(expected.0);
+        self.offsets = offsets.to_vec();
+    }
+}
+
 fn follow(mut reader: Reader, engine: &Engine, shared: &Shared) {
     let mut fixes = Vec::new();
     while !shared.stop.is_raised() {
@@ -116,13 +132,15 @@ fn follow(mut reader: Reader, engine: &Engine, shared: &Shared) {
                 )
                 .entered();
                 apply(&record, engine, &mut fixes);
-                shared.state().offsets = reader.offsets().to_vec();
+                shared.state().move_to(reader.offsets(), &record);
             }
             Err(LogError::Damaged { partition, offset, damage }) => {
                 // The next record may be whole: one that cannot be read costs its own positions only.
                 tracing::error!(partition = partition.0, offset = offset.0, %damage, "a record of the log is skipped");
                 reader.seek(partition, Offset(offset.0 + 1));
-                shared.state().offsets = reader.offsets().to_vec();
+                let mut state = shared.state();
+                state.offsets = reader.offsets().to_vec();
+                state.skipped += 1;
             }
             Err(failure) => {
                 tracing::error!(%failure, "the map no longer follows the log");

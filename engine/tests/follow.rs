@@ -114,3 +114,22 @@ fn what_the_offsets_leave_behind_is_on_the_map() {
     wait_until(|| follower.caught_up());
     assert_eq!(shown(&engine), fixes(99));
 }
+
+#[test]
+fn what_was_removed_before_it_was_read_is_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOW);
+    let settings = Settings { partitions: 1, commit_interval_ms: 0, retain_for_ms: 0, ..Settings::default() };
+    let log = Log::open(&LogUrl::File(directory.path().to_owned()), &settings, clock.clone()).unwrap();
+    (0..3).for_each(|round| append(&log, positions(round)));
+    clock.advance(2 * 86_400_000);
+    append(&log, positions(3));
+    assert_eq!(log.retain(), Ok(1));
+    let engine = Engine::start(1);
+    let follower = Follower::start(log.clone(), engine.clone(), &[Offset(1)]).unwrap();
+    wait_until(|| follower.caught_up());
+    assert_eq!((follower.skipped(), shown(&engine)), (2, fixes(3)));
+    append(&log, positions(4));
+    wait_until(|| follower.caught_up());
+    assert_eq!((follower.skipped(), shown(&engine)), (2, fixes(4)));
+}

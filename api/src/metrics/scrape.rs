@@ -83,6 +83,11 @@ fn map(Sources { app, .. }: &Sources, follower: &Follower, families: &mut Famili
         "How many records of the log the map has not read yet.",
         float(follower.lag()),
     );
+    families.counter(
+        "maraude_follower_skipped_records_total",
+        "Records of the log that the map passed over: damaged, or removed before it came to them.",
+        follower.skipped(),
+    );
     families.gauge(
         "maraude_engine_taxis_online",
         "Taxis heard within two minutes, each counted once an operator.",
