@@ -1,0 +1,218 @@
+//! Roles killed at random under load: every acknowledged position is in the log once, every api comes to the same
+//! answer, and none passes over a part of the log.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use ingest::clock::Clock;
+use ingest::log::{Log, LogUrl, Partition, Settings};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::Cluster;
+use crate::harness::client::Client;
+use crate::harness::places::MIDDLE;
+use crate::harness::wait::{SOON, within};
+
+const TAXIS: u32 = 40;
+/// How often each taxi is reported.
+const EVERY: Duration = Duration::from_millis(50);
+/// How long the processes live between two crashes, in milliseconds.
+const LIFE_MS: std::ops::RangeInclusive<u64> = 500..=2_500;
+const SEED: u64 = 6;
+/// Where the taxis start northwards side by side, a centimetre between them and between two positions of each.
+const SOUTH_WEST: (i32, i32) = (488_500_000, 23_500_000);
+
+/// A position by where it is: no two are the same.
+type Place = (i32, i32);
+
+/// Where clients may post positions: every process, or where it was.
+type Clients = watch::Receiver<Vec<Client>>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_outlive_crashes_of_any_role() {
+    let Some(mut cluster) = Cluster::start().await else { return };
+    let number = |variable: &str, default| {
+        std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let (seed, seconds) = (number("MARAUDE_TEST_SEED", SEED), number("MARAUDE_CHAOS_SECONDS", 20));
+    println!("{seconds} s of seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let apis = cluster.of_role("api");
+    let mut taxis = Vec::new();
+    for number in 0..TAXIS {
+        taxis.push(cluster.services[&apis[0]].client.register(&cluster.operator, number, MIDDLE).await);
+    }
+
+    let (clients, listening) = watch::channel(clients_of(&cluster));
+    let stop = watch::Sender::new(false);
+    let mut driving = JoinSet::new();
+    for (number, taxi) in (0..).zip(&taxis) {
+        let driver = Driver {
+            key: cluster.operator.clone(),
+            taxi: taxi.clone(),
+            clients: listening.clone(),
+            number,
+            rng: StdRng::seed_from_u64(seed + 1_000 + u64::from(number.unsigned_abs())),
+        };
+        driving.spawn(driver.drive(stop.subscribe()));
+    }
+    let (until, mut crashes) = (Instant::now() + Duration::from_secs(seconds), BTreeMap::new());
+    while Instant::now() < until {
+        sleep(Duration::from_millis(rng.random_range(LIFE_MS))).await;
+        let names: Vec<_> = cluster.services.keys().cloned().collect();
+        let count = rng.random_range(1..=2);
+        let victims: Vec<_> = names.sample(&mut rng, count).cloned().collect();
+        for name in &victims {
+            assert_nothing_skipped(&cluster, name).await;
+            cluster.services.get_mut(name).unwrap().kill().await;
+            *crashes.entry(name.clone()).or_insert(0) += 1;
+        }
+        for name in &victims {
+            cluster.services.get_mut(name).unwrap().start_again().await;
+            clients.send_replace(clients_of(&cluster));
+        }
+    }
+    stop.send_replace(true);
+    let mut acknowledged = Vec::new();
+    while let Some(driven) = driving.join_next().await {
+        acknowledged.extend(driven.unwrap());
+    }
+
+    let last = report_all(&cluster, &taxis).await;
+    for api in &apis {
+        for (taxi, at) in &last {
+            shows(&cluster, api, taxi, at).await;
+        }
+        assert_nothing_skipped(&cluster, api).await;
+    }
+    let answers = [answer(&cluster, &apis[0]).await, answer(&cluster, &apis[1]).await];
+    assert!(answers[0].len() > 3 && answers[0] == answers[1], "{answers:?}");
+    let (database, log) = (cluster.beside.database.clone(), cluster.beside.log.clone());
+    cluster.stop().await;
+
+    let (logged, ends, epoch) = spawn_blocking(move || read_log(&log)).await.unwrap();
+    for place in &acknowledged {
+        assert_eq!(logged.get(place), Some(&1), "{place:?} was acknowledged");
+    }
+    assert!(logged.values().all(|count| *count == 1), "nothing is logged twice, acknowledged or not");
+    assert_eq!(covered(&database, epoch).await, ends, "the last positions in SQL are of the log's end");
+    println!("{} positions acknowledged, {} logged; crashes: {crashes:?}", acknowledged.len(), logged.len());
+    let crashes: u64 = crashes.values().sum();
+    assert!(
+        acknowledged.len() as u64 > 20 * seconds && crashes > seconds / 10,
+        "crashes fall into something"
+    );
+}
+
+fn clients_of(cluster: &Cluster) -> Vec<Client> {
+    cluster.services.values().map(|process| process.client.clone()).collect()
+}
+
+async fn assert_nothing_skipped(cluster: &Cluster, name: &str) {
+    if cluster.of_role("api").iter().any(|api| api == name) {
+        let skipped = cluster.services[name].counted("maraude_follower_skipped_records_total").await;
+        assert!(skipped == 0, "{name} passed over {skipped} records");
+    }
+}
+
+/// Reports one taxi through whichever process comes.
+struct Driver {
+    key: String,
+    taxi: String,
+    clients: Clients,
+    number: i32,
+    rng: StdRng,
+}
+
+impl Driver {
+    /// Drives until `stop`; gives the positions that were acknowledged.
+    async fn drive(mut self, stop: watch::Receiver<bool>) -> Vec<Place> {
+        let (mut acknowledged, mut place) = (Vec::new(), (SOUTH_WEST.0, SOUTH_WEST.1 + self.number));
+        while !*stop.borrow() {
+            let next = Instant::now() + EVERY;
+            place.0 += 1;
+            let client = self.clients.borrow().choose(&mut self.rng).unwrap().clone();
+            let positions = positions(&self.taxi, place);
+            // What came of one that was not answered is unknown: it is another's turn.
+            let answer = client.ask(Method::POST, "/geotaxi", &self.key, Some(&positions)).await;
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                acknowledged.push(place);
+            }
+            tokio::time::sleep_until(next).await;
+        }
+        acknowledged
+    }
+}
+
+fn positions(taxi: &str, (lat_e7, lon_e7): Place) -> Value {
+    json!({"positions": [{"taxi_id": taxi, "lat": f64::from(lat_e7) / 1e7, "lon": f64::from(lon_e7) / 1e7}]})
+}
+
+/// Reports every taxi once more, until it is taken; gives where each was seen last.
+async fn report_all(cluster: &Cluster, taxis: &[String]) -> BTreeMap<String, Value> {
+    let mut last = BTreeMap::new();
+    for ((number, taxi), process) in (0..).zip(taxis).zip(cluster.services.values().cycle()) {
+        let place = (488_200_000 + 1_000 * number, 23_600_000);
+        let positions = positions(taxi, place);
+        let taken = async || {
+            let answer =
+                process.client.ask(Method::POST, "/geotaxi", &cluster.operator, Some(&positions)).await;
+            answer.is_ok_and(|answer| answer.status == 200).then_some(())
+        };
+        within(SOON, "a last position", taken).await;
+        last.insert(taxi.clone(), positions["positions"][0].clone());
+    }
+    last
+}
+
+/// Waits until an api shows a taxi where it was seen last.
+async fn shows(cluster: &Cluster, api: &str, taxi: &str, at: &Value) {
+    let client = &cluster.services[api].client;
+    let shown = async || {
+        let position =
+            client.get(&cluster.operator, &format!("/taxis/{taxi}")).await.element(200)["position"].take();
+        (position["lat"] == at["lat"] && position["lon"] == at["lon"]).then_some(())
+    };
+    within(SOON, &format!("{taxi} at {at}, of {api}"), shown).await;
+}
+
+/// What an api finds, but for ids, which are fresh in each answer.
+async fn answer(cluster: &Cluster, api: &str) -> Vec<(Value, Value)> {
+    let found = cluster.services[api].client.get(&cluster.app, "/taxis?lat=48.82&lon=2.36").await;
+    assert_eq!(found.status, 200, "{found:?}");
+    let found = found.body["data"].as_array().unwrap();
+    found.iter().map(|taxi| (taxi["position"].clone(), taxi["crowfly_distance"].clone())).collect()
+}
+
+/// How often each place that the taxis drove through is in the log; where the log ends, and its epoch.
+fn read_log(url: &str) -> (HashMap<Place, u32>, Vec<i64>, u64) {
+    let url: LogUrl = url.parse().unwrap();
+    let log = Log::open(&url, &Settings::default(), Clock::System).unwrap();
+    let ends: Vec<_> = (0..log.partitions()).map(|partition| log.end(Partition(partition))).collect();
+    let (mut reader, mut logged) = (log.reader(&[]), HashMap::new());
+    while reader.offsets() != ends {
+        let record = reader.poll(SOON).unwrap().expect("the log's end");
+        for position in record.positions {
+            if position.at.lat_e7() >= SOUTH_WEST.0 {
+                *logged.entry((position.at.lat_e7(), position.at.lon_e7())).or_insert(0) += 1;
+            }
+        }
+    }
+    (logged, ends.iter().map(|end| end.0.cast_signed()).collect(), log.epoch())
+}
+
+/// How far the last positions in SQL cover the log, by partition.
+async fn covered(database: &str, epoch: u64) -> Vec<i64> {
+    let mut rows = PgConnection::connect(database).await.unwrap();
+    let covered =
+        sqlx::query_scalar("SELECT next_offset FROM log_offsets WHERE log_epoch = $1 ORDER BY log_partition");
+    covered.bind(format!("{epoch:016x}")).fetch_all(&mut rows).await.unwrap()
+}
