@@ -6,6 +6,7 @@
 pub mod cpu;
 pub mod datagrams;
 pub mod open_loop;
+pub mod program;
 pub mod rivals;
 pub mod rows;
 pub mod town_server;

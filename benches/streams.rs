@@ -5,7 +5,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -14,6 +13,7 @@ use api::registry::add_user;
 use api::role::Role;
 use api::serve::open_store;
 use benches::open_loop::Connection;
+use benches::program::Program;
 use benches::rows;
 use benches::town_server::seed_rows;
 use clap::Parser;
@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     let taxi = rows::rows(1, 1)?.remove(0);
     runtime.block_on(rows::write(&config.database, 1, std::slice::from_ref(&taxi)))?;
 
-    let server = Server::start(&args.binary, folder.path(), http)?;
+    let server = Program::serve(&args.binary, folder.path(), http, PATIENCE)?;
     println!("{} accounts; memory of the server: {} MB", others.len() + 2, server.resident_mb()?);
     let began = Instant::now();
     let mut listeners = Vec::new();
@@ -114,40 +114,6 @@ fn hail(http: SocketAddr, app: &str, taxi: &rows::Row) -> anyhow::Result<String>
 
 fn one(element: &Value) -> String {
     json!({"data": [element]}).to_string()
-}
-
-/// The program as a process of its own; it is killed when this is dropped.
-struct Server(Child);
-
-impl Server {
-    /// Starts it, and waits until it is ready.
-    fn start(binary: &std::path::Path, data: &std::path::Path, http: SocketAddr) -> anyhow::Result<Self> {
-        let mut command = Command::new(binary);
-        command.arg("serve").env("MARAUDE_DATA_DIR", data).env("MARAUDE_HTTP", http.to_string());
-        command.env("MARAUDE_UDP", "127.0.0.1:0").env("MARAUDE_LOGGING", "warn").stdout(Stdio::null());
-        let server = Self(command.spawn().with_context(|| format!("starting {}", binary.display()))?);
-        let began = Instant::now();
-        let ready = || Connection::open(http, "")?.get("/health/ready");
-        while !matches!(ready(), Ok(200)) {
-            ensure!(began.elapsed() < PATIENCE, "the server is not ready");
-        }
-        Ok(server)
-    }
-
-    /// What of its memory is in the machine's, in MB.
-    fn resident_mb(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? >> 10)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A client of a stream.

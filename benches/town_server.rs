@@ -59,6 +59,17 @@ impl TownServer {
         crowding: Crowding,
         database: Option<&str>,
     ) -> anyhow::Result<Self> {
+        let settings = database.map(|database| ("database", database.to_owned()));
+        Self::start_with(seed, taxis, crowding, settings.into_iter().collect()).await
+    }
+
+    /// The same, with other settings than the defaults.
+    pub async fn start_with(
+        seed: u64,
+        taxis: usize,
+        crowding: Crowding,
+        settings: BTreeMap<&'static str, String>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut flags = BTreeMap::from([
             ("data_dir", folder.path().display().to_string()),
@@ -66,9 +77,7 @@ impl TownServer {
             ("udp", "127.0.0.1:0".to_owned()),
             ("private_endpoints", "true".to_owned()),
         ]);
-        if let Some(database) = database {
-            flags.insert("database", database.to_owned());
-        }
+        flags.extend(settings);
         let config = Config::new(&Values::of_flags(&flags))?;
         let (operator_key, app_key) = seed_rows(&config).await?;
         let server = Server::start(&config, Clock::System).await?;
