@@ -8,7 +8,7 @@ use api::fleet::taxi::Status;
 use api::fleet::town::Place;
 use ingest::clock::Millis;
 use ingest::directory::{Directory, Operator, Taxi};
-use ingest::position::{OperatorKey, TaxiKey};
+use ingest::position::{Motion, OperatorKey, TaxiKey};
 use ingest::wire::binary::{Claim, Head, MacKey, NoRoom, Writer};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -96,15 +96,15 @@ pub fn datagrams(seed: u64, count: u32, now: Millis) -> Datagrams {
         rival.taxis.insert(id.clone(), (taxi, operators.to_vec()));
         let place = Place { lat: rng.random_range(43.0..50.0), lon: rng.random_range(-1.0..7.0) };
         let status = Status::Free;
-        let report = Report { timestamp_s: now.seconds(), operator, key, taxi: &id, place, status };
+        let motion = Motion::default();
+        let report = Report { at: now, operator, key, taxi: &id, place, status, motion };
         datagrams.push(writer.write(&report).to_vec());
+        let (lat_e7, lon_e7) = place.as_e7();
         let claim = Claim {
             taxi: b"",
             status: 1,
-            #[expect(clippy::cast_possible_truncation, reason = "within France")]
-            lat_e7: (place.lat * 1e7) as i32,
-            #[expect(clippy::cast_possible_truncation, reason = "within France")]
-            lon_e7: (place.lon * 1e7) as i32,
+            lat_e7,
+            lon_e7,
             device_after_ms: Some(-rng.random_range(0..1_000)),
             speed_cm_s: Some(rng.random_range(0..2_000)),
             heading_cdeg: Some(rng.random_range(0..36_000)),

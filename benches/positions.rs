@@ -24,7 +24,7 @@ use clap::Parser;
 use hdrhistogram::Histogram;
 use ingest::clock::Clock;
 use ingest::gate::Refusal;
-use ingest::position::{OperatorKey, SourceKey};
+use ingest::position::{Motion, OperatorKey, SourceKey};
 
 /// How often datagrams are sent, all that have become due.
 const BEAT: Duration = Duration::from_millis(1);
@@ -121,12 +121,13 @@ fn send(
             let taxi = usize::try_from(sent)? % sources.len();
             let (lat_e7, lon_e7) = place(taxi, sent / sources.len() as u64)?;
             let report = Report {
-                timestamp_s: Clock::System.now().seconds(),
+                at: Clock::System.now(),
                 operator: "operator",
                 key: town.operator_key(),
                 taxi: &town.ids()[taxi],
                 place: Place { lat: f64::from(lat_e7) / 1e7, lon: f64::from(lon_e7) / 1e7 },
                 status: Status::Free,
+                motion: Motion::default(),
             };
             let datagram = writer.write(&report);
             let now = Instant::now();

@@ -11,23 +11,31 @@ use api::registry::geometry::parse_shape;
 use engine::territory::{Insee, Territory, Town};
 use ingest::clock::Millis;
 use ingest::directory::{Directory, Operator, Taxi};
-use ingest::gate::{Gate, Refusals, Scratch};
+use ingest::gate::{Gate, Refusal, Refusals, Scratch};
 use ingest::log::record;
-use ingest::position::{LatLon, OperatorKey, TaxiKey};
+use ingest::position::{LatLon, MAX_REPORTABLE_LAT, OperatorKey, TaxiKey};
+use ingest::wire::binary::MAC;
+use ingest::wire::positions_at_most;
 
 const NOW: Millis = Millis(1_790_000_000_000);
 /// Where a record has its checksum.
 const CHECKSUM: std::ops::Range<usize> = 20..24;
 
+/// The API key of operator 1, `op1`.
+const KEY: &str = "d8a1f6a2";
+
+/// A gate that knows `op1` and its `taxi-1`.
+fn gate() -> Gate {
+    let directory = Directory::default();
+    directory.operators().put("op1".into(), 1, Operator::new(OperatorKey(1), KEY));
+    directory.taxis().put("taxi-1".into(), 1, Taxi { key: TaxiKey(1), operators: [OperatorKey(1)].into() });
+    Gate::new(Arc::new(directory), Arc::new(Refusals::default()))
+}
+
 /// A datagram is a position or a refusal, counted once, and the same one the next time.
 pub(crate) fn datagram(bytes: &[u8]) {
-    let directory = Directory::default();
-    let operator = Operator::new(OperatorKey(1), "d8a1f6a2");
-    directory.operators().put("op1".into(), 1, operator);
-    directory.taxis().put("taxi-1".into(), 1, Taxi { key: TaxiKey(1), operators: [OperatorKey(1)].into() });
-    let refusals = Arc::new(Refusals::default());
-    let gate = Gate::new(Arc::new(directory), refusals.clone());
-    let mut scratch = Scratch::default();
+    let (gate, mut scratch) = (gate(), Scratch::default());
+    let refusals = gate.refusals();
     let outcome = gate.check(&mut scratch, bytes, None, NOW);
     assert_eq!(outcome, gate.check(&mut scratch, bytes, None, NOW));
     let refused: u64 = refusals.snapshot().iter().map(|(_, _, count)| count).sum();
@@ -35,6 +43,38 @@ pub(crate) fn datagram(bytes: &[u8]) {
     if let Ok(position) = outcome {
         assert!((-90.0..=90.0).contains(&position.at.lat()) && (-180.0..=180.0).contains(&position.at.lon()));
     }
+}
+
+/// A compact datagram is refused, or it is positions and refusals of them, once. A wrong hash hides what comes after it
+/// from the fuzzer, so the right one is tried, too.
+pub(crate) fn compact(bytes: &[u8]) {
+    passes_once(bytes);
+    if let Some((hashed, _)) = bytes.split_last_chunk::<MAC>() {
+        let key = blake3::derive_key("maraude 2026-11-26 datagram version 2", KEY.as_bytes());
+        let mac = blake3::keyed_hash(&key, hashed);
+        passes_once(&[hashed, &mac.as_bytes()[..MAC]].concat());
+    }
+}
+
+fn passes_once(bytes: &[u8]) {
+    let (gate, mut scratch, mut positions) = (gate(), Scratch::default(), Vec::new());
+    let mut check = || gate.check_compact(&mut scratch, bytes, None, NOW, &mut positions);
+    let (first, second) = (check(), check());
+    let counted = || gate.refusals().snapshot().iter().map(|(_, _, count)| *count).sum::<u64>();
+    match first {
+        Ok(admitted) => {
+            assert_eq!(second, Err(Refusal::Replayed));
+            let (taken, refused) = (u64::from(admitted.taken), u64::from(admitted.refused));
+            assert_eq!((gate.refusals().accepted(), counted()), (taken, refused + taken + refused));
+            assert_eq!(positions.len() as u64, taken);
+            assert!(taken + refused <= positions_at_most(bytes) as u64);
+        }
+        Err(refusal) => {
+            assert_eq!(second, Err(refusal));
+            assert!(positions.is_empty() && gate.refusals().accepted() == 0 && counted() >= 2);
+        }
+    }
+    assert!(positions.iter().all(|position| position.at.lat().abs() <= MAX_REPORTABLE_LAT));
 }
 
 /// A record is damaged, or it is positions that make a record of the same positions. A wrong checksum hides what comes

@@ -4,6 +4,7 @@
 //! Nothing here does I/O or asks a clock: all is a function of a seed and of elapsed seconds, so that a run
 //! can be repeated. It is no traffic model: streets are imagined, and two taxis may pass through each other.
 
+pub mod compact;
 pub mod customers;
 pub mod datagram;
 mod names;

@@ -16,6 +16,7 @@ use crate::fleet::town::Town;
 use crate::registry::geometry::shape;
 
 pub mod drive;
+pub mod post;
 pub mod register;
 
 /// Why a fleet does not drive.
@@ -85,7 +86,7 @@ pub struct Target {
 /// What the fleet did so far.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// Datagrams sent.
+    /// Positions sent.
     pub sent: Counter,
     /// Statuses changed through the API.
     pub statuses: Counter,
@@ -93,7 +94,7 @@ pub struct Done {
     pub searches: Counter,
     /// Taxis that searches found.
     pub found: Counter,
-    /// Requests and datagrams that failed.
+    /// Requests that failed, and positions that were not sent.
     pub failed: Counter,
 }
 

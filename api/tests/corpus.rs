@@ -31,6 +31,11 @@ fn datagrams() {
 }
 
 #[test]
+fn compact_datagrams() {
+    each("compact", targets::compact);
+}
+
+#[test]
 fn records() {
     each("batch", targets::batch);
 }
@@ -53,5 +58,5 @@ fn every_target_has_a_test() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     targets.sort();
-    assert_eq!(targets, ["batch.rs", "config.rs", "datagram.rs", "geojson.rs"]);
+    assert_eq!(targets, ["batch.rs", "compact.rs", "config.rs", "datagram.rs", "geojson.rs"]);
 }

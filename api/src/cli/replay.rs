@@ -18,7 +18,7 @@ use crate::replay::drive::{Fleet, Sent, drive};
 use crate::replay::pace::Pace;
 use crate::replay::tally::{Outcome, Tally};
 use crate::replay::{enrol, trace};
-use crate::simulation::drive::connect;
+use crate::simulation::post::{Post, Protocol};
 use crate::simulation::{Target, parse_operator};
 
 /// The trace, and whom it is reported to.
@@ -50,7 +50,10 @@ pub(super) struct Args {
     /// Where the server takes datagrams.
     #[arg(long, default_value = "127.0.0.1:8090")]
     positions: SocketAddr,
-    /// Datagrams a second, at most.
+    /// Which datagrams are sent: 1 is JSON, 2 is compact (docs/protocol.md).
+    #[arg(long, default_value = "1", value_parser = Protocol::parse)]
+    protocol: Protocol,
+    /// Positions a second, at most.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_rate: u32,
     /// The account as JSON.
@@ -140,12 +143,12 @@ async fn send(
     ids: &[String],
     (clock, stop): (&Clock, &CancellationToken),
 ) -> anyhow::Result<Sent> {
-    let socket = connect(target).await?;
+    let mut post = Post::open(target, args.protocol).await?;
     let first_s = trace.fixes.first().map_or(0, |fix| fix.at_s);
     let mut pace = Pace::new(first_s, args.speed, args.max_rate, clock.now());
     let bar = bar(trace.fixes.len() as u64, "positions sent");
     let fleet = Fleet { operator: &args.operator, ids, status: args.status };
-    let sent = drive(&socket, trace, fleet, (&mut pace, clock), stop, |done| bar.set_position(done)).await;
+    let sent = drive(&mut post, trace, fleet, (&mut pace, clock), stop, |done| bar.set_position(done)).await;
     bar.finish_and_clear();
     Ok(sent)
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fleet::plan::{Operator, plan};
 use crate::simulation::drive::Fleet;
+use crate::simulation::post::Protocol;
 use crate::simulation::register::register;
 use crate::simulation::{Target, parse_operator, towns};
 
@@ -21,9 +22,12 @@ pub(super) struct Args {
     /// How many taxis.
     #[arg(long, default_value_t = 500)]
     taxis: usize,
-    /// Datagrams a second of each taxi.
+    /// Positions a second of each taxi.
     #[arg(long, default_value_t = 0.2)]
     hz: f64,
+    /// Which datagrams are sent: 1 is JSON, 2 is compact (docs/protocol.md).
+    #[arg(long, default_value = "1", value_parser = Protocol::parse)]
+    protocol: Protocol,
     /// INSEE codes of the towns, separated by commas; all that ship with the program if not given.
     #[arg(long, value_delimiter = ',')]
     towns: Vec<String>,
@@ -60,7 +64,8 @@ pub(super) async fn run(args: &Args, clock: Clock) -> anyhow::Result<()> {
     let ids = register(&target, &args.operators, &plans, progress).await.context("registering the fleet")?;
     bar.finish_and_clear();
     println!("{} taxis of {} operators are registered at {}", ids.len(), args.operators.len(), args.server);
-    let mut fleet = Fleet::new(target, &args.operators, &plans, ids, args.seed, clock);
+    let fleet = Fleet::new(target, &args.operators, &plans, ids, args.seed, clock);
+    let mut fleet = fleet.speaking(args.protocol);
     fleet.begin().await?;
     let (done, stop) = (fleet.done(), CancellationToken::new());
     let app = args.app.clone().map(|key| (key, args.searches));
@@ -87,7 +92,7 @@ pub(super) async fn run(args: &Args, clock: Clock) -> anyhow::Result<()> {
 
 fn summary(done: &crate::simulation::Done) -> String {
     format!(
-        "{} datagrams sent, {} statuses changed, {} searches that found {} taxis, {} failures",
+        "{} positions sent, {} statuses changed, {} searches that found {} taxis, {} failures",
         done.sent.get(),
         done.statuses.get(),
         done.searches.get(),

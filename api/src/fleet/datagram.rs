@@ -1,7 +1,9 @@
-//! The datagram by which a device reports its position, signed with its operator's key.
+//! The JSON datagram by which a device reports its position, signed with its operator's key.
 
 use std::fmt::Write;
 
+use ingest::clock::Millis;
+use ingest::position::Motion;
 use sha1::{Digest, Sha1};
 
 use super::taxi::Status;
@@ -13,8 +15,8 @@ const FIELDS: [&str; 8] = ["timestamp", "operator", "taxi", "lat", "lon", "devic
 /// One report.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
-    /// The device's clock, in seconds since 1970, UTC.
-    pub timestamp_s: i64,
+    /// The device's clock. The JSON datagram says whole seconds of it.
+    pub at: Millis,
     /// The operator's name in the registry.
     pub operator: &'a str,
     /// The operator's API key: it signs and is not sent.
@@ -25,6 +27,8 @@ pub struct Report<'a> {
     pub place: Place,
     /// What it is doing.
     pub status: Status,
+    /// How it moves. The JSON datagram says nothing of it.
+    pub motion: Motion,
 }
 
 /// Writes datagrams, one after the other in the same memory: after the first, none allocates.
@@ -65,7 +69,7 @@ impl Writer {
         let out = &mut self.signed;
         out.clear();
         // Writing to a string cannot fail.
-        let _ = write!(out, "{}", report.timestamp_s);
+        let _ = write!(out, "{}", report.at.seconds());
         let timestamp = out.len();
         out.push_str(report.operator);
         let operator = out.len();
@@ -107,6 +111,8 @@ fn push_hex(out: &mut String, byte: u8) {
 
 #[cfg(test)]
 mod tests {
+    use ingest::clock::Millis;
+    use ingest::position::Motion;
     use serde_json::Value;
 
     use super::{Report, Writer};
@@ -115,7 +121,8 @@ mod tests {
 
     fn report<'a>(operator: &'a str, key: &'a str) -> Report<'a> {
         let place = Place { lat: 48.856_6, lon: -2.352_200_4 };
-        Report { timestamp_s: 1_430_076_493, operator, key, taxi: "aBcDeF1", place, status: Status::Free }
+        let (at, status, motion) = (Millis(1_430_076_493_999), Status::Free, Motion::default());
+        Report { at, operator, key, taxi: "aBcDeF1", place, status, motion }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::f64::consts::{FRAC_PI_2, PI, TAU};
 use std::ops::Range;
 use std::sync::Arc;
 
+use ingest::position::{Accuracy, Heading, Motion, Speed};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -49,6 +50,9 @@ const OFF_S: Range<f64> = 300.0..900.0;
 const BREAKS: f64 = 0.1;
 const FREE_AT_START: f64 = 0.64;
 const OFF_AT_START: f64 = 0.04;
+
+/// The radius in which a device believes itself, in metres.
+const ACCURACY_M: f64 = 5.0;
 
 /// What a taxi tells its operator that it is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -166,6 +170,15 @@ impl Taxi {
     /// How fast it drives, in km/h: 0 to [`SPEED_MAX_KMH`].
     pub fn speed_kmh(&self) -> f64 {
         self.speed_mps * 3.6
+    }
+
+    /// What its device says of its motion. It believes itself within five metres.
+    pub fn motion(&self) -> Motion {
+        Motion {
+            speed: Speed::from_m_s(self.speed_mps).ok(),
+            heading: Heading::from_degrees(self.heading_rad.to_degrees().rem_euclid(360.0)).ok(),
+            accuracy: Accuracy::from_m(ACCURACY_M).ok(),
+        }
     }
 
     /// The town that it never leaves.

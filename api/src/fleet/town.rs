@@ -45,6 +45,12 @@ impl Place {
         Self { lat: rounded(self.lat), lon: rounded(self.lon) }
     }
 
+    /// Latitude and longitude in 1e-7 degrees.
+    #[expect(clippy::cast_possible_truncation, reason = "a cast saturates; nowhere on the globe it has to")]
+    pub fn as_e7(self) -> (i32, i32) {
+        ((self.lat * 1e7).round() as i32, (self.lon * 1e7).round() as i32)
+    }
+
     fn offset_m(self, other: Self) -> (f64, f64) {
         ((other.lon - self.lon) * self.m_per_degree_lon(), (other.lat - self.lat) * M_PER_DEGREE)
     }

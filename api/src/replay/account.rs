@@ -139,6 +139,8 @@ fn meaning(reason: &str) -> String {
         "unknown_taxi" => "the taxi was removed during the run",
         "not_their_taxi" => "the operator no longer describes the taxi's vehicle",
         "lat_out_of_range" => "the latitude, rounded to six decimals, is out of range",
+        "sent_at_off" => "this machine's clock is more than two minutes off the server's",
+        "replayed" => "the network brought a datagram twice",
         "overloaded" => "the server's log had no room",
         _ => return reason.to_owned(),
     };

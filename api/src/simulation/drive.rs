@@ -1,21 +1,22 @@
-//! Driving a fleet: datagrams at each taxi's own beat, statuses through the API, customers who search.
+//! Driving a fleet: positions at each taxi's own beat, statuses through the API, customers who search.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingest::clock::Clock;
+use ingest::clock::{Clock, Millis};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::json;
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::post::{Post, Protocol};
 use super::{Done, Result, Target};
 use crate::fleet::customers::somewhere;
-use crate::fleet::datagram::{Report, Writer};
+use crate::fleet::datagram::Report;
 use crate::fleet::plan::{Operator, Plan};
 use crate::fleet::taxi::{Status, Taxi};
 
@@ -29,6 +30,7 @@ const STATUS_SENDERS: usize = 4;
 /// A fleet that is registered and ready to drive.
 pub struct Fleet {
     target: Target,
+    protocol: Protocol,
     cars: Vec<Car>,
     rng: StdRng,
     clock: Clock,
@@ -65,7 +67,12 @@ impl Fleet {
             Some(Car { taxi: plan.taxi(&mut rng), id, operator, phase: rng.random_range(0.0..1.0) })
         };
         let cars = plans.iter().zip(ids).filter_map(car).collect();
-        Self { target, cars, rng, clock, done: Arc::new(Done::default()) }
+        Self { target, protocol: Protocol::default(), cars, rng, clock, done: Arc::new(Done::default()) }
+    }
+
+    /// The same fleet, that reports by another protocol.
+    pub fn speaking(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
     }
 
     /// What was done so far.
@@ -79,18 +86,19 @@ impl Fleet {
             let body = json!({"status": car.taxi.status().as_str()});
             self.target.send(Method::PUT, &format!("/taxis/{}", car.id), &car.operator.key, &body).await?;
         }
-        let socket = connect(&self.target).await?;
-        let (mut writer, now_s) = (Writer::default(), self.clock.now().seconds());
+        let mut post = Post::open(&self.target, self.protocol).await?;
+        let now = self.clock.now();
         for car in &self.cars {
-            send(&socket, car.report(now_s), &mut writer, &self.done).await;
+            post.send(&car.report(now), &mut count(&self.done)).await;
         }
+        post.flush(&mut count(&self.done)).await;
         Ok(())
     }
 
-    /// Drives until `stop`: each taxi sends `hz` datagrams a second. With `app`, customers make `searches` a second
+    /// Drives until `stop`: each taxi sends `hz` positions a second. With `app`, customers make `searches` a second
     /// with that key.
     pub async fn drive(mut self, hz: f64, app: Option<(String, f64)>, stop: CancellationToken) -> Result<()> {
-        let socket = connect(&self.target).await?;
+        let mut post = Post::open(&self.target, self.protocol).await?;
         let (changes, waiting) = mpsc::channel(STATUSES_WAITING);
         let tell = tokio::spawn(tell_statuses(self.target.clone(), waiting, self.done.clone()));
         let (customers, seen) = watch::channel(Vec::new());
@@ -99,7 +107,7 @@ impl Fleet {
         });
         let mut ticker = interval(TICK);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut writer, mut last) = (Writer::default(), self.clock.now());
+        let mut last = self.clock.now();
         while !stop.is_cancelled() {
             ticker.tick().await;
             let now = self.clock.now();
@@ -113,9 +121,10 @@ impl Fleet {
                 car.phase += elapsed_s * hz;
                 if car.phase >= 1.0 {
                     car.phase = car.phase.fract();
-                    send(&socket, car.report(now.seconds()), &mut writer, &self.done).await;
+                    post.send(&car.report(now), &mut count(&self.done)).await;
                 }
             }
+            post.flush(&mut count(&self.done)).await;
             let taxis: Vec<_> = self.cars.iter().map(|car| car.taxi.clone()).take(64).collect();
             let places = (0..16).filter_map(|_| somewhere(&taxis, &mut self.rng));
             customers.send_replace(places.map(|place| (place.lon, place.lat)).collect());
@@ -132,14 +141,15 @@ impl Fleet {
 }
 
 impl Car {
-    fn report(&self, timestamp_s: i64) -> Report<'_> {
+    fn report(&self, at: Millis) -> Report<'_> {
         Report {
-            timestamp_s,
+            at,
             operator: &self.operator.name,
             key: &self.operator.key,
             taxi: &self.id,
             place: self.taxi.place(),
             status: self.taxi.status(),
+            motion: self.taxi.motion(),
         }
     }
 
@@ -148,19 +158,11 @@ impl Car {
     }
 }
 
-/// A socket of our own whose datagrams go to the server.
-pub(crate) async fn connect(target: &Target) -> Result<UdpSocket> {
-    let any: std::net::SocketAddr =
-        if target.udp.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(target.udp).await?;
-    Ok(socket)
-}
-
-async fn send(socket: &UdpSocket, report: Report<'_>, writer: &mut Writer, done: &Done) {
-    match socket.send(writer.write(&report)).await {
-        Ok(_) => done.sent.add(1),
-        Err(_) => done.failed.add(1),
+/// Counts positions as the system takes them.
+fn count(done: &Done) -> impl FnMut(u64, io::Result<()>) {
+    |positions, outcome| match outcome {
+        Ok(()) => done.sent.add(positions),
+        Err(_) => done.failed.add(positions),
     }
 }
 

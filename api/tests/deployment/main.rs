@@ -11,6 +11,7 @@ use api::fleet::datagram::{Report, Writer};
 use api::fleet::taxi::Status;
 use api::fleet::town::Place;
 use ingest::clock::Clock;
+use ingest::position::Motion;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -92,12 +93,13 @@ async fn device(cluster: &Cluster, ingest: &str, taxi: &str) {
     let before = accepted().await;
     let sent = async || {
         let report = Report {
-            timestamp_s: Clock::System.now().seconds(),
+            at: Clock::System.now(),
             operator: "op",
             key: &cluster.operator,
             taxi,
             place: Place { lat: HERE.0, lon: HERE.1 },
             status: Status::Free,
+            motion: Motion::default(),
         };
         socket.send_to(writer.write(&report), process.udp.unwrap()).unwrap();
         (accepted().await > before).then_some(())

@@ -1,6 +1,7 @@
 //! The real binary while it lives: the end of a server, the demonstration, the simulation.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -151,17 +152,26 @@ async fn a_simulation_drives_a_fleet_against_a_server() {
     let client = Client::new(http);
     ready(&client).await;
     let (address, positions) = (format!("http://{http}"), udp.to_string());
-    let arguments = format!(
-        "simulate --seconds 2 --taxis 20 --hz 5 --towns 75056 --operator op:{operator} --app {app} --searches 20 \
-         --server {address} --positions {positions}"
-    );
-    let arguments: Vec<_> = arguments.split(' ').collect();
-    let out = program.done(&arguments).await;
-    assert!(out.contains("20 taxis of 1 operators are registered"), "{out}");
-    let summary = out.lines().last().unwrap();
-    let numbers: Vec<u64> = summary.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let [sent, _, searches, _, failures] = numbers[..] else { panic!("{summary}") };
-    assert!(sent >= 100 && searches >= 10 && failures == 0, "{summary}");
+    let mut all_sent = 0;
+    for protocol in [1, 2] {
+        let arguments = format!(
+            "simulate --seconds 2 --taxis 20 --hz 5 --towns 75056 --operator op:{operator} --app {app} --searches 20 \
+             --server {address} --positions {positions} --protocol {protocol}"
+        );
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        let out = program.done(&arguments).await;
+        assert!(out.contains("20 taxis of 1 operators are registered"), "{out}");
+        let summary = out.lines().last().unwrap();
+        let numbers: Vec<u64> = summary.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [sent, _, searches, _, failures] = numbers[..] else { panic!("{summary}") };
+        assert!(sent >= 100 && searches >= 10 && failures == 0, "{summary}");
+        all_sent += sent;
+        let counted = async || {
+            let counted = client.get(&operator, "/operators/me/positions").await.element(200);
+            (counted["accepted"] == all_sent && counted["refused"] == json!({})).then_some(())
+        };
+        within(SOON, "every position, and nothing refused", counted).await;
+    }
     let all = client.get(&operator, "/taxis/all").await.body;
     let ids: Vec<_> =
         all["data"].as_array().unwrap().iter().map(|taxi| taxi["id"].as_str().unwrap()).collect();
@@ -170,6 +180,35 @@ async fn a_simulation_drives_a_fleet_against_a_server() {
         let seen = client.get(&operator, &format!("/taxis/{id}")).await.element(200);
         assert!(seen["last_update"].is_i64(), "{seen}");
     }
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_is_replayed_in_compact_datagrams() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new(folder.path(), None);
+    let (file, trace) = (folder.path().join("towns.json"), folder.path().join("trace.csv"));
+    std::fs::write(&file, towns().to_string()).unwrap();
+    program.done(&["import", "towns", file.to_str().unwrap()]).await;
+    let operator = add_user(&program, "op", "operateur").await;
+    let (server, http, udp) = program.serve().await;
+    ready(&Client::new(http)).await;
+    let mut text = "taxi_id,unix_ts,lat,lon\n".to_owned();
+    for (second, taxi) in (0..20).flat_map(|second| (0..50).map(move |taxi| (second, taxi))) {
+        writeln!(text, "t{taxi},{second},48.85,2.35").unwrap();
+    }
+    std::fs::write(&trace, text).unwrap();
+    let (address, positions) = (format!("http://{http}"), udp.to_string());
+    let arguments = format!(
+        "replay {} --protocol 2 --speed 20 --register --insee {MIDDLE} --operator op:{operator} --json \
+         --server {address} --positions {positions}",
+        trace.display()
+    );
+    let account = program.done(&arguments.split(' ').collect::<Vec<_>>()).await;
+    let account: Value = serde_json::from_str(&account).unwrap();
+    let wanted = json!({"sent": 1_000, "failed": {}, "not_due": 0, "accepted": 1_000, "refused": {}, "lost": 0,
+                        "dropped_by_kernel": 0});
+    assert_eq!(account["positions"], wanted, "{account}");
     drop(server);
 }
 

@@ -8,7 +8,8 @@ use api::fleet::town::Place;
 use ingest::clock::Millis;
 use ingest::gate::Refusal;
 use ingest::log::Partition;
-use ingest::position::{Position, Transport};
+use ingest::position::{Accuracy, Heading, Motion, Position, Speed, Transport};
+use ingest::wire::binary::{Acknowledgement, Claim, Head, MacKey, Writer as Compact};
 use serde_json::json;
 
 use crate::harness::places::MIDDLE;
@@ -19,6 +20,7 @@ on_each_database!(
     what_is_acknowledged_is_shown,
     a_batch_is_taken_whole_or_not_at_all,
     datagrams_are_shown_in_the_order_of_their_devices,
+    a_compact_datagram_is_acknowledged_once_it_is_in_the_log,
     refused_datagrams_are_counted_by_operator_and_reason,
     a_closed_log_refuses_and_everything_else_goes_on,
     a_taxi_is_found_for_two_minutes_and_shown_for_ever,
@@ -102,6 +104,52 @@ async fn datagrams_are_shown_in_the_order_of_their_devices(world: &mut World) {
     assert_eq!(datagrams[1].received_at, NOW.plus(400));
     let refusals = &world.server().app.refusals;
     assert_eq!((refusals.accepted(), refusals.clocks_off()), (9, 2));
+}
+
+async fn a_compact_datagram_is_acknowledged_once_it_is_in_the_log(world: &mut World) {
+    let (first, second) = (world.register("op-a", 1, MIDDLE).await, world.register("op-a", 2, MIDDLE).await);
+    let theirs = world.register("op-b", 3, MIDDLE).await;
+    let key = MacKey::of_api_key(world.key("op-a"));
+    let claim = |taxi| Claim {
+        taxi,
+        status: 1,
+        lat_e7: 488_300_000,
+        lon_e7: 23_500_000,
+        device_after_ms: Some(-2_000),
+        speed_cm_s: Some(830),
+        heading_cdeg: Some(9_000),
+        accuracy_dm: None,
+    };
+    let bare =
+        Claim { device_after_ms: None, speed_cm_s: None, heading_cdeg: None, ..claim(second.as_bytes()) };
+    let claims = [claim(first.as_bytes()), claim(theirs.as_bytes()), bare];
+    let (sequence, session, operator) = (3, 0xabcd, "op-a");
+    let head = Head { wants_acknowledgement: true, sequence, session, sent_at: NOW.plus(60_000), operator };
+    let mut writer = Compact::default();
+    writer.begin(&head).unwrap();
+    for claim in &claims {
+        writer.push(claim).unwrap();
+    }
+    let device = Device::new(world, "op-a");
+    device.socket.set_read_timeout(Some(SOON)).unwrap();
+    device.socket.send_to(writer.seal(&key), device.server).unwrap();
+    let mut answer = [0; 64];
+    let (length, from) = device.socket.recv_from(&mut answer).unwrap();
+    assert_eq!(from, device.server);
+    let wanted = Acknowledgement { sequence, session, taken: 2, refused: 1 };
+    assert_eq!(Acknowledgement::open(&answer[..length], &key), Some(wanted));
+    let motions: Vec<_> =
+        logged(world).iter().map(|position| (position.device_at, position.motion)).collect();
+    let motion = Motion {
+        speed: Some(Speed::from_m_s(8.3).unwrap()),
+        heading: Some(Heading::from_degrees(90.0).unwrap()),
+        accuracy: None::<Accuracy>,
+    };
+    assert_eq!(motions, [(Some(NOW.plus(58_000)), motion), (None, Motion::default())]);
+    world.shown("op-a", &first, (48.83, 2.35)).await;
+    world.shown("op-a", &second, (48.83, 2.35)).await;
+    let counted = world.client.get(world.key("op-a"), "/operators/me/positions").await.element(200);
+    assert_eq!((&counted["accepted"], &counted["refused"]), (&json!(2), &json!({"not_their_taxi": 1})));
 }
 
 async fn refused_datagrams_are_counted_by_operator_and_reason(world: &mut World) {
@@ -256,12 +304,13 @@ impl Device {
 
     pub(crate) fn send(&self, timestamp_s: i64, taxi: &str, lat: f64) {
         let report = Report {
-            timestamp_s,
+            at: Millis(timestamp_s * 1_000),
             operator: &self.operator,
             key: &self.key,
             taxi,
             place: Place { lat, lon: 2.35 },
             status: Status::Free,
+            motion: Motion::default(),
         };
         self.socket.send_to(Writer::default().write(&report), self.server).unwrap();
     }

@@ -21,6 +21,7 @@ on_each_database!(
     many_taxis_are_found_again,
     nothing_is_concluded_when_others_send_with_the_key,
     what_reaches_nobody_is_lost_and_said,
+    a_clock_that_is_off_is_what_refuses_compact_datagrams,
     what_cannot_be_replayed_says_why,
     an_operator_reads_what_came_of_its_datagrams,
 );
@@ -181,6 +182,18 @@ async fn what_reaches_nobody_is_lost_and_said(world: &mut World) {
     assert!(said.contains("did not reach the server") && said.contains("refused"), "{said}");
 }
 
+async fn a_clock_that_is_off_is_what_refuses_compact_datagrams(world: &mut World) {
+    // The server's clock stands still, in another month than the program's.
+    let file = file(world, "taxi_id,unix_ts,lat,lon\na,0,48.85,2.35\na,1,48.85,2.35\na,2,48.85,2.35\n");
+    let arguments = [file.to_str().unwrap(), "--speed", "1000", "--register", "--insee", MIDDLE];
+    let arguments = [&arguments[..], &["--protocol", "2"]].concat();
+    let account = end(&mut start(world, "op-a", &arguments)).await;
+    let positions = &account["positions"];
+    assert_eq!((&positions["sent"], &positions["lost"]), (&json!(3), &json!(0)), "{account}");
+    assert_eq!(positions["refused"], json!({"sent_at_off": 3}), "{account}");
+    assert!(account["explanations"][0].as_str().unwrap().contains("clock"), "{account}");
+}
+
 async fn what_cannot_be_replayed_says_why(world: &mut World) {
     let good = file(world, "taxi_id,unix_ts,lat,lon\na,0,48.85,2.35\n");
     let good = good.to_str().unwrap();
@@ -202,6 +215,7 @@ async fn what_cannot_be_replayed_says_why(world: &mut World) {
     fails(&ours, &[good, "--register"], &["--insee"]).await;
     fails(&ours, &[good, "--speed", "0"], &["a number above 0"]).await;
     fails(&ours, &[good, "--max-rate", "0"], &["1..=1000000"]).await;
+    fails(&ours, &[good, "--protocol", "3"], &["1 (JSON) or 2 (compact)"]).await;
     fails(&ours, &[good, "--status", "busy"], &["free, occupied or off"]).await;
     fails(&ours, &[bad.to_str().unwrap()], &["bad.csv", "no column taxi_id"]).await;
     fails(&ours, &[empty.to_str().unwrap()], &["empty.csv", "no position to send, of 1 rows"]).await;

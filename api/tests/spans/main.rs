@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use api::fleet::datagram::{Report, Writer};
 use api::fleet::taxi::Status;
 use api::fleet::town::Place;
+use ingest::position::Motion;
 use reqwest::Method;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -102,12 +103,13 @@ fn without_durations(line: &str) -> &str {
 
 async fn a_position(world: &World, told: &Told, taxi: &str) {
     let report = Report {
-        timestamp_s: world.clock.now().seconds(),
+        at: world.clock.now(),
         operator: "op-a",
         key: world.key("op-a"),
         taxi,
         place: Place { lat: 48.851_234, lon: 2.351_234 },
         status: Status::Free,
+        motion: Motion::default(),
     };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.send_to(Writer::default().write(&report), world.server().udp.unwrap()).unwrap();

@@ -1,0 +1,8 @@
+//! A compact datagram.
+
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::compact(bytes));
