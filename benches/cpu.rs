@@ -21,6 +21,8 @@ pub fn used() -> anyhow::Result<Duration> {
 
 /// A thread of this process.
 pub struct Thread {
+    /// Whether it is the first one, which runs `main`.
+    pub is_main: bool,
     /// Its name, of which Linux keeps 15 bytes.
     pub name: String,
     /// The CPU time that it has used, to the nanosecond when it sleeps, else up to a tick of the kernel's less.
@@ -31,13 +33,15 @@ pub struct Thread {
 pub fn threads() -> anyhow::Result<Vec<Thread>> {
     let mut threads = Vec::new();
     for entry in std::fs::read_dir("/proc/self/task")? {
-        let folder = entry?.path();
+        let entry = entry?;
+        let (folder, id) = (entry.path(), entry.file_name());
         let read = |file| std::fs::read_to_string(folder.join(file));
         // One that ends just now has no files any more.
         let (Ok(name), Ok(schedule)) = (read("comm"), read("schedstat")) else { continue };
         let used = schedule.split(' ').next().and_then(|nanos| nanos.parse().ok());
         let used = Duration::from_nanos(used.context("the scheduler counts nothing here")?);
-        threads.push(Thread { name: name.trim_end().to_owned(), used });
+        let is_main = id.to_str() == Some(&std::process::id().to_string());
+        threads.push(Thread { is_main, name: name.trim_end().to_owned(), used });
     }
     Ok(threads)
 }

@@ -40,7 +40,7 @@ struct Args {
     #[arg(long, default_value_t = 100)]
     turns: usize,
     /// Datagrams that a socket holds before its thread starts; its buffer must have room for them.
-    #[arg(long, default_value_t = 8_192)]
+    #[arg(long, default_value_t = 4_096)]
     backlog: u64,
     /// Seconds that each is sent to as fast as possible.
     #[arg(long, default_value_t = 5)]
@@ -66,7 +66,6 @@ fn main() -> anyhow::Result<()> {
 
     println!("{} turns of each, {} datagrams that wait in the socket:", args.turns, args.backlog);
     let (mut of_counter, mut of_maraude) = (Vec::new(), Vec::new());
-    let log_before = of_log()?;
     for turn in 0..args.turns {
         let mut ours = || drain(&maraude, &data.datagrams, args.backlog).map(|took| of_maraude.push(took));
         let mut bare = || drain(&counter, &data.datagrams, args.backlog).map(|took| of_counter.push(took));
@@ -84,17 +83,15 @@ fn main() -> anyhow::Result<()> {
     let bare = tell("a counter", &mut of_counter);
     let ours = tell("received, checked and handed to the log", &mut of_maraude);
     println!("  of what the counter receives: {:.0} %", 100.0 * bare / ours);
-    let of_log = of_log()?.saturating_sub(log_before).as_nanos() as f64 / logged as f64;
-    println!(
-        "  encoded, written and synced by the log's threads: {of_log:.0} ns more a datagram, {logged} logged"
-    );
-
     println!("sent to for {} s as fast as a thread can:", args.seconds);
     flood("a counter", &counter, &data.datagrams, args.seconds)?;
+    let log_before = of_log()?;
     let taken = flood("received, checked and handed to the log", &maraude, &data.datagrams, args.seconds)?;
     await_logged(&maraude.log, logged + taken)?;
-    maraude.log.close();
-    println!("  all {taken} that were received were checked and logged");
+    let of_log = of_log()?.saturating_sub(log_before).as_nanos() as f64 / taken as f64;
+    println!(
+        "  all {taken} that were received were checked and logged: {of_log:.0} ns each of the log's threads"
+    );
     Ok(())
 }
 
@@ -269,8 +266,7 @@ fn of_sleeping(name: &str) -> anyhow::Result<Duration> {
 
 /// The CPU time of the log's threads, ours and the store's.
 fn of_log() -> anyhow::Result<Duration> {
-    let main = "wire";
-    Ok(cpu::threads()?.iter().filter(|thread| thread.name != main).map(|thread| thread.used).sum())
+    Ok(cpu::threads()?.iter().filter(|thread| !thread.is_main).map(|thread| thread.used).sum())
 }
 
 fn await_logged(log: &Log, positions: u64) -> anyhow::Result<()> {
@@ -293,7 +289,7 @@ fn tell(name: &str, turns: &mut [f64]) -> f64 {
     let at = |tenths: usize| turns.get(turns.len() * tenths / 10).copied().unwrap_or(f64::NAN);
     let median = at(5);
     println!(
-        "  {name}: {median:.0} ns a datagram (a tenth of the turns below {:.0}, a tenth above {:.0}), {:.0}/s of a core",
+        "  {name}: {median:.0} ns a datagram (a tenth below {:.0}, a tenth above {:.0}), {:.0}/s of a core",
         at(1),
         at(9),
         1e9 / median
