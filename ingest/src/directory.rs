@@ -1,6 +1,9 @@
 //! Who may report which taxi, projected from the registry's rows; asked for every datagram, without locks.
 
 use std::fmt;
+use std::ops::Deref;
+
+use smol_str::SmolStr;
 
 use crate::position::{OperatorKey, SourceKey, TaxiKey};
 use crate::projection::{Pinned, Projection};
@@ -13,7 +16,8 @@ use crate::wire::binary::MacKey;
 #[derive(Default)]
 pub struct Directory {
     operators: Projection<Box<str>, Operator>,
-    taxis: Projection<Box<str>, Taxi>,
+    /// What a look-up touches lies in one place: with a hundred thousand taxis each place is far away.
+    taxis: Projection<SmolStr, Taxi>,
 }
 
 /// One who may report positions. Keyed by email, which is what a datagram calls its `operator`.
@@ -51,7 +55,56 @@ pub struct Taxi {
     /// The registry's number.
     pub key: TaxiKey,
     /// Those that describe its vehicle, in any order: each may report it.
-    pub operators: Box<[OperatorKey]>,
+    pub operators: Describers,
+}
+
+/// Operators, of which there are mostly one or two: these are kept in place.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Describers(Few);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Few {
+    None,
+    One([OperatorKey; 1]),
+    Two([OperatorKey; 2]),
+    Many(Box<[OperatorKey]>),
+}
+
+impl Deref for Describers {
+    type Target = [OperatorKey];
+
+    fn deref(&self) -> &[OperatorKey] {
+        match &self.0 {
+            Few::None => &[],
+            Few::One(keys) => keys,
+            Few::Two(keys) => keys,
+            Few::Many(keys) => keys,
+        }
+    }
+}
+
+impl FromIterator<OperatorKey> for Describers {
+    fn from_iter<I: IntoIterator<Item = OperatorKey>>(keys: I) -> Self {
+        let keys: Vec<_> = keys.into_iter().collect();
+        Self(match *keys {
+            [] => Few::None,
+            [one] => Few::One([one]),
+            [one, other] => Few::Two([one, other]),
+            _ => Few::Many(keys.into()),
+        })
+    }
+}
+
+impl<const N: usize> From<[OperatorKey; N]> for Describers {
+    fn from(keys: [OperatorKey; N]) -> Self {
+        keys.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for Describers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&**self).finish()
+    }
 }
 
 /// Why an operator may not report a taxi.
@@ -70,7 +123,7 @@ impl Directory {
     }
 
     /// The taxis by public id.
-    pub fn taxis(&self) -> &Projection<Box<str>, Taxi> {
+    pub fn taxis(&self) -> &Projection<SmolStr, Taxi> {
         &self.taxis
     }
 
@@ -92,7 +145,7 @@ impl Directory {
 
 /// What one operator may report. Not to be kept: what is deleted meanwhile is not freed.
 pub struct Sources<'a> {
-    taxis: Pinned<'a, Box<str>, Taxi>,
+    taxis: Pinned<'a, SmolStr, Taxi>,
     operator: OperatorKey,
 }
 

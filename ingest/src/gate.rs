@@ -13,7 +13,7 @@ pub mod tally;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sha1::{Digest, Sha1};
+use sha1::{Digest as _, Sha1};
 
 pub use self::binary::Admitted;
 pub use self::refusals::{Refusal, Refusals};
@@ -41,6 +41,8 @@ pub struct Scratch {
     json: json::Scratch,
     /// A decimal with its comma turned into a point.
     number: String,
+    /// What a hash signs.
+    signed: String,
     /// The numbers of what is refused of a compact datagram.
     texts: binary::Texts,
 }
@@ -94,7 +96,7 @@ impl Gate {
                 return Err(refusal);
             }
         };
-        match self.judge(&fields, &mut scratch.number, now) {
+        match self.judge(&fields, (&mut scratch.number, &mut scratch.signed), now) {
             Ok(position) => {
                 let off = |at: Millis| at.0.abs_diff(now.0) > MAX_CLOCK_SKEW_MS;
                 let is_off = position.device_at.is_some_and(off);
@@ -108,9 +110,14 @@ impl Gate {
         }
     }
 
-    fn judge(&self, fields: &Fields<'_>, number: &mut String, now: Millis) -> Result<Position, Refusal> {
+    fn judge(
+        &self,
+        fields: &Fields<'_>,
+        (number, signed): (&mut String, &mut String),
+        now: Millis,
+    ) -> Result<Position, Refusal> {
         let claim = Claim::of_fields(fields, number)?;
-        let signed = |operator: &Operator| (operator.key, claim.is_signed_by(operator));
+        let signed = |operator: &Operator| (operator.key, claim.is_signed_by(operator, signed));
         let (operator, is_signed) =
             self.directory.operators().with(claim.operator, signed).ok_or(Refusal::UnknownOperator)?;
         if !is_signed {
@@ -199,14 +206,14 @@ impl<'a> Claim<'a> {
     }
 
     /// Whether the hash is the SHA-1 of what was sent and the operator's key.
-    fn is_signed_by(&self, operator: &Operator) -> bool {
-        let mut sha1 = Sha1::new();
+    fn is_signed_by(&self, operator: &Operator, signed: &mut String) -> bool {
+        signed.clear();
         for part in self.signed {
-            sha1.update(part);
+            signed.push_str(part);
         }
-        sha1.update(operator.api_key());
-        let digest: [u8; 20] = sha1.finalize().into();
-        is_hex_of(self.hash.as_bytes(), &digest)
+        signed.push_str(operator.api_key());
+        // At once: beginning and ending a part costs as much as hashing it.
+        is_hex_of(self.hash.as_bytes(), &Sha1::digest(signed.as_bytes()).into())
     }
 }
 
@@ -228,6 +235,9 @@ fn string_or_number(value: Option<Value<'_>>) -> Result<&str, Refusal> {
 
 /// A decimal number with a point or a comma. Words that Rust would read too, such as `inf`, are none.
 fn decimal(text: &str, number: &mut String) -> Option<f64> {
+    if let Some(number) = short_decimal(text) {
+        return Some(number);
+    }
     let allowed = |byte: u8| byte.is_ascii_digit() || b"+-.,eE".contains(&byte);
     if !text.bytes().all(allowed) {
         return None;
@@ -238,6 +248,34 @@ fn decimal(text: &str, number: &mut String) -> Option<f64> {
     number.clear();
     number.extend(text.chars().map(|letter| if letter == ',' { '.' } else { letter }));
     number.parse().ok()
+}
+
+/// Powers of ten that a double holds exactly.
+const TENS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// The number of up to 15 digits with at most one point or comma and a minus, as nearly every one is written; None for
+/// any other text. A double holds these digits exactly, and a power of ten too, so that their quotient is the double
+/// nearest to the number.
+fn short_decimal(text: &str) -> Option<f64> {
+    let (is_negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (mut digits, mut count, mut point) = (0_u64, 0, None);
+    for byte in text.bytes().take(TENS.len() + 1) {
+        match byte {
+            b'0'..=b'9' => {
+                digits = digits * 10 + u64::from(byte - b'0');
+                count += 1;
+            }
+            b'.' | b',' if point.is_none() => point = Some(count),
+            _ => return None,
+        }
+    }
+    if count == 0 || count > 15 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "below 1e15, which is exact")]
+    let number = digits as f64 / TENS[count - point.unwrap_or(count)];
+    Some(if is_negative { -number } else { number })
 }
 
 /// Seconds since 1970 as milliseconds, up to the year 5138.
@@ -260,12 +298,58 @@ fn status(text: &str) -> ReportedStatus {
 /// Whether `hex` writes `digest`, in either case. Looks at every digit whatever the first ones say: how long a
 /// refusal takes must not tell how much of a forged hash is right.
 fn is_hex_of(hex: &[u8], digest: &[u8; 20]) -> bool {
-    if hex.len() != 2 * digest.len() {
+    let (pairs, rest) = hex.as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
         return false;
     }
-    let expected = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let difference = hex.iter().zip(expected).fold(0, |difference, (digit, expected)| {
-        difference | (char::from(*digit).to_digit(16).unwrap_or(u32::MAX) ^ u32::from(expected))
+    // Zero where a digit is the right one, in either case.
+    let difference = |given: u8, number: u8| {
+        let number = usize::from(number);
+        (given ^ b"0123456789abcdef"[number]).min(given ^ b"0123456789ABCDEF"[number])
+    };
+    let differences = pairs.iter().zip(digest).fold(0, |so_far, ([high, low], byte)| {
+        so_far | difference(*high, byte >> 4) | difference(*low, byte & 15)
     });
-    difference == 0
+    differences == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_hash_is_written_in_40_digits_of_either_case() {
+        let digest: [u8; 20] = std::array::from_fn(|at| u8::try_from(at * 13).unwrap());
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let lower: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+        assert!(is_hex_of(lower.as_bytes(), &digest) && is_hex_of(lower.to_uppercase().as_bytes(), &digest));
+        assert!(
+            !is_hex_of(&lower.as_bytes()[..38], &digest)
+                && !is_hex_of(format!("{lower}0").as_bytes(), &digest)
+        );
+        for at in 0..40 {
+            for byte in 0..=u8::MAX {
+                let mut hex = lower.clone().into_bytes();
+                let is_same = hex[at] == byte.to_ascii_lowercase();
+                hex[at] = byte;
+                assert_eq!(is_hex_of(&hex, &digest), is_same, "{byte} at {at}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn short_decimals_are_the_nearest_doubles(text in "-?[0-9]{0,17}[.,]?[0-9]{0,17}") {
+            let expected = text.replace(',', ".").parse::<f64>().ok();
+            prop_assert_eq!(decimal(&text, &mut String::new()).map(f64::to_bits), expected.map(f64::to_bits));
+        }
+
+        #[test]
+        fn what_is_no_short_decimal_is_left_to_others(text in "[-+0-9.,eE]{0,8}") {
+            let expected = text.replace(',', ".").parse::<f64>().ok();
+            prop_assert_eq!(decimal(&text, &mut String::new()).map(f64::to_bits), expected.map(f64::to_bits));
+        }
+    }
 }

@@ -6,15 +6,17 @@
 //! is later than it. What is read from several rows at once carries the sum of their versions: two readings of the
 //! same rows, each taken from one snapshot of the database, never disagree on which is later.
 
-use std::hash::{Hash, RandomState};
+use std::hash::Hash;
 
+use foldhash::fast::RandomState;
 use papaya::{Compute, HashMap, HashMapRef, LocalGuard, Operation};
 
 use crate::counter::Generation;
 
 /// A map from keys to values projected from rows. Readers never wait; a write costs O(1).
 pub struct Projection<K, V> {
-    slots: HashMap<K, Slot<V>>,
+    /// Hashed quickly: what is in it comes from the registry's rows, so that nobody outside chooses keys that collide.
+    slots: HashMap<K, Slot<V>, RandomState>,
     generation: Generation,
 }
 
@@ -49,7 +51,7 @@ struct Slot<V> {
 
 impl<K: Eq + Hash + Clone, V: Clone> Default for Projection<K, V> {
     fn default() -> Self {
-        Self { slots: HashMap::new(), generation: Generation::default() }
+        Self { slots: HashMap::default(), generation: Generation::default() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use papaya::HashMap;
 
 use super::tally::{Noted, Tally};
@@ -137,12 +138,11 @@ impl From<NoMotion> for Refusal {
 /// microsecond, and at most about 10 KB a reason, however much of it there is and whoever made it up.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    accepted: Counter,
     clocks_off: Counter,
     /// As many as there are operators that sent one.
-    accepted_of: HashMap<OperatorKey, Counter>,
+    accepted_of: HashMap<OperatorKey, Counter, RandomState>,
     /// Of senders we know. As many rows as there are operators: only the directory's make one.
-    by_operator: HashMap<OperatorKey, OfOperator>,
+    by_operator: HashMap<OperatorKey, OfOperator, RandomState>,
     /// Of everybody else.
     of_unknown: ByReason,
 }
@@ -217,7 +217,7 @@ impl Refusals {
 
     /// Positions in datagrams that passed every check, whether or not the log then had room.
     pub fn accepted(&self) -> u64 {
-        self.accepted.get()
+        self.accepted_of.pin().values().map(Counter::get).sum()
     }
 
     /// Of an operator's positions in datagrams, those that passed every check, whether or not the log then had room.
@@ -261,13 +261,15 @@ impl Refusals {
     }
 
     pub(super) fn count_accepted(&self, operator: OperatorKey, positions: u64, clocks_off: u64) {
-        self.accepted.add(positions);
         let counts = self.accepted_of.pin();
         match counts.get(&operator) {
             Some(count) => count.add(positions),
             None => counts.get_or_insert_with(operator, Counter::default).add(positions),
         }
-        self.clocks_off.add(clocks_off);
+        // Mostly none: a write that other threads' counting would wait for.
+        if clocks_off > 0 {
+            self.clocks_off.add(clocks_off);
+        }
     }
 }
 

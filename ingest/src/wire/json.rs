@@ -80,6 +80,23 @@ const KEYS: [&str; 9] =
 
 type Spans = [Option<Span>; KEYS.len()];
 
+/// The place of a key among [`KEYS`]. Written out, as it is asked nine times a datagram: each comparison is with a text
+/// of a known length.
+fn place_of(key: &str) -> Option<usize> {
+    Some(match key {
+        "timestamp" => 0,
+        "operator" => 1,
+        "version" => 2,
+        "lat" => 3,
+        "lon" => 4,
+        "device" => 5,
+        "taxi" => 6,
+        "status" => 7,
+        "hash" => 8,
+        _ => return None,
+    })
+}
+
 /// Where a value's text lies. Ranges instead of slices, because the scratch buffer grows while we read.
 #[derive(Clone, Debug)]
 enum Span {
@@ -137,7 +154,7 @@ impl Parser<'_> {
         loop {
             let mark = self.decoded.len();
             let key = self.key()?;
-            let field = KEYS.iter().position(|name| *name == self.text_of(&key));
+            let field = place_of(self.text_of(&key));
             self.decoded.truncate(mark);
             let value = self.value(MAX_NESTING)?;
             match field {
@@ -260,9 +277,17 @@ impl Parser<'_> {
     /// Moves to the next quote, escape or control character. All of these are ASCII, so that slices between them
     /// never cut a character.
     fn plain(&mut self) {
-        while self.peek().is_some_and(|byte| byte != b'"' && byte != b'\\' && byte >= 0x20) {
-            self.at += 1;
+        let (words, rest) = self.text.as_bytes()[self.at..].as_chunks::<8>();
+        for word in words {
+            let marks = not_plain(u64::from_le_bytes(*word));
+            if marks != 0 {
+                self.at += marks.trailing_zeros() as usize / 8;
+                return;
+            }
+            self.at += 8;
         }
+        let is_plain = |byte: &u8| *byte != b'"' && *byte != b'\\' && *byte >= 0x20;
+        self.at += rest.iter().take_while(|byte| is_plain(byte)).count();
     }
 
     /// What follows a backslash.
@@ -343,5 +368,44 @@ impl Parser<'_> {
 
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
+    }
+}
+
+/// The highest bit of bytes of a word that are a quote, a backslash or a control character: of the first one at least,
+/// and of no byte before it. (What is borrowed on the way may mark a byte after it.)
+fn not_plain(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & (ONES << 7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_its_place() {
+        for (place, key) in KEYS.into_iter().enumerate() {
+            assert_eq!(place_of(key), Some(place));
+        }
+        assert_eq!(place_of("Taxi"), None);
+    }
+
+    #[test]
+    fn the_first_byte_that_is_not_plain_is_found_whatever_surrounds_it() {
+        let is_plain = |byte: u8| byte != b'"' && byte != b'\\' && byte >= 0x20;
+        for around in [b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff] {
+            assert_eq!(not_plain(u64::from_le_bytes([around; 8])), 0, "{around}");
+            for byte in 0..=u8::MAX {
+                for after in [around, 0, b'"'] {
+                    let mut bytes = [around; 8];
+                    (bytes[3], bytes[5]) = (byte, after);
+                    let first = bytes.iter().position(|byte| !is_plain(*byte)).map_or(8, |at| at);
+                    let found = not_plain(u64::from_le_bytes(bytes)).trailing_zeros() as usize / 8;
+                    assert_eq!(found, first, "{bytes:?}");
+                }
+            }
+        }
     }
 }
