@@ -229,6 +229,25 @@ impl Registry {
         }
     }
 
+    /// Reads taxis that a client names and memory does not know: it may have registered them through another process a
+    /// moment ago. What is not in the rows stays unknown; so does everything while these cannot be read.
+    pub async fn look_again(&self, public_ids: &[&str]) {
+        if !self.store.is_shared() {
+            return;
+        }
+        let read = async {
+            for public_id in public_ids {
+                if let Some(id) = self.store.taxi_called(public_id).await? {
+                    self.read_change(Change::Taxi(id)).await?;
+                }
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = read.await {
+            tracing::debug!(%error, "taxis that are unknown here were not looked for");
+        }
+    }
+
     async fn read_taxis(&self, which: Which) -> Result<()> {
         let rows = self.upkeep.projected(which).await?;
         for taxi in group(&rows).filter_map(ProjectedTaxi::new) {

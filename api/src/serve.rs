@@ -32,6 +32,10 @@ use crate::secrets::{SecretError, SecretKey};
 use crate::store::{Store, StoreError};
 use crate::{connections, keep, metrics, refused, router};
 
+mod role;
+
+pub use role::ProcessRole;
+
 /// Why a server did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -89,10 +93,6 @@ pub async fn open_store(config: &Config, clock: Clock) -> Result<(Store, SecretK
     Ok((store, secret))
 }
 
-mod role;
-
-pub use role::ProcessRole;
-
 /// A process of some role.
 pub struct Server {
     /// What handlers touch.
@@ -128,6 +128,8 @@ impl Server {
         let limits = connections::within_files(config.limits);
         let (stop_serving, stop_tasks) = (CancellationToken::new(), CancellationToken::new());
         let engine = Engine::start(config.shards);
+        // Before everything is read, so that nothing falls between, and nothing is read twice.
+        let changes = store.changes().await?;
         let registry = Registry::load(store.bounded(), secret.clone(), engine.clone()).await?;
         let log = open_log(config, clock.clone()).await?;
         let follower = if config.role.follows() {
@@ -174,7 +176,7 @@ impl Server {
         }
         let keeper = follower.clone().map(|follower| Keeper::new(app.clone(), follower));
         let mut tasks = JoinSet::new();
-        tasks.spawn(follow::follow(registry, stop_tasks.clone()));
+        tasks.spawn(follow::follow(registry, changes, stop_tasks.clone()));
         tasks.spawn(refused::keep(app.clone(), stop_tasks.clone()));
         tasks.spawn(keep::keep_short(app.clone(), stop_tasks.clone()));
         if let Some(keeper) = &keeper {
@@ -265,8 +267,9 @@ async fn open_log(config: &Config, clock: Clock) -> Result<Log, StartError> {
 
 /// Puts the last positions known to SQL on the map, and follows the log from where they end.
 async fn follow_log(registry: &Registry, engine: &Engine, log: &Log) -> Result<Follower, StartError> {
-    engine.apply(&registry.store().last_positions().await?);
+    // The offsets first: another process may save meanwhile, and positions later than the offsets are harmless.
     let covered = registry.store().covered_offsets(log.epoch()).await?.unwrap_or_default();
+    engine.apply(&registry.store().last_positions().await?);
     // A partition that was never covered is read from its start.
     let mut from: Vec<_> = (0..log.partitions()).map(|partition| log.start(Partition(partition))).collect();
     for (partition, offset) in covered {

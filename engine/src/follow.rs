@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ingest::counter::Flag;
-use ingest::log::{Log, LogError, Offset, Partition, Reader, Record};
+use ingest::log::{Damage, Log, LogError, Offset, Partition, Reader, Record};
 
 use crate::engine::{Engine, Fix};
 
@@ -134,7 +134,8 @@ fn follow(mut reader: Reader, engine: &Engine, shared: &Shared) {
                 apply(&record, engine, &mut fixes);
                 shared.state().move_to(reader.offsets(), &record);
             }
-            Err(LogError::Damaged { partition, offset, damage }) => {
+            // Not one of a later version of the program, which loses nothing by waiting for that.
+            Err(LogError::Damaged { partition, offset, damage }) if !matches!(damage, Damage::Version(_)) => {
                 // The next record may be whole: one that cannot be read costs its own positions only.
                 tracing::error!(partition = partition.0, offset = offset.0, %damage, "a record of the log is skipped");
                 reader.seek(partition, Offset(offset.0 + 1));

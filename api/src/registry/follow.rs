@@ -17,20 +17,22 @@ const FULL_READING: Duration = Duration::from_mins(1);
 /// The pause before trying again after the database failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Follows until `stop`, whatever fails meanwhile; watches whether the database answers, and keeps its log short.
-pub async fn follow(registry: Arc<Registry>, stop: CancellationToken) {
+/// Follows until `stop`, whatever fails meanwhile; watches whether the database answers, and keeps its log short. What
+/// the registry holds was read after `changes` began.
+pub async fn follow(registry: Arc<Registry>, changes: Changes, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = registry.store.watch() => {}
         () = registry.store.keep_checkpoints() => {}
-        () = follow_for_good(&registry) => {}
+        () = follow_for_good(&registry, changes) => {}
     }
 }
 
-async fn follow_for_good(registry: &Registry) {
+async fn follow_for_good(registry: &Registry, changes: Changes) {
+    let mut begun = Some(changes);
     loop {
         let outcome = tokio::select! {
-            outcome = follow_until_failure(registry) => outcome,
+            outcome = follow_until_failure(registry, begun.take()) => outcome,
             // A listening connection would not notice by itself.
             () = registry.store.lost() => Ok(()),
         };
@@ -42,10 +44,15 @@ async fn follow_for_good(registry: &Registry) {
     }
 }
 
-async fn follow_until_failure(registry: &Registry) -> Result<()> {
-    let mut changes = registry.store.changes().await?;
-    // What was written before we began to listen.
-    registry.read_all().await?;
+async fn follow_until_failure(registry: &Registry, begun: Option<Changes>) -> Result<()> {
+    let mut changes = if let Some(changes) = begun {
+        changes
+    } else {
+        let changes = registry.store.changes().await?;
+        // What was written before we began to listen.
+        registry.read_all().await?;
+        changes
+    };
     registry.following.send_replace(true);
     let mut full_reading = interval(FULL_READING);
     full_reading.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -32,10 +32,7 @@ pub async fn create(
     let received_at = app.clock.now();
     let sender = Sender { caller: &caller, from, at: received_at };
     let given = envelope::one(&body, Object(read)).inspect_err(|_| sender.note_body(&app.refusals, &body))?;
-    let found: Vec<_> = given
-        .iter()
-        .map(|position| app.registry.directory().find_source(&position.taxi_id, caller.operator()))
-        .collect();
+    let found = find_sources(&app, &caller, &given).await;
     sender.note_sources(&app.refusals, &body, found.iter().map(|source| source.err()));
     let sources = all_sources(&found)?;
     let positions: Vec<_> = given
@@ -130,6 +127,22 @@ fn read_position(form: &mut Form<'_>) -> Option<Given> {
     let taxi_id = form.required("taxi_id", Text.about("The taxi's id, as its operator knows it."));
     // The ranges were checked just now, with the messages of the contract.
     Some(Given { at: LatLon::reportable(lat?, lon?).ok()?, taxi_id: taxi_id? })
+}
+
+/// The source of each position, or why there is none.
+async fn find_sources(app: &App, caller: &Caller, given: &[Given]) -> Vec<Result<SourceKey, NoSource>> {
+    let find = || -> Vec<_> {
+        let taxis = given.iter().map(|position| &position.taxi_id);
+        taxis.map(|taxi| app.registry.directory().find_source(taxi, caller.operator())).collect()
+    };
+    let found = find();
+    let missing = given.iter().zip(&found).filter(|(_, source)| source.is_err());
+    let missing: Vec<_> = missing.map(|(position, _)| position.taxi_id.as_str()).collect();
+    if missing.is_empty() {
+        return found;
+    }
+    app.registry.look_again(&missing).await;
+    find()
 }
 
 /// The sources of positions, or where there are none.

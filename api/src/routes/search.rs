@@ -37,6 +37,9 @@ pub async fn search(
     let began = Instant::now();
     caller.require(SEARCHERS)?;
     let customer = query.read(read_customer)?;
+    if !app.readiness.caught_up.is_raised() {
+        return Err(not_yet());
+    }
     let territory = app.registry.territory();
     let ground = debug_span!("territory").in_scope(|| Ground::at(&territory, customer));
     if ground.exclusion.is_some() {
@@ -88,6 +91,12 @@ fn example() -> TaxiAnswer {
         45.07,
         &face,
     )
+}
+
+/// A process that has just started would answer without the taxis that it has not read yet.
+fn not_yet() -> Problem {
+    let message = "This server has just started and does not know all taxis yet. Please repeat the search.";
+    Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 fn no_cruising() -> Problem {

@@ -48,7 +48,8 @@ impl Store {
     }
 
     /// Writes last positions and the offsets that they cover. Several processes do, one further in the log than the
-    /// other: of two positions of a source the one that [`Order::supersedes`] the other stays, and offsets only grow.
+    /// other: of two positions of a source the one that [`Order::supersedes`] the other stays, a row that is as it should
+    /// be is not written again, and offsets only grow.
     ///
     /// Many transactions, so that other writes have their turn, the offsets in the last one: whatever ends this early
     /// leaves offsets that are covered, and positions that are later than these, as a replay from there makes them.
@@ -107,12 +108,15 @@ fn insert(rows: usize) -> String {
         "INSERT INTO last_positions (taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at)
          SELECT t.id, u.id, v.column3, v.column4, v.column5, v.column6
          FROM (VALUES {}) AS v, taxis t, users u WHERE t.id = v.column1 AND u.id = v.column2
+         ORDER BY v.column1, v.column2
          ON CONFLICT (taxi_id, operator_id)
          DO UPDATE SET lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
          received_at = excluded.received_at, device_at = excluded.device_at
          WHERE CASE WHEN {} AND {} AND excluded.device_at <> last_positions.device_at
          THEN excluded.device_at > last_positions.device_at
-         ELSE excluded.received_at >= last_positions.received_at END",
+         ELSE excluded.received_at > last_positions.received_at
+         OR excluded.received_at = last_positions.received_at AND (excluded.lat_e7 <> last_positions.lat_e7
+         OR excluded.lon_e7 <> last_positions.lon_e7) END",
         rows.join(", "),
         trusted("excluded"),
         trusted("last_positions"),

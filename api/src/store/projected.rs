@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, FromRow};
 
-use super::{Result, Store, read};
+use super::{Pool, Result, Store, read};
 
 /// One taxi as one operator describes its vehicle.
 #[derive(Clone, Debug, FromRow)]
@@ -63,6 +63,19 @@ impl Store {
             let query = sqlx::query_as(AssertSqlSafe(sql));
             numbers.into_iter().fold(query, sqlx::query::QueryAs::bind).fetch_all(db)
         })
+    }
+
+    /// The number of a taxi.
+    pub async fn taxi_called(&self, public_id: &str) -> Result<Option<i32>> {
+        let number: Option<(i32,)> = read!(self, db => {
+            sqlx::query_as("SELECT id FROM taxis WHERE public_id = $1").bind(public_id).fetch_optional(db)
+        })?;
+        Ok(number.map(|(id,)| id))
+    }
+
+    /// Whether other processes write at any time, of which this one hears a moment later.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.pool, Pool::Postgres(_))
     }
 
     /// The highest number that a taxi has; 0 without any.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
@@ -45,9 +46,16 @@ impl Cluster {
         let log = broker::new_log()?;
         let database = Database::new(Backend::Postgres, folder.path()).await?;
         let beside = Beside { database: database.url.clone(), log: log.to_string() };
-        let mut services = BTreeMap::new();
+        // All at once, as `docker compose up` does, over nothing.
+        let mut begun = Vec::new();
         for service in compose::services() {
-            services.insert(service.name.clone(), Process::start(service, &beside).await);
+            let folder = tempfile::tempdir().unwrap();
+            begun.push((begin(&service, folder.path(), &beside), service, folder));
+        }
+        let mut services = BTreeMap::new();
+        for (running, service, folder) in begun {
+            let process = Process::new(running, service, folder, &beside).await;
+            services.insert(process.service.name.clone(), process);
         }
         let mut cluster = Self {
             services,
@@ -103,19 +111,10 @@ impl Cluster {
 }
 
 impl Process {
-    /// Starts it, and waits until it is ready.
-    async fn start(service: Service, beside: &Beside) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (running, http, udp, metrics) = run(&service, folder.path(), beside).await;
-        let process = Self {
-            service,
-            folder,
-            beside: beside.clone(),
-            running,
-            client: Client::new(http),
-            udp,
-            metrics,
-        };
+    /// One that was begun, once it is ready.
+    async fn new(mut running: Running, service: Service, folder: TempDir, beside: &Beside) -> Self {
+        let (client, udp, metrics) = addresses(&mut running, &service).await;
+        let process = Self { service, folder, beside: beside.clone(), running, client, udp, metrics };
         process.ready().await;
         process
     }
@@ -128,8 +127,8 @@ impl Process {
 
     /// Starts it again, as its container's restart policy would, elsewhere, and waits until it is ready.
     pub(crate) async fn start_again(&mut self) {
-        let (running, http, udp, metrics) = run(&self.service, self.folder.path(), &self.beside).await;
-        (self.running, self.client, self.udp, self.metrics) = (running, Client::new(http), udp, metrics);
+        self.running = begin(&self.service, self.folder.path(), &self.beside);
+        (self.client, self.udp, self.metrics) = addresses(&mut self.running, &self.service).await;
         self.ready().await;
     }
 
@@ -157,21 +156,20 @@ impl Process {
     }
 }
 
-async fn run(
-    service: &Service,
-    folder: &std::path::Path,
-    beside: &Beside,
-) -> (Running, SocketAddr, Option<SocketAddr>, String) {
+fn begin(service: &Service, folder: &Path, beside: &Beside) -> Running {
     let mut command = service.process(folder, beside);
-    let mut running = Running::start(command.env("MARAUDE_LOGGING", "error").stderr(Stdio::inherit()));
+    Running::start(command.env("MARAUDE_LOGGING", "error").stderr(Stdio::inherit()))
+}
+
+/// Where a process that has just begun listens: its HTTP, its datagrams and its metrics.
+async fn addresses(running: &mut Running, service: &Service) -> (Client, Option<SocketAddr>, String) {
     let http = word(&running.line("  http  ").await).trim_start_matches("http://").parse().unwrap();
     let udp = if service.is("ingest") {
         Some(word(&running.line("  udp  ").await).trim_end_matches(',').parse().unwrap())
     } else {
         None
     };
-    let metrics = word(&running.line("  metrics  ").await);
-    (running, http, udp, metrics)
+    (Client::new(http), udp, word(&running.line("  metrics  ").await))
 }
 
 /// The second word of a line.

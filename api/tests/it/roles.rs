@@ -67,15 +67,21 @@ async fn another(world: &World, log: &LogUrl, role: ProcessRole) -> (Server, Tem
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_ingest_takes_an_api_finds() {
     let Some(Deployment { mut world, ingest, taking, .. }) = Deployment::begin().await else { return };
-    let (first, second) = (world.register("op-a", 1, MIDDLE).await, world.register("op-a", 2, MIDDLE).await);
     let (key, app) = (world.key("op-a").to_owned(), world.key("app").to_owned());
-    let knows = async || ingest.app.registry.directory().source(&second, world.operator("op-a"));
+    let first = world.register("op-a", 1, MIDDLE).await;
+    let knows = async || ingest.app.registry.directory().source(&first, world.operator("op-a"));
     within(SOON, "the taxi at the ingest", knows).await;
 
     let mut device = Device { server: ingest.udp.unwrap(), ..device_of(&world, "op-a") };
     device.send(NOW.seconds(), &first, HERE.0);
     world.shown("op-a", &first, (HERE.0, 2.35)).await;
-    // Over HTTP either takes them.
+    // Over HTTP either takes them, at once: of a taxi that a client has registered through one the other knows.
+    for number in 3..20 {
+        let taxi = world.register("op-a", number, MIDDLE).await;
+        let unheard = json!({"positions": [{"taxi_id": taxi, "lat": 48.8, "lon": 2.4}]});
+        assert_eq!(taking.post(&key, "/geotaxi", &unheard).await.status, 200, "{number}");
+    }
+    let second = world.register("op-a", 2, MIDDLE).await;
     let at_the_ingest = json!({"positions": [{"taxi_id": second, "lat": HERE.0, "lon": HERE.1}]});
     assert_eq!(taking.post(&key, "/geotaxi", &at_the_ingest).await.status, 200);
     world.shown("op-a", &second, HERE).await;
