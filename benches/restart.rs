@@ -2,7 +2,7 @@
 //! its rows, and ten million positions in the log after these.
 //!
 //! Prepares all that in a directory of its own, which takes minutes; then starts a server over it, and waits until it
-//! is ready and a search finds somebody.
+//! is ready and has answered a search, which finds somebody as long as the positions are younger than two minutes.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -74,10 +74,12 @@ fn main() -> anyhow::Result<()> {
         let mut app = Connection::open(config.http, &app_key)?;
         let status = app.get(&format!("/taxis?lat={}&lon={}", at.lat(), at.lon()))?;
         let found = String::from_utf8_lossy(&app.body).matches("\"crowfly_distance\"").count();
-        ensure!(status == 200 && found > 0, "a search is answered {status}, with {found} taxis");
+        ensure!(status == 200, "a search is answered {status}");
         let answered_s = began.elapsed().as_secs_f64();
         let memory_mb = server.resident_mb()?;
-        println!("ready after {ready_s:.1} s, has answered after {answered_s:.1} s; {memory_mb} MB");
+        println!(
+            "ready after {ready_s:.1} s, has answered after {answered_s:.1} s, {found} taxis; {memory_mb} MB"
+        );
     }
     Ok(())
 }

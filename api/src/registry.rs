@@ -191,16 +191,21 @@ impl Registry {
             self.engine.profiles().begin_reading(),
             self.cards.begin_reading(),
         );
-        let mut read = Vec::new();
+        let (mut read, mut after) = (Vec::new(), 0);
         let last = self.upkeep.last_taxi().await?;
-        let mut after = 0;
-        while after < last {
+        let mut rows = Vec::new();
+        loop {
+            // What is read is understood while the next is read.
+            let understood = aside(move || group(&rows).filter_map(ProjectedTaxi::new).collect::<Vec<_>>());
+            if after >= last {
+                read.extend(understood.await?);
+                break;
+            }
             let upto = after.saturating_add(TAXIS_A_READING);
-            let rows = self.upkeep.projected(Which::Between(after, upto)).await?;
-            read.extend(
-                aside(move || group(&rows).filter_map(ProjectedTaxi::new).collect::<Vec<_>>()).await?,
-            );
-            after = upto;
+            let (part, next) =
+                tokio::try_join!(understood, self.upkeep.projected(Which::Between(after, upto)))?;
+            read.extend(part);
+            (rows, after) = (next, upto);
         }
         let memory = (self.directory.clone(), self.engine.clone(), self.cards.clone());
         aside(move || {

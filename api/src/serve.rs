@@ -130,13 +130,11 @@ impl Server {
         let engine = Engine::start(config.shards);
         // Before everything is read, so that nothing falls between, and nothing is read twice.
         let changes = store.changes().await?;
-        let registry = Registry::load(store.bounded(), secret.clone(), engine.clone()).await?;
-        let log = open_log(config, clock.clone()).await?;
-        let follower = if config.role.follows() {
-            Some(Arc::new(follow_log(&registry, &engine, &log).await?))
-        } else {
-            None
-        };
+        let store = store.bounded();
+        let (registry, (log, follower)) = tokio::try_join!(
+            async { Ok(Registry::load(store.clone(), secret.clone(), engine.clone()).await?) },
+            open_and_follow(config, &store, &engine, clock.clone()),
+        )?;
         let sockets = if config.role.takes_datagrams() {
             listen_for_datagrams(config).map_err(listen("udp", config.udp))?
         } else {
@@ -258,18 +256,30 @@ fn listen_for_datagrams(config: &Config) -> std::io::Result<Vec<UdpSocket>> {
 /// Opens the log, on a thread that may wait for disks and brokers.
 async fn open_log(config: &Config, clock: Clock) -> Result<Log, StartError> {
     let (url, settings) = (config.log.clone(), config.log_settings.clone());
-    let opened = tokio::task::spawn_blocking(move || Log::open(&url, &settings, clock)).await;
-    Ok(opened.map_err(|error| StartError::System {
-        what: "opening the log".to_owned(),
-        error: std::io::Error::other(error),
-    })??)
+    Ok(aside("opening the log", move || Log::open(&url, &settings, clock)).await??)
+}
+
+/// Opens the log, and follows it where the role has a map.
+async fn open_and_follow(
+    config: &Config,
+    store: &Store,
+    engine: &Engine,
+    clock: Clock,
+) -> Result<(Log, Option<Arc<Follower>>), StartError> {
+    let log = open_log(config, clock).await?;
+    if !config.role.follows() {
+        return Ok((log, None));
+    }
+    let follower = follow_log(store, engine, &log).await?;
+    Ok((log, Some(Arc::new(follower))))
 }
 
 /// Puts the last positions known to SQL on the map, and follows the log from where they end.
-async fn follow_log(registry: &Registry, engine: &Engine, log: &Log) -> Result<Follower, StartError> {
+async fn follow_log(store: &Store, engine: &Engine, log: &Log) -> Result<Follower, StartError> {
     // The offsets first: another process may save meanwhile, and positions later than the offsets are harmless.
-    let covered = registry.store().covered_offsets(log.epoch()).await?.unwrap_or_default();
-    engine.apply(&registry.store().last_positions().await?);
+    let covered = store.covered_offsets(log.epoch()).await?.unwrap_or_default();
+    let (fixes, map) = (store.last_positions().await?, engine.clone());
+    aside("putting last positions on the map", move || map.apply(&fixes)).await?;
     // A partition that was never covered is read from its start.
     let mut from: Vec<_> = (0..log.partitions()).map(|partition| log.start(Partition(partition))).collect();
     for (partition, offset) in covered {
@@ -282,4 +292,13 @@ async fn follow_log(registry: &Registry, engine: &Engine, log: &Log) -> Result<F
         what: "starting the thread that follows the log".to_owned(),
         error,
     })
+}
+
+/// Does what takes a while on a thread that may be kept.
+async fn aside<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StartError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| StartError::System { what: what.to_owned(), error: std::io::Error::other(error) })
 }

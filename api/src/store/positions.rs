@@ -48,8 +48,8 @@ impl Store {
     }
 
     /// Writes last positions and the offsets that they cover. Several processes do, one further in the log than the
-    /// other: of two positions of a source the one that [`Order::supersedes`] the other stays, a row that is as it should
-    /// be is not written again, and offsets only grow.
+    /// other: of two positions of a source the one that [`Order::supersedes`] the other stays, a row that is as it
+    /// should be is not written again, and offsets only grow.
     ///
     /// Many transactions, so that other writes have their turn, the offsets in the last one: whatever ends this early
     /// leaves offsets that are covered, and positions that are later than these, as a replay from there makes them.
