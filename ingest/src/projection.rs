@@ -9,7 +9,7 @@
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
-use papaya::{Compute, HashMap, HashMapRef, LocalGuard, Operation};
+use papaya::{Compute, HashMap, HashMapRef, LocalGuard, Operation, ResizeMode};
 
 use crate::counter::Generation;
 
@@ -51,7 +51,10 @@ struct Slot<V> {
 
 impl<K: Eq + Hash + Clone, V: Clone> Default for Projection<K, V> {
     fn default() -> Self {
-        Self { slots: HashMap::default(), generation: Generation::default() }
+        // Else a table that has just grown stays half moved as long as nobody writes, and each reading searches two.
+        let slots =
+            HashMap::builder().hasher(RandomState::default()).resize_mode(ResizeMode::Blocking).build();
+        Self { slots, generation: Generation::default() }
     }
 }
 
