@@ -37,7 +37,7 @@ pub(super) fn prepare(topic: &Topic, settings: &Settings, clock: &Clock) -> Resu
     let partitions = u16::try_from(count).ok().filter(|count| (1..=MAX_PARTITIONS).contains(count));
     let partitions =
         partitions.ok_or_else(|| format!("it has {count} partitions; 1 to {MAX_PARTITIONS} are read"))?;
-    check_times(&admin, &topic.name)?;
+    check_times(settled(deadline, || times(&admin, &topic.name))?.as_deref())?;
     Ok((partitions, agree_on_epoch(topic, &reader, clock, deadline)?))
 }
 
@@ -126,15 +126,16 @@ const MAX_NUMBER: u64 = i64::MAX.unsigned_abs();
 const TIMESTAMP_TYPE: &str = "message.timestamp.type";
 const LOG_APPEND_TIME: &str = "LogAppendTime";
 
+/// Whose time a topic's messages carry. A broker may be asked that has not heard of the topic yet.
+fn times(admin: &AdminClient<Quiet>, topic: &str) -> KafkaResult<Option<String>> {
+    let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options()))?;
+    let found = described.into_iter().next().transpose().map_err(KafkaError::MetadataFetch)?;
+    Ok(found.and_then(|found| found.get(TIMESTAMP_TYPE)?.value.clone()))
+}
+
 /// A topic that somebody else made may keep its writers' times, which order nothing.
-fn check_times(admin: &AdminClient<Quiet>, topic: &str) -> Result<(), String> {
-    let described = block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options()));
-    let found = match described.map_err(|error| cause(&error))?.pop() {
-        Some(Ok(found)) => found,
-        Some(Err(code)) => return Err(format!("its configuration cannot be read: {code}")),
-        None => return Err("its configuration cannot be read".to_owned()),
-    };
-    match found.get(TIMESTAMP_TYPE).and_then(|entry| entry.value.as_deref()) {
+fn check_times(times: Option<&str>) -> Result<(), String> {
+    match times {
         Some(LOG_APPEND_TIME) => Ok(()),
         other => Err(format!(
             "its {TIMESTAMP_TYPE} is {}; it must be {LOG_APPEND_TIME}",
