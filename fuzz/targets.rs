@@ -14,6 +14,7 @@ use ingest::directory::{Directory, Operator, Taxi};
 use ingest::gate::{Gate, Refusal, Refusals, Scratch};
 use ingest::log::record;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT, OperatorKey, TaxiKey};
+use ingest::wire::arrow::{BadStream, Stream};
 use ingest::wire::binary::MAC;
 use ingest::wire::positions_at_most;
 
@@ -75,6 +76,29 @@ fn passes_once(bytes: &[u8]) {
         }
     }
     assert!(positions.iter().all(|position| position.at.lat().abs() <= MAX_REPORTABLE_LAT));
+}
+
+/// A stream is of rows or is refused, the same whether it comes at once or byte by byte.
+pub(crate) fn arrow(bytes: &[u8]) {
+    let at_once = rows([bytes]);
+    assert_eq!(at_once, rows(bytes.chunks(1)));
+    assert!(at_once.0.len() <= bytes.len(), "what is told was sent");
+}
+
+/// What the rows of a stream in these pieces say, and how it ends.
+fn rows<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Result<(), BadStream>) {
+    let (mut stream, mut rows) = (Stream::default(), Vec::new());
+    for piece in pieces {
+        stream.push(piece);
+        loop {
+            match stream.next_batch() {
+                Ok(Some(batch)) => rows.extend(batch.iter().map(|row| format!("{row:?}"))),
+                Ok(None) => break,
+                Err(error) => return (rows, Err(error)),
+            }
+        }
+    }
+    (rows, stream.finish())
 }
 
 /// A record is damaged, or it is positions that make a record of the same positions. A wrong checksum hides what comes

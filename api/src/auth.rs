@@ -14,11 +14,12 @@ use crate::app::App;
 use crate::error::{Answer, Problem};
 use crate::registry::accounts::{Account, Accounts};
 use crate::role::Role;
+use crate::routes::positions;
 
 const KEY: &str = "X-Api-Key";
 const LOG_AS: &str = "X-Logas";
 /// Where positions are posted.
-const POSITIONS: &str = "/geotaxi";
+const POSITIONS: [&str; 2] = ["/geotaxi", positions::PATH];
 
 /// The account a request acts for, and whose key it came with.
 #[derive(Clone, Debug)]
@@ -143,7 +144,7 @@ fn logged_as(
 async fn remember(app: &App, caller: &Caller, parts: &Parts) -> Answer<()> {
     let path = parts.uri.path();
     let entry = Entry::acted_as(caller.0.id, parts.method.as_str(), path);
-    if matches!(caller.1, Key::Own) || parts.method.is_safe() || path == POSITIONS {
+    if matches!(caller.1, Key::Own) || parts.method.is_safe() || POSITIONS.contains(&path) {
         return Ok(());
     }
     Ok(app.registry.store().log_activity(caller.actor(), &entry).await?)

@@ -21,6 +21,8 @@ const RETRY_AFTER_S: u64 = 1;
 pub struct Problem {
     status: StatusCode,
     errors: Value,
+    /// What is told beside the errors: what took effect all the same.
+    data: Option<Value>,
     /// How long the client should wait before it repeats the request.
     retry_after_s: Option<u64>,
     /// What the client is not shown.
@@ -34,12 +36,17 @@ impl Problem {
     /// An answer with this tree of errors.
     pub fn new(status: StatusCode, errors: Value) -> Self {
         let retry_after_s = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S);
-        Self { status, errors, retry_after_s, cause: None }
+        Self { status, errors, data: None, retry_after_s, cause: None }
     }
 
     /// Why: for the log, never for the client.
     pub fn because(self, cause: &dyn Display) -> Self {
         Self { cause: Some(cause.to_string().into()), ..self }
+    }
+
+    /// Tells beside the errors what took effect all the same, as an answer without errors would.
+    pub fn beside(self, data: Value) -> Self {
+        Self { data: Some(data), ..self }
     }
 
     /// What concerns the whole request.
@@ -165,7 +172,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(json!({"errors": self.errors}))).into_response();
+        let mut body = json!({"errors": self.errors});
+        if let Some(data) = self.data {
+            body["data"] = data;
+        }
+        let mut response = (self.status, Json(body)).into_response();
         if let Some(wait_s) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
         }

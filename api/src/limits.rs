@@ -7,7 +7,10 @@
 
 use std::time::Duration;
 
-use ingest::limits::{BROKERS_ANSWER_WITHIN, BROKERS_ASKED_EVERY, DELIVERED_WITHIN, LOG_CLOSES_WITHIN};
+use ingest::limits::{
+    BROKERS_ANSWER_WITHIN, BROKERS_ASKED_EVERY, DELIVERED_WITHIN, LOG_CLOSES_WITHIN, MAX_ARROW_BODY,
+    MAX_DATAGRAM, MAX_QUEUED_POSITIONS, MAX_RECORD_ROWS,
+};
 
 use crate::hail::Status;
 
@@ -25,6 +28,18 @@ pub const HEAD_MAX_BYTES: usize = 16 << 10;
 pub const URI_MAX_BYTES: usize = 8 << 10;
 /// Positions that one `POST /geotaxi` may carry.
 pub const POSITIONS_MAX: usize = 50;
+/// Bytes of the body of a `POST /positions`, which is read in pieces and never held.
+pub const STREAMED_MAX_BYTES: usize = 16 << 20;
+/// Positions that one may carry.
+pub const STREAMED_POSITIONS_MAX: u64 = 50_000;
+/// Bytes of a line in one: as many as a datagram may have.
+pub const LINE_MAX_BYTES: usize = MAX_DATAGRAM;
+/// Refused positions that are told one by one in its answer; the others are counted.
+pub const REFUSALS_SHOWN_MAX: usize = 100;
+/// Positions that it appends to the log at a time.
+pub const POSITIONS_AN_APPEND: usize = 1_024;
+/// Appends of one that may be under way, before it is read on.
+pub const APPENDS_UNDER_WAY: usize = 4;
 /// Characters of a name, a phone number or an id in a hail.
 pub const NAME_MAX_CHARS: usize = 255;
 /// Characters of an address in a hail.
@@ -58,6 +73,8 @@ pub const HITS_MAX: usize = 1_000;
 /// How long the head of a request may take from its first byte (of a new connection: from the beginning), and then
 /// again its body.
 pub const REQUEST_READ_WITHIN: Duration = Duration::from_secs(10);
+/// How long the body of a `POST /positions` may take.
+pub const STREAMED_WITHIN: Duration = Duration::from_secs(30);
 /// How long a client may take to read an answer.
 pub const ANSWER_READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long a connection may lie idle between two requests. Longer than what proxies keep theirs (60 s), so that it is
@@ -93,6 +110,9 @@ pub const LINE_OF_ALL_MESSAGES: usize = 1_024;
 pub const FOLLOWED_MAX: usize = 20_000;
 /// Requests under way, their bodies read; one more is answered 503.
 pub const REQUESTS_MAX: usize = 1_024;
+/// `POST /positions` under way; one more is answered 503. Each may take longer than other requests, and more memory: a
+/// batch of positions as it came.
+pub const STREAMED_REQUESTS_MAX: usize = 32;
 /// Statements that run on the database or wait for a connection to it; one more is answered 503. What needs no
 /// database (searches, positions) always has room besides.
 pub const STATEMENTS_MAX: usize = 256;
@@ -233,6 +253,21 @@ const _: () = assert!(HEADERS_MAX < 100, "a hundred is what hyper reads without 
 const _: () = assert!(BODY_MAX_BYTES < BODY_DROPPED_MAX_BYTES, "a body just too large is taken to its end");
 const _: () =
     assert!(POSITIONS_MAX * 1_024 <= BODY_MAX_BYTES, "a whole batch fits a body, a kilobyte a position");
+const _: () = assert!(
+    STREAMED_MAX_BYTES >= BODY_MAX_BYTES && STREAMED_POSITIONS_MAX >= POSITIONS_MAX as u64,
+    "a stream takes what other requests take"
+);
+const _: () = assert!(
+    STREAMED_WITHIN.as_secs() + SYNC_WITHIN.as_secs() + LINGER.as_secs() < REQUEST_WITHIN.as_secs(),
+    "who was too slow hears what was taken"
+);
+const _: () = assert!(
+    ((STREAMED_REQUESTS_MAX * APPENDS_UNDER_WAY * POSITIONS_AN_APPEND) as u64) * 2 <= MAX_QUEUED_POSITIONS,
+    "streams leave room in the log for datagrams"
+);
+const _: () = assert!(POSITIONS_AN_APPEND <= MAX_RECORD_ROWS, "an append makes one record a partition");
+const _: () = assert!(MAX_ARROW_BODY <= STREAMED_MAX_BYTES, "a batch fits a body");
+const _: () = assert!(STREAMED_REQUESTS_MAX * 16 <= REQUESTS_MAX, "streams leave room for searches");
 const _: () = assert!(REQUESTS_MAX < CONNECTIONS_MAX, "who is one too many has a connection to be told so");
 const _: () = assert!(STREAMS_AN_ACCOUNT * 4 <= STREAMS_MAX, "one account leaves room for others");
 const _: () =
@@ -306,6 +341,8 @@ pub struct Http {
     pub heartbeat: Duration,
     /// See [`REQUEST_READ_WITHIN`].
     pub request_read_within: Duration,
+    /// See [`STREAMED_WITHIN`].
+    pub streamed_within: Duration,
     /// See [`ANSWER_READ_WITHIN`].
     pub answer_read_within: Duration,
     /// See [`IDLE_WITHIN`].
@@ -321,6 +358,7 @@ impl Default for Http {
             streams_an_account: STREAMS_AN_ACCOUNT,
             heartbeat: HEARTBEAT,
             request_read_within: REQUEST_READ_WITHIN,
+            streamed_within: STREAMED_WITHIN,
             answer_read_within: ANSWER_READ_WITHIN,
             idle_within: IDLE_WITHIN,
         }

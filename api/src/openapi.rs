@@ -90,6 +90,8 @@ pub struct Operation {
     callers: Callers,
     parameters: Vec<Value>,
     body: Option<Value>,
+    /// Bodies that are no JSON, by media type.
+    media: Map<String, Value>,
     responses: BTreeMap<u16, Value>,
     schemas: Map<String, Value>,
 }
@@ -104,6 +106,7 @@ impl Operation {
             callers: Callers::Anybody,
             parameters: Vec::new(),
             body: None,
+            media: Map::new(),
             responses: BTreeMap::new(),
             schemas: Map::new(),
         }
@@ -219,6 +222,13 @@ impl Operation {
             let errors = json!({"data": {"0": errors}});
             self = self.refuses(400, "A field is missing, wrong or unknown.", &errors);
         }
+        self
+    }
+
+    /// A body of one of these media types, described by hand.
+    pub fn media<const N: usize>(mut self, types: [(&str, Value); N]) -> Self {
+        self.media =
+            types.map(|(media_type, content)| (media_type.to_owned(), content)).into_iter().collect();
         self
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 use tower::ServiceBuilder;
 use tower::util::BoxCloneSyncService;
@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::error::Problem;
 use crate::form::query::Query;
 use crate::limits::{
-    self, BODY_DROPPED_MAX_BYTES, BODY_MAX_BYTES, HEADERS_MAX, REQUEST_WITHIN, URI_MAX_BYTES,
+    self, BODY_DROPPED_MAX_BYTES, BODY_MAX_BYTES, HEADERS_MAX, LINGER, REQUEST_WITHIN, URI_MAX_BYTES,
 };
 use crate::observe;
 use crate::openapi::routes::Routes;
@@ -34,7 +34,7 @@ use crate::routes::reference::Reference;
 use crate::routes::webhooks::dead_letters;
 use crate::routes::{
     activity_logs, ads, customers, drivers, geotaxi, hails, health, intake, login, operators, places,
-    reference, search, sessions, stations, taxis, users, vehicles, visibility, webhooks,
+    positions, reference, search, sessions, stations, taxis, users, vehicles, visibility, webhooks,
 };
 use crate::serve::ProcessRole;
 
@@ -48,6 +48,7 @@ pub fn http(app: App, limits: limits::Http) -> HttpService {
     let routes = routes
         .fallback(|| async { Problem::unknown_path() })
         .layer(Extension(Arc::new(Reference::of(&operations))))
+        .layer(Extension(positions::Room::new(limits)))
         .layer(from_fn(observe::note_route))
         .with_state(app);
     let service = ServiceBuilder::new()
@@ -123,11 +124,10 @@ pub fn routes() -> Routes {
 
 /// Those of every process that takes positions.
 fn intake_routes(routes: Routes) -> Routes {
-    routes.post("/geotaxi", geotaxi::create, geotaxi::describe_create()).get(
-        "/operators/me/positions",
-        intake::read,
-        intake::describe_read(),
-    )
+    routes
+        .post("/geotaxi", geotaxi::create, geotaxi::describe_create())
+        .post(positions::PATH, positions::create, positions::describe_create())
+        .get("/operators/me/positions", intake::read, intake::describe_read())
 }
 
 /// Those who keep it running, and the reference.
@@ -165,6 +165,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// The body of a request that its handler reads in pieces.
+#[derive(Clone, Debug)]
+pub struct Pieces(Arc<Mutex<Body>>);
+
+impl Pieces {
+    /// The next bytes, which may be none; None at the end of the body.
+    pub async fn next(&self) -> Option<Result<Bytes, axum::Error>> {
+        let frame = self.0.lock().await.frame().await?;
+        Some(frame.map(|frame| frame.into_data().unwrap_or_default()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Pieces {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.remove().ok_or_else(Problem::internal)
+    }
+}
+
 /// JSON in, or a refusal: what holds for every path, known or not, and before the key is looked at.
 async fn read_body(mut request: Request, next: Next, within: Duration) -> Response {
     if request.headers().len() > HEADERS_MAX {
@@ -177,6 +197,9 @@ async fn read_body(mut request: Request, next: Next, within: Duration) -> Respon
     // replaced.
     if request.uri().path().contains("%00") {
         return Problem::unknown_path().into_response();
+    }
+    if request.method() == Method::POST && request.uri().path() == positions::PATH {
+        return hand_over_body(request, next).await;
     }
     if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
         if !is_json(request.headers()) {
@@ -198,6 +221,26 @@ async fn read_body(mut request: Request, next: Next, within: Duration) -> Respon
         };
     }
     next.run(request).await
+}
+
+/// Leaves the body to the handler, then takes and drops what that left of it, for a while: a client that still sends
+/// would not hear the answer.
+async fn hand_over_body(mut request: Request, next: Next) -> Response {
+    let pieces = Pieces(Arc::new(Mutex::new(std::mem::take(request.body_mut()))));
+    request.extensions_mut().insert(pieces.clone());
+    let response = next.run(request).await;
+    let rest = async {
+        let mut dropped = 0;
+        while let Some(Ok(bytes)) = pieces.next().await {
+            dropped += bytes.len();
+            if dropped > BODY_DROPPED_MAX_BYTES {
+                break;
+            }
+        }
+    };
+    // Whoever is slow has been told, or hangs up.
+    let _ = timeout(LINGER, rest).await;
+    response
 }
 
 /// Refuses what comes while too many requests are under way: at once, rather than let all of them wait. Whether the

@@ -13,6 +13,7 @@ pub mod intake;
 pub mod login;
 pub mod operators;
 pub mod places;
+pub mod positions;
 pub mod reference;
 pub mod search;
 pub mod sessions;

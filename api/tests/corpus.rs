@@ -36,6 +36,11 @@ fn compact_datagrams() {
 }
 
 #[test]
+fn streams() {
+    each("arrow", targets::arrow);
+}
+
+#[test]
 fn records() {
     each("batch", targets::batch);
 }
@@ -58,5 +63,5 @@ fn every_target_has_a_test() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     targets.sort();
-    assert_eq!(targets, ["batch.rs", "compact.rs", "config.rs", "datagram.rs", "geojson.rs"]);
+    assert_eq!(targets, ["arrow.rs", "batch.rs", "compact.rs", "config.rs", "datagram.rs", "geojson.rs"]);
 }

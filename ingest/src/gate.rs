@@ -132,7 +132,7 @@ impl Gate {
             at: claim.at,
             received_at: now,
             device_at: claim.device_at,
-            status: status(claim.status),
+            status: ReportedStatus::named(claim.status),
             motion: Motion::default(),
             transport: Transport::Udp,
         })
@@ -282,17 +282,6 @@ fn short_decimal(text: &str) -> Option<f64> {
 fn millis(seconds: f64) -> Option<Millis> {
     #[expect(clippy::cast_possible_truncation, reason = "at most 1e14 in absolute value, which an i64 holds")]
     (seconds.abs() <= 1e11).then(|| Millis((seconds * 1000.0).round() as i64))
-}
-
-fn status(text: &str) -> ReportedStatus {
-    match text {
-        "free" => ReportedStatus::Free,
-        "occupied" => ReportedStatus::Occupied,
-        "off" => ReportedStatus::Off,
-        "answering" => ReportedStatus::Answering,
-        "oncoming" => ReportedStatus::Oncoming,
-        _ => ReportedStatus::Other,
-    }
 }
 
 /// Whether `hex` writes `digest`, in either case. Looks at every digit whatever the first ones say: how long a

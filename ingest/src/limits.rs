@@ -60,6 +60,15 @@ pub const MAX_REFUSED_EXAMPLES: usize = 5;
 /// Bytes of a refused position's taxi id, and of each of its fields, that are kept.
 pub const MAX_REFUSED_FIELD: usize = 64;
 
+/// Bytes that describe a message of an Arrow stream: a schema has most, with what its writer notes of itself.
+pub const MAX_ARROW_METADATA: usize = 16 << 10;
+
+/// Bytes of the columns of a batch in an Arrow stream.
+pub const MAX_ARROW_BODY: usize = 1 << 20;
+
+/// Rows of a batch in an Arrow stream.
+pub const MAX_ARROW_ROWS: usize = 16_384;
+
 /// Partitions of a log.
 pub const MAX_PARTITIONS: u16 = 256;
 

@@ -158,6 +158,18 @@ pub enum ReportedStatus {
 }
 
 impl ReportedStatus {
+    /// The status of a word; an unknown word is [`ReportedStatus::Other`].
+    pub fn named(word: &str) -> Self {
+        match word {
+            "free" => Self::Free,
+            "occupied" => Self::Occupied,
+            "off" => Self::Off,
+            "answering" => Self::Answering,
+            "oncoming" => Self::Oncoming,
+            _ => Self::Other,
+        }
+    }
+
     /// The status of a number in the log; an unknown number is [`ReportedStatus::Other`].
     pub fn from_number(number: u8) -> Self {
         match number {

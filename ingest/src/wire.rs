@@ -1,5 +1,6 @@
 //! Datagrams as bytes: what they say, not whether it is true.
 
+pub mod arrow;
 pub mod binary;
 pub mod json;
 

@@ -115,6 +115,10 @@ fn render(operation: &Operation) -> Value {
     }
     if let Some(body) = &operation.body {
         rendered["requestBody"] = json!({"required": true, "content": {"application/json": body}});
+    } else if !operation.media.is_empty() {
+        rendered["requestBody"] = json!({"required": true, "content": operation.media});
+    }
+    if rendered.get("requestBody").is_some() {
         add(408, "Slow");
         add(413, "TooLarge");
     }

@@ -3,7 +3,7 @@
 //! `/swagger.json` of the registry in service was OpenAPI 3.0 despite its name, so this is what partners' tools read
 //! there. Of what 3.1 has and 3.0 has not our document uses few things, each with an exact equivalent: null among the
 //! types of a value, keywords beside a reference, what names of fields are, and two texts about the whole. What
-//! webhooks are sent, 3.0 cannot say.
+//! webhooks are sent, and what a line of a text says, 3.0 cannot say.
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,10 @@ fn convert(value: &Value) -> Value {
     match value {
         Value::Array(elements) => elements.iter().map(convert).collect(),
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| match (name.as_str(), value) {
+            let known = fields
+                .iter()
+                .filter(|(name, _)| !["contentMediaType", "contentSchema"].contains(&name.as_str()));
+            let fields = known.map(|(name, value)| match (name.as_str(), value) {
                 // The names in there are ours, whatever they look like.
                 ("properties", Value::Object(properties)) => {
                     let properties = properties.iter().map(|(name, schema)| (name.clone(), convert(schema)));

@@ -94,7 +94,10 @@ impl Operation<'_> {
     }
 
     fn render(&self) -> Markup {
-        let body = &self.described["requestBody"]["content"]["application/json"];
+        let asked = self.body().map(|(kind, body)| match kind {
+            "application/json" => &body["schema"]["properties"]["data"]["items"],
+            _ => &body["schema"]["contentSchema"],
+        });
         html! {
             section id=(self.id()) {
                 h3 { a href={"#" (self.id())} { (self.name()) } }
@@ -103,15 +106,22 @@ impl Operation<'_> {
                 @if self.described["security"].is_null() { p { "For everybody, without a key." } }
                 (self.parameters())
                 pre { code { (self.command()) } }
-                @if !body.is_null() {
+                @if let Some(asked) = asked {
                     details {
                         summary { "The request, field by field" }
-                        (self.schema(&body["schema"]["properties"]["data"]["items"]))
+                        (self.schema(asked))
                     }
                 }
                 @for (status, response) in fields(&self.described["responses"]) { (self.response(status, response)) }
             }
         }
+    }
+
+    /// The body that it shows an example of, and of which type that is.
+    fn body(&self) -> Option<(&str, &Value)> {
+        let mut bodies = fields(&self.described["requestBody"]["content"]);
+        let (kind, body) = bodies.find(|(_, body)| body.get("example").is_some())?;
+        Some((kind, body))
     }
 
     fn parameters(&self) -> Markup {
@@ -148,8 +158,13 @@ impl Operation<'_> {
         let method =
             if self.method == "get" { String::new() } else { format!(" -X {}", self.method.to_uppercase()) };
         let key = if self.described["security"].is_null() { "" } else { " -H \"X-Api-Key: $KEY\"" };
-        let body = match self.described["requestBody"]["content"]["application/json"].get("example") {
-            Some(example) => format!(" -H 'Content-Type: application/json' \\\n  -d '{}'", pretty(example)),
+        let body = match self.body() {
+            Some(("application/json", body)) => {
+                format!(" -H 'Content-Type: application/json' \\\n  -d '{}'", pretty(&body["example"]))
+            }
+            Some((kind, body)) => {
+                format!(" -H 'Content-Type: {kind}' \\\n  --data-binary '{}'", text(&body["example"]))
+            }
             None => String::new(),
         };
         format!("curl{method}{key} \"$SERVER{path}{query}\"{body}")

@@ -38,5 +38,6 @@ mod restart;
 mod roles;
 mod schema;
 mod search;
+mod streamed;
 mod visibility;
 mod webhooks;

@@ -80,11 +80,13 @@ impl Operation {
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             return Answer { status, headers, body: Value::Null };
         }
-        let example = self.described["requestBody"]["content"]["application/json"].get("example");
+        let mut bodies = self.described["requestBody"]["content"].as_object().into_iter().flatten();
+        let example = bodies.find_map(|(kind, body)| Some((kind, body.get("example")?)));
         Answer::of(match example {
-            Some(example) => request.header("Content-Type", "application/json").body(
+            Some((kind, example)) => request.header("Content-Type", kind).body(
                 example
-                    .to_string()
+                    .as_str()
+                    .map_or_else(|| example.to_string(), str::to_owned)
                     .replace(TAXI_OF_EXAMPLES, id)
                     .replace(PSEUDONYM_OF_EXAMPLES, id)
                     .replace(ACCOUNT_OF_EXAMPLES.0, "op-a")

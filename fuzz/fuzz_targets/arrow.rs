@@ -1,0 +1,8 @@
+//! Positions as an Arrow IPC stream.
+
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::arrow(bytes));
