@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::position::Position;
+
 /// Bytes of a datagram. The ones in service have about 200; a kilobyte leaves room for long names, and still fits
 /// the smallest packet that IPv6 promises to carry whole (1,280 bytes with its headers).
 pub const MAX_DATAGRAM: usize = 1_024;
@@ -87,7 +89,8 @@ pub const LOG_QUEUE: usize = 8_192;
 /// Emptied batches that the log keeps for the next appends: enough for what one commit gathers at an ordinary pace.
 pub const SPARE_BATCHES: usize = 256;
 
-/// Positions that may wait for the commit thread, over all appends: about 25 MB.
+/// Positions that may wait for the commit thread, over all appends: 25 MB, and with what batches of few positions have
+/// room for, 100 MB.
 pub const MAX_QUEUED_POSITIONS: u64 = 524_288;
 
 /// Groups that are on their way to Kafka at a time. While there are so many, what comes is gathered into one more
@@ -135,6 +138,10 @@ const _: () =
 const _: () = assert!(MAX_GROUP as u64 <= MAX_QUEUED_POSITIONS, "the queue holds a full group");
 const _: () =
     assert!(LOG_QUEUE * DATAGRAMS_PER_CALL >= MAX_GROUP, "the queue holds a full group of datagrams");
+const _: () = assert!(
+    LOG_QUEUE * MAX_BATCH * size_of::<Position>() <= 101_000_000,
+    "the room of queued batches is as said"
+);
 const _: () = assert!(MAX_RECORD_ROWS <= MAX_GROUP, "a group may fill a record");
 const _: () = assert!(DELIVERED_WITHIN.as_secs() >= 2 * 60, "an outage of a minute loses nothing");
 const _: () = assert!(

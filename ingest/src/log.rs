@@ -162,6 +162,12 @@ impl Log {
         intake.append(positions, Some(done))
     }
 
+    /// Appends positions as [`Log::append`] does, also to a log that is away, and calls `done` once they are synced. It
+    /// is dropped uncalled where the log is away, or the append is refused.
+    pub fn append_and_tell(&self, positions: Vec<Position>, done: Done) -> Result<(), Full> {
+        self.intake().append(positions, self.is_writable().then_some(done))
+    }
+
     /// Whether it writes what it takes, as far as it knows: false once a write has failed for good, and while the log
     /// is away.
     pub fn is_writable(&self) -> bool {

@@ -164,6 +164,57 @@ fn what_is_wrong_with_a_position_loses_that_position_alone() {
     assert_eq!(gate.refusals().refused_of(OperatorKey(1)), reasons);
 }
 
+type Mend = fn(&mut Claim<'_>);
+
+#[test]
+fn of_all_that_is_wrong_the_first_in_order_is_the_reason() {
+    let gate = gate();
+    assert!(check(&gate, &written(&HEAD, &[CLAIM]), NOW).0.is_ok());
+    // All is wrong, and then made right from the first check to the last.
+    let off = Head { sent_at: NOW.plus(120_001), ..HEAD };
+    let (here, off) = (written(&HEAD, &[CLAIM]), written(&off, &[CLAIM]));
+    let (flags, name, layout) = ((1, 2), (24, 0xff), (HEAD.operator.len() + 24, 16));
+    let edited = |datagram: &[u8], edits: &[(usize, u8)]| {
+        let mut bytes = datagram[..datagram.len() - MAC].to_vec();
+        for (at, value) in edits {
+            bytes[*at] = *value;
+        }
+        bytes
+    };
+    let unsealed = |bytes: Vec<u8>| [bytes, vec![0; MAC]].concat();
+    let wrong = [
+        (Refusal::TooLong, unsealed([edited(&off, &[flags, name, layout]), vec![0; MAX_DATAGRAM]].concat())),
+        (Refusal::Malformed, unsealed(edited(&off, &[flags, name, layout]))),
+        (Refusal::NotUtf8, unsealed(edited(&off, &[name, layout]))),
+        (Refusal::UnknownOperator, unsealed(edited(&off, &[(24, b'x'), layout]))),
+        (Refusal::BadHash, unsealed(edited(&off, &[layout]))),
+        (Refusal::SentAtOff, sealed(&edited(&off, &[layout]))),
+        (Refusal::Malformed, sealed(&edited(&here, &[layout]))),
+        (Refusal::Replayed, here),
+    ];
+    for (refusal, datagram) in wrong {
+        assert_eq!(check(&gate, &datagram, NOW).0, Err(refusal));
+    }
+    let mends: [(Refusal, Mend); 7] = [
+        (Refusal::LatOutOfRange, |claim| claim.lat_e7 = 0),
+        (Refusal::LonOutOfRange, |claim| claim.lon_e7 = 0),
+        (Refusal::SpeedOutOfRange, |claim| claim.speed_cm_s = None),
+        (Refusal::HeadingOutOfRange, |claim| claim.heading_cdeg = None),
+        (Refusal::AccuracyOutOfRange, |claim| claim.accuracy_dm = None),
+        (Refusal::NotUtf8, |claim| claim.taxi = b"nobody"),
+        (Refusal::UnknownTaxi, |_| ()),
+    ];
+    let far = (Some(u16::MAX), i32::MIN);
+    let mut claim = Claim { taxi: b"\xff", lat_e7: far.1, lon_e7: far.1, speed_cm_s: far.0, ..CLAIM };
+    (claim.heading_cdeg, claim.accuracy_dm) = (far.0, far.0);
+    for (sequence, (refusal, mend)) in (1_000..).zip(mends) {
+        let before = gate.refusals().total(refusal);
+        assert!(check(&gate, &written(&Head { sequence, ..HEAD }, &[claim]), NOW).0.is_ok());
+        assert_eq!(gate.refusals().total(refusal), before + 1, "{refusal:?}");
+        mend(&mut claim);
+    }
+}
+
 #[test]
 fn what_was_refused_is_kept_readable_and_without_the_key() {
     let gate = gate();

@@ -232,9 +232,12 @@ fn brokers_go_away_and_come_back() {
     answers(&log, false);
     let refused = log.append_acknowledged(vec![position(0)], Box::new(|_| ()));
     assert_eq!(refused, Err(Full::Away), "who wants to know is told at once");
-    for n in 50..100 {
+    for n in 50..99 {
         log.append(vec![position(n)]).unwrap();
     }
+    let (sender, told) = mpsc::channel();
+    log.append_and_tell(vec![position(99)], Box::new(move |outcome| drop(sender.send(outcome)))).unwrap();
+    assert!(told.recv().is_err(), "it is taken, and nobody waits for it");
     assert_eq!((log.end(Partition(0)), log.meters().positions.get()), (log.end(Partition(0)), 1));
     assert!(waiting.iter().all(|outcome| outcome.try_recv().is_err()), "nothing was acknowledged");
     broker.signal(Signal::SIGCONT);

@@ -1,8 +1,9 @@
 //! The compact datagram's way through the gate.
 //!
-//! It is checked as a whole in this order: size, layout of its head, operator, hash, sending time, layout of its
-//! positions, whether it came before. Only then does anything of it count or is remembered, but for the counted
-//! refusal. Then each position is, and loses nothing but itself: ranges, motion, taxi.
+//! It is checked as a whole in this order: size, layout of its head, UTF-8 of the operator's name, operator, hash,
+//! sending time, layout of its positions, whether it came before. Only then does anything of it count or is remembered,
+//! but for the counted refusal. Then each position is, and loses nothing but itself: ranges, motion, UTF-8 of the
+//! taxi's id, taxi.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;

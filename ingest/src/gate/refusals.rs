@@ -10,7 +10,8 @@ use crate::clock::Millis;
 use crate::counter::Counter;
 use crate::position::{NoMotion, OperatorKey, Transport};
 
-/// Every reason for which a position never reaches the log. In the order of the checks.
+/// Every reason for which a position never reaches the log. In the order in which JSON datagrams are checked; compact
+/// ones have another, which `docs/protocol.md` tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
     /// It has more bytes than [`crate::limits::MAX_DATAGRAM`]; over HTTP, it is one of too many in a request.

@@ -53,8 +53,7 @@ impl Batch {
         let positions = std::mem::take(&mut self.positions);
         self.operators.clear();
         self.operators.extend(positions.iter().map(|position| position.source.operator));
-        // A log that is away takes what nobody waits for.
-        let appended = if waiting.is_empty() || !self.log.is_writable() {
+        let appended = if waiting.is_empty() {
             self.log.append(positions)
         } else {
             let answers = self.answers.clone();
@@ -63,7 +62,7 @@ impl Batch {
                     answers.send(waiting);
                 }
             };
-            self.log.append_acknowledged(positions, Box::new(done))
+            self.log.append_and_tell(positions, Box::new(done))
         };
         if appended.is_err() {
             refusals.count_overloaded(self.operators.iter().copied(), Transport::Udp, now);

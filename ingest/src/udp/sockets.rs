@@ -58,7 +58,8 @@ fn tell_buffer(granted_bytes: usize) {
 }
 
 /// Has the kernel send a socket nothing more: what it holds can then be taken to the end, while the other sockets of
-/// its address take over. It is closed for its senders, if there is no other.
+/// its address take over. It is closed for its senders, if there is no other. One that was bound to any address is then
+/// at a loopback's, from which answers reach nobody: [`super::answers`] names them another.
 pub(super) fn retire(socket: &UdpSocket) -> io::Result<()> {
     // Connected, it takes from its peer alone; its peer is itself.
     let mut peer = socket.local_addr()?;

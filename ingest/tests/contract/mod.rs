@@ -148,6 +148,10 @@ pub(crate) fn acknowledged_is_readable(log: &Log) {
     assert_eq!(done.recv_timeout(LONG).unwrap(), (Ok(()), 1));
     append(log, vec![]);
     assert_eq!(drain(log, &[]).len(), 1, "no positions make no record");
+    let (sender, told) = mpsc::channel();
+    log.append_and_tell(vec![position(2)], Box::new(move |outcome| sender.send(outcome).unwrap())).unwrap();
+    assert_eq!(told.recv_timeout(LONG).unwrap(), Ok(()));
+    assert_eq!(drain(log, &[]).len(), 2);
 }
 
 pub(crate) fn closing(log: &Log) {
