@@ -46,21 +46,19 @@ impl<'a> Ground<'a> {
         self.exclusion.is_none() && self.town.is_some()
     }
 
-    /// The taxis to be offered, the nearest [`HITS_MAX`] of them, nearest first; where an operator is given, by its
-    /// descriptions alone.
-    pub fn hits(&self, engine: &Engine, now: Millis, operator: Option<OperatorKey>) -> Vec<Hit> {
+    /// The taxis to be offered, the nearest `count` of them but at most [`HITS_MAX`], nearest first; where an operator is
+    /// given, by its descriptions alone.
+    pub fn hits(
+        &self,
+        engine: &Engine,
+        now: Millis,
+        operator: Option<OperatorKey>,
+        count: usize,
+    ) -> Vec<Hit> {
         if !self.may_be_searched() {
             return Vec::new();
         }
-        let mut hits = self.all_hits(engine, now, operator);
-        hits.truncate(HITS_MAX);
-        hits
-    }
-
-    fn all_hits(&self, engine: &Engine, now: Millis, operator: Option<OperatorKey>) -> Vec<Hit> {
-        let mut hits = engine.nearby(&self.search(now, operator));
-        hits.retain(Hit::within_reach);
-        hits
+        engine.nearest(&self.search(now, operator), count.min(HITS_MAX), Hit::within_reach)
     }
 
     /// Why one taxi, as one operator describes it, is or is not offered to a search app. `is_known`: whether there
@@ -73,8 +71,11 @@ impl<'a> Ground<'a> {
         is_known: bool,
     ) -> Visibility<'a> {
         let sight = engine.sight(&self.search(now, None), source).filter(|_| is_known);
-        let hits = if self.may_be_searched() { self.all_hits(engine, now, None) } else { Vec::new() };
-        let nearer = hits.iter().position(|hit| hit.source == source).unwrap_or(0);
+        let mut hits =
+            if self.may_be_searched() { engine.nearby(&self.search(now, None)) } else { Vec::new() };
+        hits.retain(Hit::within_reach);
+        let own = hits.iter().find(|hit| hit.source == source);
+        let nearer = own.map_or(0, |own| hits.iter().filter(|hit| hit.nearer(own).is_lt()).count());
         Visibility { ground: self.clone(), now, sight, nearer }
     }
 

@@ -1,21 +1,21 @@
-//! A grid of a hundredth of a degree behind one mutex: a hash map from squares to lists.
+//! A grid of a hundredth of a degree behind one lock: a hash map from squares to lists.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{PoisonError, RwLock};
 
-use engine::distance::Point;
+use engine::distance::Origin;
 use engine::engine::{Fix, Search};
 use engine::territory::Insee;
 use ingest::position::{LatLon, SourceKey};
 
 use super::{Index, Kept, half_box};
-use crate::world::{Found, nearest_first};
+use crate::world::Found;
 
 /// The side of a square in 1e-7 degrees: 1.1 km to the north, in France 0.7 to 0.8 km to the east.
 const SIDE_E7: i32 = 100_000;
 
 /// The grid.
-pub struct Grid(Mutex<Squares>);
+pub struct Grid(RwLock<Squares>);
 
 #[derive(Default)]
 struct Squares {
@@ -34,29 +34,29 @@ impl Grid {
         for one in everybody {
             squares.add(Kept::new(*one));
         }
-        Self(Mutex::new(squares))
+        Self(RwLock::new(squares))
     }
 }
 
 impl Index for Grid {
     fn apply(&self, fixes: &[Fix]) {
-        let mut locked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locked = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for fix in fixes {
             locked.show(*fix);
         }
     }
 
     fn nearby(&self, search: &Search<'_>) -> Vec<Found> {
-        let customer = Point::from(search.customer);
+        let customer = Origin::new(search.customer);
         let (half_lon, half_lat) = half_box(search);
         let (from, to) =
             (corner(search.customer, -half_lon, -half_lat), corner(search.customer, half_lon, half_lat));
-        let locked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let locked = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
         for east in from.0..=to.0 {
             for north in from.1..=to.1 {
                 for kept in locked.squares.get(&(east, north)).into_iter().flatten() {
-                    let distance_m = customer.distance_m(Point::from(kept.fix.at));
+                    let distance_m = customer.distance_m(kept.fix.at);
                     if distance_m <= search.radius_m && kept.may_be_offered(search) {
                         found.push((kept.fix.source, distance_m));
                     }
@@ -64,7 +64,7 @@ impl Index for Grid {
             }
         }
         drop(locked);
-        nearest_first(found)
+        found
     }
 }
 

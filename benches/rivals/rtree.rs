@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use engine::distance::Point;
+use engine::distance::Origin;
 use engine::engine::{Fix, Search};
 use engine::territory::Insee;
 use ingest::position::{LatLon, SourceKey};
@@ -11,7 +11,7 @@ use rstar::primitives::GeomWithData;
 use rstar::{AABB, RTree};
 
 use super::{Index, Kept, half_box};
-use crate::world::{Found, nearest_first};
+use crate::world::Found;
 
 /// The tree, and what it holds of each source, to find it there.
 pub struct Tree(RwLock<(RTree<Leaf>, HashMap<SourceKey, Kept>)>);
@@ -42,7 +42,7 @@ impl Index for Tree {
     }
 
     fn nearby(&self, search: &Search<'_>) -> Vec<Found> {
-        let customer = Point::from(search.customer);
+        let customer = Origin::new(search.customer);
         let (middle, (half_lon, half_lat)) = (degrees(search.customer), half_box(search));
         let around = AABB::from_corners(
             [middle[0] - half_lon, middle[1] - half_lat],
@@ -50,11 +50,11 @@ impl Index for Tree {
         );
         let locked = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let found = locked.0.locate_in_envelope(&around).filter_map(|leaf| {
-            let distance_m = customer.distance_m(Point::from(leaf.data.fix.at));
+            let distance_m = customer.distance_m(leaf.data.fix.at);
             let offered = distance_m <= search.radius_m && leaf.data.may_be_offered(search);
             offered.then_some((leaf.data.fix.source, distance_m))
         });
-        nearest_first(found.collect())
+        found.collect()
     }
 }
 

@@ -1,5 +1,5 @@
-//! A cell's members: entries of two atomic words, side by side. The one file of the engine with memory
-//! orderings.
+//! A cell's members: entries of two atomic words, side by side; and what else one writer shares with readers. The one
+//! file of the engine with memory orderings.
 //!
 //! ```text
 //! place   63             32 31              0
@@ -8,13 +8,15 @@
 //!         receipt          slot                 ms since 2020-01-01T00:00:00 UTC; 1..2^24 - 1
 //! ```
 //!
-//! `seen == 0` is an entry that was never used or is dead; no live one has slot 0.
+//! `seen == 0` is an entry that was never used or is dead; no live one has slot 0. The place of such an entry is
+//! nowhere, so that whoever looks around a place passes over it without looking at `seen`.
 //!
 //! **What a reader gets.** Each word is whole. Place is stored before seen, and loaded after it: whoever
 //! reads the receipt of a fix reads the place of that fix or of a later one of the same source, never an
 //! older one. So the pair may mix two consecutive fixes of one source (a place with the receipt time of the
 //! fix before), and that is all it may mix: a block is append-only, an index once used is never used for
-//! another entry, and so no reader pairs one source's word with another's place.
+//! another entry, and so no reader pairs one source's word with another's place. A reader who looks at the place first,
+//! to see whether the rest is worth it, loads it again after `seen`.
 //!
 //! **Limits.** Receipt times outside 2020-01-01 .. 2054-11-03 (40 bits of milliseconds) are stored as the
 //! nearer end. A shard has at most 2^24 - 1 sources.
@@ -24,7 +26,9 @@ use std::sync::Arc;
 use ingest::clock::Millis;
 use ingest::position::LatLon;
 
-use crate::sync::{AtomicBool, AtomicU64, Ordering};
+#[cfg(not(loom))]
+use crate::disk::Disk;
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// How many sources one shard can hold.
 pub const MAX_SLOTS: usize = (1 << SLOT_BITS) - 1;
@@ -34,6 +38,8 @@ pub const MIN_CAPACITY: usize = 4;
 
 const SLOT_BITS: u32 = 24;
 const RECEIPT_BITS: u32 = 64 - SLOT_BITS;
+/// The place of whoever is nowhere: no latitude and no longitude.
+const NOWHERE: u64 = 1 << 63 | 1 << 31;
 /// 2020-01-01T00:00:00 UTC in milliseconds since 1970.
 const ERA_MS: i64 = 1_577_836_800_000;
 
@@ -48,8 +54,21 @@ impl Slot {
     }
 
     /// The index it was made of.
+    #[inline]
     pub fn index(self) -> usize {
         self.0 as usize - 1
+    }
+
+    /// It as a number, 1..=[`MAX_SLOTS`].
+    #[inline]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The slot of a number that [`Slot::number`] gave; none of 0.
+    #[inline]
+    pub fn from_number(number: u32) -> Option<Self> {
+        (number != 0).then_some(Self(number))
     }
 }
 
@@ -74,12 +93,13 @@ pub struct Entry {
 impl Default for Entry {
     /// An entry that was never used.
     fn default() -> Self {
-        Self { place: AtomicU64::new(0), seen: AtomicU64::new(0) }
+        Self { place: AtomicU64::new(NOWHERE), seen: AtomicU64::new(0) }
     }
 }
 
 impl Entry {
     /// Stores a sighting. Only ever of the source that the entry was first given to.
+    #[inline]
     pub fn store(&self, sighting: Sighting) {
         // Relaxed: the release below publishes it. That it may be seen before that release is the mixing
         // above.
@@ -88,6 +108,7 @@ impl Entry {
     }
 
     /// The sighting, if the entry is alive.
+    #[inline]
     pub fn load(&self) -> Option<Sighting> {
         // Acquire: the place below is then at least as new as this receipt. It also makes visible whatever
         // the writer did before: the name of the slot, and for a dead entry the live one in another cell.
@@ -96,14 +117,23 @@ impl Entry {
             return None;
         }
         let (slot, received_at) = unpack_seen(seen)?;
-        let at = unpack_place(self.place.load(Ordering::Relaxed))?;
+        // Acquire: who died between the two loads is nowhere, and seen where it went, as above.
+        let at = unpack_place(self.place.load(Ordering::Acquire))?;
         Some(Sighting { slot, at, received_at })
     }
 
     /// Ends its life. It is never used again.
     fn kill(&self) {
-        // Release: whoever sees the death sees the append elsewhere that it follows.
+        // Release, both: whoever sees the death by either word sees the append elsewhere that it follows.
         self.seen.store(0, Ordering::Release);
+        self.place.store(NOWHERE, Ordering::Release);
+    }
+
+    /// Brings its memory near, for who is about to store something in it; the number means nothing.
+    #[inline]
+    pub fn touch(&self) -> u64 {
+        // Relaxed: nothing is read.
+        self.place.load(Ordering::Relaxed)
     }
 }
 
@@ -111,12 +141,31 @@ impl Entry {
 #[derive(Debug)]
 pub struct Block {
     entries: Box<[Entry]>,
+    /// How many were ever used.
+    used: Mark,
 }
 
 impl Block {
     /// The live entries, each read at its turn. O(capacity).
     pub fn sightings(&self) -> impl Iterator<Item = Sighting> {
-        self.entries.iter().filter_map(Entry::load)
+        self.used().iter().filter_map(Entry::load)
+    }
+
+    #[inline]
+    fn used(&self) -> &[Entry] {
+        &self.entries[..self.used.read() as usize]
+    }
+
+    /// Adds the live entries that may be in a disk, and most likely are. O(entries used), a nanosecond for each.
+    #[cfg(not(loom))]
+    pub fn sightings_in(&self, disk: &Disk, found: &mut Vec<Sighting>) {
+        let (eights, rest) = self.used().as_chunks::<8>();
+        for entries in eights {
+            add_near(entries, disk, found);
+        }
+        for entry in rest {
+            add_near(std::array::from_ref(entry), disk, found);
+        }
     }
 
     /// How many entries it has room for.
@@ -125,7 +174,20 @@ impl Block {
     }
 
     fn with_capacity(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { entries: (0..capacity).map(|_| Entry::default()).collect() })
+        Arc::new(Self { entries: (0..capacity).map(|_| Entry::default()).collect(), used: Mark::default() })
+    }
+}
+
+#[cfg(not(loom))]
+#[inline]
+fn add_near<const N: usize>(entries: &[Entry; N], disk: &Disk, found: &mut Vec<Sighting>) {
+    // Acquire: who is passed over because of death is seen where it went, as in `Entry::load`.
+    let places = entries.each_ref().map(|entry| halves(entry.place.load(Ordering::Acquire)));
+    // Which of them are near is a number's bits: what cannot be foretold is not branched on one by one.
+    let mut near = disk.may_hold(places);
+    while near != 0 {
+        found.extend(entries[near.trailing_zeros() as usize].load());
+        near &= near - 1;
     }
 }
 
@@ -159,6 +221,8 @@ impl Members {
         entry.store(sighting);
         self.used += 1;
         self.live += 1;
+        // An entry that no reader was led to is as if it were not there.
+        self.block.used.lead_to(u32::try_from(self.used).ok()?);
         Some(self.used - 1)
     }
 
@@ -170,6 +234,11 @@ impl Members {
             "somebody else's"
         );
         self.block.entries[index].store(sighting);
+    }
+
+    /// Brings the entry `index` near: see [`Entry::touch`].
+    pub fn touch(&self, index: usize) -> u64 {
+        self.block.entries.get(index).map_or(0, Entry::touch)
     }
 
     /// Lets the live entry `index` die.
@@ -207,21 +276,74 @@ impl Signal {
     }
 }
 
+/// A number that its writer changes at will and readers find at some value of late; what says that it is there at all
+/// is published after it, by another's release.
+#[derive(Debug, Default)]
+pub struct Word(AtomicU64);
+
+impl Word {
+    /// The value.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        // Relaxed: it stands for itself.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Changes it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// A number that leads to something: whoever reads it sees all that was done before it was set. At first it is zero.
+#[derive(Debug, Default)]
+pub struct Mark(AtomicU32);
+
+impl Mark {
+    /// Where it leads.
+    #[inline]
+    pub fn read(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Leads readers to what was made before.
+    pub fn lead_to(&self, value: u32) {
+        self.0.store(value, Ordering::Release);
+    }
+}
+
+#[inline]
 fn pack_place(at: LatLon) -> u64 {
     u64::from(at.lat_e7().cast_unsigned()) << 32 | u64::from(at.lon_e7().cast_unsigned())
 }
 
+/// Latitude and longitude.
 #[expect(clippy::cast_possible_truncation, reason = "the two halves of the word")]
-fn unpack_place(place: u64) -> Option<LatLon> {
-    LatLon::from_e7(((place >> 32) as u32).cast_signed(), (place as u32).cast_signed()).ok()
+#[inline]
+fn halves(place: u64) -> (i32, i32) {
+    (((place >> 32) as u32).cast_signed(), (place as u32).cast_signed())
 }
 
+#[inline]
+fn unpack_place(place: u64) -> Option<LatLon> {
+    let (lat_e7, lon_e7) = halves(place);
+    LatLon::from_e7(lat_e7, lon_e7).ok()
+}
+
+/// A receipt time as it is stored: see the limits above.
+#[inline]
+pub fn storable(received_at: Millis) -> Millis {
+    Millis(received_at.0.clamp(ERA_MS, ERA_MS + (1 << RECEIPT_BITS) - 1))
+}
+
+#[inline]
 fn pack_seen(sighting: Sighting) -> u64 {
-    let since_era = sighting.received_at.since(Millis(ERA_MS)).clamp(0, (1 << RECEIPT_BITS) - 1);
+    let since_era = storable(sighting.received_at).since(Millis(ERA_MS));
     since_era.cast_unsigned() << SLOT_BITS | u64::from(sighting.slot.0)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "masked to 24 bits")]
+#[inline]
 fn unpack_seen(seen: u64) -> Option<(Slot, Millis)> {
     let slot = (seen & MAX_SLOTS as u64) as u32;
     let received_at = Millis(ERA_MS).plus((seen >> SLOT_BITS).cast_signed());

@@ -11,21 +11,27 @@ mod sync;
 #[cfg(not(loom))]
 pub mod cover;
 #[cfg(not(loom))]
+pub mod disk;
+#[cfg(not(loom))]
 pub mod distance;
 #[cfg(not(loom))]
 pub mod engine;
 #[cfg(not(loom))]
 pub mod follow;
 #[cfg(not(loom))]
-pub mod heart;
+mod nearby;
 #[cfg(not(loom))]
 pub mod offer;
 #[cfg(not(loom))]
 pub mod profile;
 #[cfg(not(loom))]
+mod register;
+#[cfg(not(loom))]
 mod shard;
 #[cfg(not(loom))]
 pub mod territory;
+#[cfg(not(loom))]
+pub mod window;
 #[cfg(not(loom))]
 mod writer;
 

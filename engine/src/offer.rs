@@ -7,9 +7,9 @@ use ingest::clock::Millis;
 use ingest::position::{LatLon, OperatorKey, SourceKey};
 
 use crate::block::Sighting;
-use crate::distance::Point;
+use crate::distance::Origin;
 use crate::engine::{Engine, FRESH_MS, Hit, MAX_RADIUS_M, Search};
-use crate::profile::{Description, Profile, Status};
+use crate::profile::{Description, Offer, Profile, Status};
 use crate::territory::Insee;
 
 /// What a search asks of one taxi as one operator describes it, and what it saw.
@@ -83,10 +83,13 @@ impl Search<'_> {
         self.towns.binary_search(&ads_town).is_ok()
     }
 
-    fn asks(&self, operator: OperatorKey) -> bool {
+    /// Whether it is about this operator's descriptions.
+    #[inline]
+    pub(crate) fn asks(&self, operator: OperatorKey) -> bool {
         self.operator.is_none_or(|asked| asked == operator)
     }
 
+    #[inline]
     fn is_fresh(&self, received_at: Millis) -> bool {
         self.now.since(received_at) < FRESH_MS
     }
@@ -102,6 +105,7 @@ fn is_free(description: &Description) -> bool {
 }
 
 /// Whether a distance is no more than a limit.
+#[inline]
 pub(crate) fn is_within(distance_m: f64, limit_m: f64) -> bool {
     distance_m <= limit_m
 }
@@ -116,18 +120,44 @@ pub(crate) struct Sighted {
 
 impl Sighted {
     /// None for one that is no longer fresh; only the others are measured.
-    pub(crate) fn new(sighting: Sighting, customer: Point, search: &Search<'_>) -> Option<Self> {
+    #[inline]
+    pub(crate) fn new(sighting: Sighting, customer: &Origin, search: &Search<'_>) -> Option<Self> {
         search.is_fresh(sighting.received_at).then(|| Self::measured(sighting, customer))
     }
 
-    fn measured(sighting: Sighting, customer: Point) -> Self {
+    #[inline]
+    fn measured(sighting: Sighting, customer: &Origin) -> Self {
         let Sighting { at, received_at, .. } = sighting;
-        Self { at, received_at, distance_m: customer.distance_m(Point::from(at)) }
+        Self { at, received_at, distance_m: customer.distance_m(at) }
     }
 
-    fn hit(self, source: SourceKey, description: &Description) -> Hit {
+    #[inline]
+    pub(crate) fn hit(self, source: SourceKey, reach_m: u16) -> Hit {
         let Self { at, received_at, distance_m } = self;
-        Hit { source, at, received_at, distance_m, reach_m: description.reach_m() }
+        Hit { source, at, received_at, distance_m, reach_m }
+    }
+}
+
+/// The towns of a search, asked again and again for the same few.
+pub(crate) struct Admitted<'a> {
+    towns: &'a [Insee],
+    /// The last town that was asked for, by its bits, and the answer.
+    last: (u64, bool),
+}
+
+impl<'a> Admitted<'a> {
+    pub(crate) fn new(search: &Search<'a>) -> Self {
+        // No town has these bits.
+        Self { towns: search.towns, last: (0, false) }
+    }
+
+    /// Whether a taxi of this offer may pick up there. O(log towns), or at once where the one before was of its town.
+    pub(crate) fn admits(&mut self, offer: Offer) -> bool {
+        let town = offer.town_bits();
+        if self.last.0 != town {
+            self.last = (town, self.towns.binary_search_by_key(&town, |one| one.bits()).is_ok());
+        }
+        self.last.1
     }
 }
 
@@ -147,7 +177,7 @@ impl Engine {
     pub(crate) fn offer(
         &self,
         search: &Search<'_>,
-        customer: Point,
+        customer: &Origin,
         found: &[(SourceKey, Sighted)],
     ) -> Option<Hit> {
         let taxi = found.first()?.0.taxi;
@@ -162,7 +192,7 @@ impl Engine {
                 Some((Sighted::new(self.home(source)?, customer, search)?, one))
             }))?
         };
-        Some(sighted.hit(SourceKey { taxi, operator: description.operator }, &description))
+        Some(sighted.hit(SourceKey { taxi, operator: description.operator }, description.reach_m()))
     }
 
     /// What a search asks of one source, and sees. None: no taxi has this key, or the operator does not describe it.
@@ -171,13 +201,15 @@ impl Engine {
     pub fn sight(&self, search: &Search<'_>, source: SourceKey) -> Option<Sight> {
         let profile = self.profiles().get(&source.taxi)?;
         let own = *profile.descriptions.iter().find(|one| one.operator == source.operator)?;
-        let customer = Point::from(search.customer);
+        let customer = &Origin::new(search.customer);
         let others = profile.descriptions.iter().filter(|one| one.operator != source.operator);
         let rival = last_heard(others.filter(|one| search.considers(one)).filter_map(|one| {
             let source = SourceKey { taxi: source.taxi, operator: one.operator };
             Some((Sighted::new(self.home(source)?, customer, search)?, *one))
         }));
-        let hit = self.home(source).map(|sighting| Sighted::measured(sighting, customer).hit(source, &own));
+        let hit = self
+            .home(source)
+            .map(|sighting| Sighted::measured(sighting, customer).hit(source, own.reach_m()));
         Some(Sight {
             ads_town: profile.ads_town,
             may_pick_up: search.admits(profile.ads_town),

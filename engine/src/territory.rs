@@ -30,6 +30,11 @@ impl Insee {
         // ASCII by construction.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// The code as a number of 40 bits, in the same order.
+    pub(crate) fn bits(self) -> u64 {
+        self.0.iter().fold(0, |bits, &byte| bits << 8 | u64::from(byte))
+    }
 }
 
 impl FromStr for Insee {

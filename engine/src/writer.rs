@@ -1,6 +1,7 @@
 //! A shard's one writer: a thread that owns who is in which cell.
 //!
-//! A fix of a source that stays in its cell is stored in place. When the source has moved to another cell, it
+//! A fix of a source that stays in its cell is stored in place. Most of what that costs is waiting for memory, so the
+//! fixes of a batch are looked up ahead, many at a time, that these waits overlap. When the source has moved to another cell, it
 //! is appended there first; its entry in the old cell then *waits*, and dies once every search that was under
 //! way has ended. So a search that looked at the new cell too early finds it in the old one, whatever order
 //! it goes in.
@@ -20,24 +21,28 @@
 //! since is, for that search, still waiting elsewhere.
 
 use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use crossbeam::epoch;
-use h3o::CellIndex;
 use ingest::clock::Millis;
-use ingest::position::{LatLon, Order, SourceKey};
+use ingest::position::Order;
 
-use crate::block::{Entry, Members, Sighting, Signal, Slot};
-use crate::cover;
+use crate::block::{Members, Sighting, Signal, Slot, storable};
+use crate::cover::{self, Cell};
 use crate::engine::{FRESH_MS, Fix};
-use crate::heart::Heart;
-use crate::shard::Shard;
+use crate::profile::Profiles;
+use crate::register::WAITS;
+use crate::shard::{CellHashes, Shard};
 
 /// How long a writer without work waits before it asks again whether searches have ended, while an entry
 /// waits.
 const IDLE: Duration = Duration::from_millis(1);
+
+/// So many fixes are looked up ahead: what they need fits into the nearest caches.
+const AHEAD: usize = 64;
 
 /// What a writer is asked.
 pub(crate) enum Message {
@@ -52,10 +57,10 @@ pub(crate) enum Message {
 }
 
 /// Runs a shard until every sender of messages is gone.
-pub(crate) fn run(shard: Arc<Shard>, messages: &Receiver<Message>) {
-    let mut writer = Writer::new(shard);
+pub(crate) fn run(shard: Arc<Shard>, profiles: Arc<Profiles>, messages: &Receiver<Message>) {
+    let mut writer = Writer::new(shard, profiles);
     loop {
-        let message = if writer.waiting.is_empty() {
+        let message = if writer.told.is_empty() && writer.dying.is_empty() {
             messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
             messages.recv_timeout(IDLE)
@@ -71,57 +76,95 @@ pub(crate) fn run(shard: Arc<Shard>, messages: &Receiver<Message>) {
 
 struct Writer {
     shard: Arc<Shard>,
-    slots: HashMap<SourceKey, Slot>,
-    /// By slot.
-    sources: Vec<Source>,
-    cells: HashMap<u64, Cell>,
-    /// How many times an entry was told to die: the number of the last.
+    profiles: Arc<Profiles>,
+    /// The place of each cell with members in `populations`.
+    cells: HashMap<Cell, u32, CellHashes>,
+    populations: Vec<Population>,
+    /// Places in `populations` of nobody.
+    deserted: Vec<u32>,
+    /// Entries of sources outside the cell in which they live, of those who have any or had one a moment ago. No cell is
+    /// there twice.
+    waiting: HashMap<Slot, Elsewhere, CellHashes>,
+    /// How many times something was told to happen once searches have ended: the number of the last.
     moves: u64,
-    /// Deaths that this round caused.
-    dying: Vec<Death>,
-    /// Deaths of earlier rounds, each round's until its signal is raised.
-    waiting: VecDeque<(Arc<Signal>, Vec<Death>)>,
+    /// What this round told to happen.
+    told: Vec<Due>,
+    /// What earlier rounds told to happen, each round's until its signal is raised.
+    dying: VecDeque<(Arc<Signal>, Vec<Due>)>,
 }
 
-struct Source {
-    key: SourceKey,
-    at: LatLon,
-    order: Order,
-    home: Arc<Entry>,
-    /// The entry in its cell, unless it is stale and was swept; and those that wait to die. No cell is here
-    /// twice.
-    entries: Vec<Membership>,
-}
-
-/// A cell with members.
-struct Cell {
+/// Who is in a cell.
+struct Population {
+    cell: Cell,
     members: Members,
-    heart: Heart,
 }
 
-struct Membership {
-    cell: u64,
-    index: usize,
+/// An entry of a cell, as the record of who lives there keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entered {
+    /// Its place in `populations`.
+    population: u32,
+    index: u32,
+}
+
+/// An entry that is to die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Waiting {
+    entered: Entered,
     /// The move that it is to die of.
-    dies_of: Option<u64>,
+    dies_of: u64,
 }
 
-struct Death {
-    slot: Slot,
-    cell: u64,
-    of: u64,
+/// Where else a source may be found than where it lives.
+#[derive(Default)]
+struct Elsewhere {
+    entries: Vec<Waiting>,
+    /// When there are none: the number of what ends this.
+    ends_by: u64,
+}
+
+/// What is to happen once every search under way has ended. Void where its number is no longer that of what it is about.
+enum Due {
+    /// An entry dies.
+    Death { slot: Slot, population: u32, of: u64 },
+    /// A source of which no search sees a second entry is no longer said to wait.
+    End { slot: Slot, by: u64 },
+}
+
+/// Where a source lives, unless it is stale and was swept, and whether entries of it wait elsewhere: in one word,
+/// which is zero for one who is nowhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Lives {
+    entered: Option<Entered>,
+    waits: bool,
+}
+
+impl Lives {
+    fn from_bits(bits: u64) -> Self {
+        let (population, index) = ((bits >> 32) as u32, (bits & (WAITS - 1)) as u32);
+        let entered = population.checked_sub(1).map(|population| Entered { population, index });
+        Self { entered, waits: bits & WAITS != 0 }
+    }
+
+    fn bits(self) -> u64 {
+        let entered =
+            self.entered.map_or(0, |one| u64::from(one.population + 1) << 32 | u64::from(one.index));
+        entered | if self.waits { WAITS } else { 0 }
+    }
 }
 
 impl Writer {
-    fn new(shard: Arc<Shard>) -> Self {
+    fn new(shard: Arc<Shard>, profiles: Arc<Profiles>) -> Self {
         Self {
             shard,
-            slots: HashMap::new(),
-            sources: Vec::new(),
-            cells: HashMap::new(),
+            profiles,
+            cells: HashMap::default(),
+            populations: Vec::new(),
+            deserted: Vec::new(),
+            waiting: HashMap::default(),
             moves: 0,
-            dying: Vec::new(),
-            waiting: VecDeque::new(),
+            told: Vec::new(),
+            dying: VecDeque::new(),
         }
     }
 
@@ -130,8 +173,11 @@ impl Writer {
         match message {
             Message::Fixes(fixes) => {
                 let _span = tracing::debug_span!("apply", fixes = fixes.len()).entered();
-                for fix in &fixes {
-                    self.show(fix);
+                for fixes in fixes.chunks(AHEAD) {
+                    self.look_ahead(fixes);
+                    for fix in fixes {
+                        self.show(fix);
+                    }
                 }
             }
             Message::Settle(done) => {
@@ -145,152 +191,225 @@ impl Writer {
         }
     }
 
+    /// Brings what these fixes will need near, and changes nothing: each loop is free of branches that depend on memory
+    /// far away, so that the processor has many of its loads under way at once.
+    fn look_ahead(&self, fixes: &[Fix]) {
+        let register = &self.shard.register;
+        let marks = fixes.iter().fold(0, |near, fix| near ^ register.touch(fix.source));
+        let mut lives = [0; AHEAD];
+        for (fix, lives) in fixes.iter().zip(&mut lives) {
+            *lives = register.guess(fix.source).map_or(0, |record| record.lives.get());
+        }
+        let entries = lives.iter().fold(0, |near, lives| {
+            let Some(entered) = Lives::from_bits(*lives).entered else { return near };
+            near ^ self.populations[entered.population as usize].members.touch(entered.index as usize)
+        });
+        black_box((marks, entries));
+    }
+
     fn show(&mut self, fix: &Fix) {
-        let known = self.slots.get(&fix.source).copied();
-        if known.is_some_and(|slot| !fix.order.supersedes(self.sources[slot.index()].order)) {
+        let order = Order { received_at: storable(fix.order.received_at), ..fix.order };
+        let register = &self.shard.register;
+        let Some((slot, record)) = register.find(fix.source) else { return self.admit(fix, order) };
+        if record.order().is_some_and(|shown| !order.supersedes(shown)) {
             return;
         }
-        let Some(slot) = known.or_else(|| Slot::new(self.sources.len())) else {
-            self.shard.refused.add(1);
-            return;
-        };
-        let sighting = Sighting { slot, at: fix.at, received_at: fix.order.received_at };
-        if known.is_none() {
-            self.admit(fix, slot);
-        }
-        let source = &mut self.sources[slot.index()];
-        (source.at, source.order) = (fix.at, fix.order);
-        source.home.store(sighting);
-        if known.is_none() {
-            // Published with its first fix in it: a home that is found is never empty.
-            self.shard.homes.pin().insert(fix.source, Arc::clone(&source.home));
-        }
-        let mut stays = false;
-        for entry in &source.entries {
-            if let Some(cell) = self.cells.get(&entry.cell) {
-                cell.members.store(entry.index, sighting);
-                stays |= entry.dies_of.is_none() && cell.heart.holds(fix.at);
+        let sighting = Sighting { slot, at: fix.at, received_at: order.received_at };
+        record.show(sighting, order);
+        let lives = Lives::from_bits(record.lives.get());
+        if lives.waits {
+            for one in self.waiting.get(&slot).into_iter().flat_map(|elsewhere| &elsewhere.entries) {
+                self.store(one.entered, sighting);
             }
         }
-        // Most fixes are in the heart of the cell in which the source lives: nothing else is to be found out.
+        let stays = lives.entered.is_some_and(|home| {
+            self.store(home, sighting);
+            self.populations[home.population as usize].cell == cover::cell_at(fix.at)
+        });
         if !stays {
-            self.settle_in(cover::cell_at(fix.at), sighting);
+            self.settle_in(sighting);
         }
     }
 
-    fn admit(&mut self, fix: &Fix, slot: Slot) {
-        self.slots.insert(fix.source, slot);
-        self.shard.sources.pin().insert(slot, fix.source);
-        self.sources.push(Source {
-            key: fix.source,
-            at: fix.at,
-            order: fix.order,
-            home: Arc::new(Entry::default()),
-            entries: Vec::new(),
+    fn admit(&mut self, fix: &Fix, order: Order) {
+        let register = &self.shard.register;
+        let admit = |offer| Some(register.admit(fix.source, fix.at, order, offer)?.0);
+        match self.profiles.admit(fix.source, admit) {
+            Some(slot) => self.settle_in(Sighting { slot, at: fix.at, received_at: order.received_at }),
+            None => self.shard.refused.add(1),
+        }
+    }
+
+    fn store(&self, entered: Entered, sighting: Sighting) {
+        self.populations[entered.population as usize].members.store(entered.index as usize, sighting);
+    }
+
+    fn lives(&self, slot: Slot) -> Lives {
+        Lives::from_bits(self.shard.register.record(slot).map_or(0, |record| record.lives.get()))
+    }
+
+    fn set_lives(&self, slot: Slot, entered: Option<Entered>) {
+        let waits = self.waiting.contains_key(&slot);
+        if let Some(record) = self.shard.register.record(slot) {
+            record.lives.set(Lives { entered, waits }.bits());
+        }
+    }
+
+    /// Makes the cell around a source the one in which it lives, then tells its entry in the former one to die.
+    fn settle_in(&mut self, sighting: Sighting) {
+        let slot = sighting.slot;
+        let population = self.population_of(cover::cell_at(sighting.at));
+        let former = self.lives(slot).entered;
+        let revived = self.revive(slot, population);
+        if let Some(former) = former {
+            self.tell(slot, former);
+            // Before the second entry is there: see `Known`.
+            self.set_lives(slot, None);
+        }
+        let entered = revived.unwrap_or_else(|| self.append(population, sighting));
+        self.set_lives(slot, Some(entered));
+    }
+
+    /// The place of a cell's population, which is made where there is none.
+    fn population_of(&mut self, cell: Cell) -> u32 {
+        if let Some(&population) = self.cells.get(&cell) {
+            return population;
+        }
+        let population = self.deserted.pop().unwrap_or_else(|| {
+            self.populations.push(Population { cell, members: Members::with_capacity(0) });
+            // No more than sources, of which there are fewer.
+            u32::try_from(self.populations.len() - 1).unwrap_or(u32::MAX)
         });
+        let settled = &mut self.populations[population as usize];
+        settled.cell = cell;
+        self.cells.insert(cell, population);
+        self.shard.cells.pin().insert(cell, Arc::clone(settled.members.block()));
+        population
     }
 
-    /// Makes `index` the one cell in which the source lives, then tells its other entries to die.
-    fn settle_in(&mut self, index: CellIndex, sighting: Sighting) {
-        let cell = u64::from(index);
-        let source = &mut self.sources[sighting.slot.index()];
-        if let Some(entry) = source.entries.iter_mut().find(|entry| entry.cell == cell) {
-            if entry.dies_of.take().is_none() {
-                return;
-            }
-        } else {
-            let index = self.append(index, sighting);
-            self.sources[sighting.slot.index()].entries.push(Membership { cell, index, dies_of: None });
+    /// The entry that waits in a population, if one does: it waits no longer.
+    fn revive(&mut self, slot: Slot, population: u32) -> Option<Entered> {
+        self.no_longer_waits(slot, |one| one.entered.population == population)
+    }
+
+    fn no_longer_waits(&mut self, slot: Slot, which: impl Fn(&Waiting) -> bool) -> Option<Entered> {
+        let elsewhere = self.waiting.get_mut(&slot)?;
+        let position = elsewhere.entries.iter().position(which)?;
+        let entered = elsewhere.entries.swap_remove(position).entered;
+        if elsewhere.entries.is_empty() {
+            self.moves += 1;
+            elsewhere.ends_by = self.moves;
+            self.told.push(Due::End { slot, by: self.moves });
         }
-        self.leave(sighting.slot, Some(cell));
+        Some(entered)
     }
 
-    /// Tells each entry of a source outside `kept` to die, unless it was told before.
-    fn leave(&mut self, slot: Slot, kept: Option<u64>) {
-        for entry in &mut self.sources[slot.index()].entries {
-            if Some(entry.cell) != kept && entry.dies_of.is_none() {
-                self.moves += 1;
-                entry.dies_of = Some(self.moves);
-                self.dying.push(Death { slot, cell: entry.cell, of: self.moves });
-            }
-        }
-    }
-
-    fn append(&mut self, index: CellIndex, sighting: Sighting) -> usize {
-        let cell = u64::from(index);
-        let Cell { members, .. } = self.cells.entry(cell).or_insert_with(|| {
-            let members = Members::with_capacity(0);
-            self.shard.cells.pin().insert(cell, Arc::clone(members.block()));
-            Cell { members, heart: Heart::of(index) }
-        });
+    fn append(&mut self, population: u32, sighting: Sighting) -> Entered {
+        let Population { cell, members } = &mut self.populations[population as usize];
         loop {
             if let Some(index) = members.append(sighting) {
-                return index;
+                // A block has fewer entries than there are sources, each once and once more for each that died.
+                return Entered { population, index: u32::try_from(index).unwrap_or(u32::MAX) };
             }
             *members = members.replacement();
-            for (index, moved) in members.block().sightings().enumerate() {
-                let entries = &mut self.sources[moved.slot.index()].entries;
-                entries.iter_mut().filter(|entry| entry.cell == cell).for_each(|entry| entry.index = index);
+            for (index, moved) in (0..).zip(members.block().sightings()) {
+                let Some(record) = self.shard.register.record(moved.slot) else { continue };
+                let here = |entered: &Entered| entered.population == population;
+                let mut lives = Lives::from_bits(record.lives.get());
+                if let Some(entered) = lives.entered.as_mut().filter(|entered| here(entered)) {
+                    entered.index = index;
+                    record.lives.set(lives.bits());
+                } else if let Some(elsewhere) = self.waiting.get_mut(&moved.slot) {
+                    let one = elsewhere.entries.iter_mut().find(|one| here(&one.entered));
+                    if let Some(one) = one {
+                        one.entered.index = index;
+                    }
+                }
             }
-            self.shard.cells.pin().insert(cell, Arc::clone(members.block()));
+            self.shard.cells.pin().insert(*cell, Arc::clone(members.block()));
         }
+    }
+
+    /// Tells an entry to die, once no search needs it.
+    fn tell(&mut self, slot: Slot, entered: Entered) {
+        self.moves += 1;
+        let entries = &mut self.waiting.entry(slot).or_default().entries;
+        entries.push(Waiting { entered, dies_of: self.moves });
+        self.told.push(Due::Death { slot, population: entered.population, of: self.moves });
     }
 
     fn sweep(&mut self, now: Millis) {
         let mut online = 0;
-        for index in 0..self.sources.len() {
-            if now.since(self.sources[index].order.received_at) < FRESH_MS {
+        for index in 0..self.shard.register.len() {
+            let Some(slot) = Slot::new(index) else { continue };
+            let Some(record) = self.shard.register.record(slot) else { continue };
+            let is_fresh = record.order().is_some_and(|order| now.since(order.received_at) < FRESH_MS);
+            if is_fresh {
                 online += 1;
-            } else if let Some(slot) = Slot::new(index) {
-                self.leave(slot, None);
+            } else if let Some(entered) = self.lives(slot).entered {
+                self.tell(slot, entered);
+                self.set_lives(slot, None);
             }
         }
         self.shard.online.set(online);
     }
 
     fn dump(&self, since: Millis) -> Vec<Fix> {
-        let received = self.sources.iter().filter(|source| source.order.received_at >= since);
-        received.map(|source| Fix { source: source.key, at: source.at, order: source.order }).collect()
+        let fixes = self.shard.register.records().filter_map(|record| {
+            let (at, order) = (record.home.load()?.at, record.order()?);
+            (order.received_at >= since).then_some(Fix { source: record.source(), at, order })
+        });
+        fixes.collect()
     }
 
     fn end_round(&mut self) {
-        if self.dying.is_empty() && self.waiting.is_empty() {
+        if self.told.is_empty() && self.dying.is_empty() {
             return;
         }
         let guard = epoch::pin();
-        if !self.dying.is_empty() {
+        if !self.told.is_empty() {
             let ended = Arc::new(Signal::default());
-            self.waiting.push_back((Arc::clone(&ended), std::mem::take(&mut self.dying)));
+            self.dying.push_back((Arc::clone(&ended), std::mem::take(&mut self.told)));
             guard.defer(move || ended.raise());
         }
         // In idle rounds too: nobody else may come to move the epoch on.
         guard.flush();
         drop(guard);
-        while self.waiting.front().is_some_and(|(ended, _)| ended.is_raised()) {
-            let deaths = self.waiting.pop_front().map(|(_, deaths)| deaths).unwrap_or_default();
-            for death in &deaths {
-                self.bury(death);
+        while self.dying.front().is_some_and(|(ended, _)| ended.is_raised()) {
+            for due in self.dying.pop_front().map(|(_, due)| due).unwrap_or_default() {
+                match due {
+                    Due::Death { slot, population, of } => self.bury(slot, population, of),
+                    Due::End { slot, by } => self.end(slot, by),
+                }
             }
         }
     }
 
-    fn bury(&mut self, death: &Death) {
-        let entries = &mut self.sources[death.slot.index()].entries;
-        let dies = |entry: &Membership| entry.cell == death.cell && entry.dies_of == Some(death.of);
-        let Some(position) = entries.iter().position(dies) else { return };
-        let index = entries.swap_remove(position).index;
-        let Some(Cell { members, .. }) = self.cells.get_mut(&death.cell) else { return };
-        members.kill(index);
+    fn bury(&mut self, slot: Slot, population: u32, of: u64) {
+        let dies = |one: &Waiting| one.entered.population == population && one.dies_of == of;
+        let Some(Entered { population, index }) = self.no_longer_waits(slot, dies) else { return };
+        let Population { cell, members } = &mut self.populations[population as usize];
+        members.kill(index as usize);
         if members.is_deserted() {
-            self.cells.remove(&death.cell);
-            self.shard.cells.pin().remove(&death.cell);
+            *members = members.replacement();
+            self.cells.remove(cell);
+            self.shard.cells.pin().remove(cell);
+            self.deserted.push(population);
+        }
+    }
+
+    fn end(&mut self, slot: Slot, by: u64) {
+        let ends = |elsewhere: &Elsewhere| elsewhere.entries.is_empty() && elsewhere.ends_by == by;
+        if self.waiting.get(&slot).is_some_and(ends) {
+            self.waiting.remove(&slot);
+            self.set_lives(slot, self.lives(slot).entered);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ingest::position::{OperatorKey, TaxiKey};
+    use ingest::position::{LatLon, OperatorKey, SourceKey, TaxiKey};
 
     use super::*;
 
@@ -300,47 +419,65 @@ mod tests {
         Fix { source, at: LatLon::new(lat, 2.0).unwrap(), order }
     }
 
-    /// The cells that the source is in, in order, and the move that it dies of there.
-    fn entries(writer: &Writer) -> Vec<(u64, Option<u64>)> {
-        let mut entries: Vec<_> = writer.sources[0].entries.iter().map(|e| (e.cell, e.dies_of)).collect();
-        entries.sort_by_key(|entry| entry.1);
-        entries
+    fn writer() -> Writer {
+        let shard = Arc::new(Shard::default());
+        let profiles = Profiles::new(&[Arc::clone(&shard)]);
+        Writer::new(shard, Arc::new(profiles))
+    }
+
+    /// The cell in which the first source lives, then those in which it waits, and the move that it dies of there.
+    fn entries(writer: &Writer) -> Vec<(Cell, Option<u64>)> {
+        let slot = Slot::new(0).unwrap();
+        let cell = |entered: Entered| writer.populations[entered.population as usize].cell;
+        let lives = writer.lives(slot).entered.map(|entered| (cell(entered), None));
+        let waiting = writer.waiting.get(&slot).into_iter().flat_map(|elsewhere| &elsewhere.entries);
+        let mut waiting: Vec<_> = waiting.map(|one| (cell(one.entered), Some(one.dies_of))).collect();
+        assert!(writer.lives(slot).waits || waiting.is_empty());
+        waiting.sort_by_key(|entry| entry.1);
+        lives.into_iter().chain(waiting).collect()
     }
 
     #[test]
     fn a_death_is_void_once_a_later_move_superseded_it() {
-        let mut writer = Writer::new(Arc::default());
-        let [here, there] = [48.0, 48.1].map(|lat| u64::from(cover::cell_at(fix(lat, 0).at)));
+        let mut writer = writer();
+        let [here, there] = [48.0, 48.1].map(|lat| cover::cell_at(fix(lat, 0).at));
         for (time, lat) in [48.0, 48.1, 48.0, 48.1].into_iter().enumerate() {
             writer.show(&fix(lat, i64::try_from(time).unwrap()));
         }
-        assert_eq!(entries(&writer), [(there, None), (here, Some(3))], "there and back revives, twice");
-        let deaths = std::mem::take(&mut writer.dying);
-        assert_eq!(
-            deaths.iter().map(|death| (death.cell, death.of)).collect::<Vec<_>>(),
-            [(here, 1), (there, 2), (here, 3)]
-        );
-        writer.bury(&deaths[0]);
-        writer.bury(&deaths[1]);
-        assert_eq!(entries(&writer), [(there, None), (here, Some(3))]);
-        writer.bury(&deaths[2]);
-        assert_eq!(entries(&writer), [(there, None)]);
+        assert_eq!(entries(&writer), [(there, None), (here, Some(5))], "there and back revives, twice");
+        let deaths: Vec<_> = std::mem::take(&mut writer.told)
+            .into_iter()
+            .filter_map(|due| match due {
+                Due::Death { slot, population, of } => Some((slot, population, of)),
+                Due::End { .. } => None,
+            })
+            .collect();
+        let cell =
+            |(_, population, of): &(Slot, u32, u64)| (writer.populations[*population as usize].cell, *of);
+        assert_eq!(deaths.iter().map(cell).collect::<Vec<_>>(), [(here, 1), (there, 3), (here, 5)]);
+        let mut bury = |(slot, population, of)| {
+            writer.bury(slot, population, of);
+            entries(&writer)
+        };
+        assert_eq!(bury(deaths[0]), [(there, None), (here, Some(5))]);
+        assert_eq!(bury(deaths[1]), [(there, None), (here, Some(5))]);
+        assert_eq!(bury(deaths[2]), [(there, None)]);
         assert_eq!(writer.cells.keys().copied().collect::<Vec<_>>(), [there]);
     }
 
     #[test]
     fn a_waiting_entry_gets_each_fix_and_survives_a_replacement() {
-        let mut writer = Writer::new(Arc::default());
+        let mut writer = writer();
         writer.show(&fix(48.0, 0));
         writer.show(&fix(48.1, 1));
-        let here = u64::from(cover::cell_at(fix(48.0, 0).at));
+        let here = writer.cells[&cover::cell_at(fix(48.0, 0).at)] as usize;
         for taxi in 2..20 {
             let source = SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(1) };
             writer.show(&Fix { source, ..fix(48.0, 2) });
         }
         writer.show(&fix(48.1, 3));
         let waiting =
-            writer.cells[&here].members.block().sightings().find(|sighting| sighting.slot.index() == 0);
+            writer.populations[here].members.block().sightings().find(|sighting| sighting.slot.index() == 0);
         assert_eq!(
             waiting.map(|w| (w.at, w.received_at)),
             Some((fix(48.1, 3).at, Millis(1_577_836_800_000)))
@@ -349,19 +486,23 @@ mod tests {
 
     #[test]
     fn no_entry_dies_while_a_search_is_under_way() {
-        let mut writer = Writer::new(Arc::default());
+        let mut writer = writer();
         let searching = epoch::pin();
         writer.handle(Message::Fixes(vec![fix(48.0, 0), fix(48.1, 1)]));
         for _ in 0..1_000 {
             writer.end_round();
         }
-        assert_eq!(writer.sources[0].entries.len(), 2);
+        assert_eq!(entries(&writer).len(), 2);
         drop(searching);
         // Tests beside this one may be pinned for a moment, so it may take a few rounds.
-        while writer.sources[0].entries.len() > 1 {
+        while entries(&writer).len() > 1 {
             writer.end_round();
             std::thread::yield_now();
         }
-        assert!(writer.waiting.is_empty());
+        while writer.lives(Slot::new(0).unwrap()).waits {
+            writer.end_round();
+            std::thread::yield_now();
+        }
+        assert!(writer.told.is_empty() && writer.dying.is_empty() && writer.waiting.is_empty());
     }
 }

@@ -10,7 +10,7 @@
 #![cfg(loom)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use engine::block::{Block, Entry, Members, Sighting, Signal, Slot};
+use engine::block::{Block, Entry, Mark, Members, Sighting, Signal, Slot, Word};
 use ingest::clock::Millis;
 use ingest::position::LatLon;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -224,4 +224,74 @@ fn what_searches_did_lies_before_the_word_that_they_have_ended() {
         }
         search.join().unwrap();
     });
+}
+
+#[test]
+fn whoever_is_led_to_a_record_finds_it_whole() {
+    loom::model(|| {
+        let record = Arc::new((Mark::default(), Word::default(), Entry::default()));
+        let reader = {
+            let record = record.clone();
+            thread::spawn(move || {
+                if record.0.read() != 0 {
+                    assert_eq!(record.1.get(), 7);
+                    check(record.2.load().unwrap());
+                }
+            })
+        };
+        record.1.set(7);
+        record.2.store(fix(TAXI, 0));
+        record.0.lead_to(1);
+        record.2.store(fix(TAXI, 1));
+        reader.join().unwrap();
+    });
+}
+
+/// One who moves between two cells and says meanwhile that it may be found twice, if `too_early` and `too_late` allow.
+fn move_and_say_so(too_late: bool, too_early: bool) {
+    loom::model(move || {
+        let (mut old, mut new) = (Members::with_capacity(1), Members::with_capacity(1));
+        let index = old.append(fix(TAXI, 0)).unwrap();
+        let (old_block, new_block) = (old.block().clone(), new.block().clone());
+        let (waits, searches) = (Arc::new(Word::default()), Arc::new(Searches::default()));
+        let search = {
+            let (waits, searches) = (waits.clone(), searches.clone());
+            thread::spawn(move || {
+                searches.under(|| {
+                    let found = times(&old_block, TAXI) + times(&new_block, TAXI);
+                    // Asked after both were seen.
+                    assert!(found < 2 || waits.get() == 1, "twice, unsaid");
+                });
+            })
+        };
+        if !too_late {
+            waits.set(1);
+        }
+        new.append(fix(TAXI, 1)).unwrap();
+        waits.set(1);
+        if searches.have_ended() {
+            old.kill(index);
+            if too_early || searches.have_ended() {
+                waits.set(0);
+            }
+        }
+        search.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_is_found_twice_is_known_to_wait() {
+    move_and_say_so(false, false);
+}
+
+#[test]
+#[should_panic(expected = "twice, unsaid")]
+fn whoever_says_so_too_late_is_found_twice() {
+    move_and_say_so(true, false);
+}
+
+#[test]
+#[should_panic(expected = "twice, unsaid")]
+fn whoever_takes_it_back_too_early_is_found_twice() {
+    move_and_say_so(false, true);
 }

@@ -5,14 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use engine::cover::RESOLUTION;
 use engine::distance::distance_m;
 use engine::engine::{FRESH_MS, MAX_RADIUS_M};
 use engine::geo::{self, Destination, Geodesic};
 use engine::profile::{DEFAULT_RADIUS_M, Description, Profile, Status};
 use engine::territory::Insee;
+use engine::window::Window;
 use engine::{Engine, Fix, Hit, Search, Seen};
-use h3o::LatLng;
 use ingest::clock::Millis;
 use ingest::position::{LatLon, OperatorKey, Order, SourceKey, TaxiKey};
 use proptest::prelude::*;
@@ -104,10 +103,21 @@ struct Asked {
 }
 
 fn places() -> impl Strategy<Value = LatLon> {
-    let fixed = [(48.8566, 2.3522), (90.0, 0.0), (-90.0, 12.0), (51.9, 180.0), (-16.8, -179.999), (0.0, 0.0)];
-    let pentagons = RESOLUTION.pentagons().map(|cell| (LatLng::from(cell).lat(), LatLng::from(cell).lng()));
-    let places = fixed.into_iter().chain(pentagons).map(|(lat, lon)| LatLon::new(lat, lon).unwrap());
-    prop::sample::select(places.collect::<Vec<_>>())
+    let places = [
+        (48.8566, 2.3522),
+        (90.0, 0.0),
+        (-90.0, 12.0),
+        (51.9, 180.0),
+        (-16.8, -179.999),
+        (0.0, 0.0),
+        // Where cells double their width, and where a disk comes to hold every longitude.
+        (60.003, 10.0),
+        (-75.52, -70.0),
+        (82.82, 0.0),
+        (88.21, -45.0),
+        (-89.1, 90.0),
+    ];
+    prop::sample::select(places.map(|(lat, lon)| LatLon::new(lat, lon).unwrap()).to_vec())
 }
 
 fn offsets() -> impl Strategy<Value = Offset> {
@@ -168,6 +178,14 @@ fn asked() -> impl Strategy<Value = Asked> {
     })
 }
 
+/// Whether a point is between these latitudes, and from the first of these longitudes eastwards to the second.
+fn is_in(at: LatLon, lat: (f64, f64), lon: (f64, f64)) -> bool {
+    let eastwards = |from: f64, to: f64| (to - from).rem_euclid(360.0);
+    let all_around = lon.0 == -180.0 && lon.1 == 180.0;
+    let is_between = all_around || eastwards(lon.0, at.lon()) <= eastwards(lon.0, lon.1);
+    (lat.0..=lat.1).contains(&at.lat()) && is_between
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -197,7 +215,14 @@ proptest! {
                 let (customer, radius_m, now, operator) = (offset.from(place), *radius_m, *now, *operator);
                 let search = Search { customer, radius_m, now, towns, operator };
                 let wanted = oracle.nearby(&search);
-                prop_assert_eq!(engine.nearby(&search), wanted.clone());
+                let mut found = engine.nearby(&search);
+                found.sort_by(Hit::nearer);
+                prop_assert_eq!(found, wanted.clone());
+                for count in [2, usize::MAX] {
+                    let reaching = wanted.iter().filter(|hit| hit.within_reach()).take(count).copied();
+                    let nearest = engine.nearest(&search, count, Hit::within_reach);
+                    prop_assert_eq!(nearest, reaching.collect::<Vec<_>>());
+                }
                 for (&taxi, profile) in &oracle.profiles {
                     for operator in (1..=OPERATORS).map(OperatorKey) {
                         let source = SourceKey { taxi, operator };
@@ -208,6 +233,27 @@ proptest! {
                         prop_assert_eq!(sight.is_some_and(|sight| sight.is_offered()), offered, "{:?}", sight);
                     }
                 }
+            }
+        }
+        for Asked { offset, radius_m, now, .. } in searches.iter().take(3) {
+            let (a, b) = (offset.from(place), Offset { bearing: offset.bearing + 90.0, metres: *radius_m }.from(place));
+            let (south, north) = (a.lat().min(b.lat()), a.lat().max(b.lat()));
+            // Either way round: at the antimeridian the one, elsewhere the other is small.
+            for (west, east) in [(a.lon(), b.lon()), (b.lon(), a.lon())] {
+                let corner = |lat, lon| LatLon::new(lat, lon).unwrap();
+                let window = Window::new(corner(south, west), corner(north, east)).unwrap();
+                if window.size().1 * south.to_radians().cos() > 10.0 {
+                    continue; // half a million cells
+                }
+                let is_fresh = |fix: &Fix| now.since(fix.order.received_at) < FRESH_MS;
+                let wanted = oracle.shown.values().filter(|fix| is_fresh(fix) && is_in(fix.at, (south, north), (west, east)));
+                let wanted = wanted.map(|fix| (fix.source, Seen { at: fix.at, received_at: fix.order.received_at }));
+                let wanted: Vec<_> = wanted.collect();
+                prop_assert_eq!(engine.within(&window, *now, 1_000, |_| true), Some(wanted.clone()));
+                prop_assert_eq!(engine.within(&window, *now, 0, |_| true).is_some(), wanted.is_empty());
+                let of_one = |source: SourceKey| source.operator == OperatorKey(1);
+                let own: Vec<_> = wanted.into_iter().filter(|one| of_one(one.0)).collect();
+                prop_assert_eq!(engine.within(&window, *now, 1_000, of_one), Some(own));
             }
         }
         for (source, fix) in &oracle.shown {

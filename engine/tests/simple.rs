@@ -39,7 +39,8 @@ fn describe(engine: &Engine, taxi: u32, descriptions: &[(u32, Status)]) {
 fn search(engine: &Engine, radius_m: f64, operator: Option<u32>) -> Vec<Hit> {
     let towns = [paris()];
     let operator = operator.map(OperatorKey);
-    engine.nearby(&Search { customer: at(48.86, 2.35), radius_m, now: NOW, towns: &towns, operator })
+    let search = Search { customer: at(48.86, 2.35), radius_m, now: NOW, towns: &towns, operator };
+    engine.nearest(&search, usize::MAX, |_| true)
 }
 
 fn taxis(hits: &[Hit]) -> Vec<u32> {
@@ -159,4 +160,52 @@ fn the_last_handle_dropped_stops_the_writers() {
     other.settle();
     assert!(other.get(source(1, 1)).is_some());
     drop(other); // joins: the test would hang
+}
+
+#[test]
+fn what_the_registry_changes_holds_for_the_next_search() {
+    let engine = Engine::start(2);
+    let place = at(48.8601, 2.35);
+    let put = |version, descriptions: &[(u32, Status)]| {
+        let descriptions = descriptions.iter().map(|&(operator, status)| Description {
+            operator: OperatorKey(operator),
+            status,
+            radius_m: Some(300),
+        });
+        let profile = Profile { ads_town: paris(), descriptions: descriptions.collect() };
+        engine.profiles().put(TaxiKey(1), version, profile)
+    };
+    let found = || search(&engine, 500.0, None).iter().map(|hit| hit.source.operator.0).collect::<Vec<_>>();
+    engine.apply(&[fix(1, 1, place, 10), fix(1, 2, place, 20)]);
+    engine.settle();
+    assert_eq!(found(), [0; 0], "nobody describes it");
+    assert!(put(1, &[(1, Status::Free)]));
+    assert_eq!(found(), [1]);
+    assert_eq!(search(&engine, 500.0, None)[0].reach_m, 300);
+    assert!(put(3, &[(2, Status::Free)]));
+    assert_eq!(found(), [2], "the first operator no longer describes it");
+    assert!(put(4, &[(1, Status::Free), (2, Status::Free)]));
+    assert_eq!(found(), [1], "heard last");
+    assert!(put(5, &[(1, Status::Occupied), (2, Status::Free)]));
+    assert_eq!(found(), [2]);
+    assert!(!put(2, &[(1, Status::Free)]), "an older word");
+    assert_eq!(found(), [2]);
+    let reading = engine.profiles().begin_reading();
+    let profile = engine.profiles().get(&TaxiKey(1)).unwrap();
+    engine.profiles().finish_reading(
+        &reading,
+        [(TaxiKey(1), 6, Profile { ads_town: "13055".parse().unwrap(), ..profile })],
+    );
+    assert_eq!(found(), [0; 0], "its ADS is of another town");
+    assert!(put(7, &[(1, Status::Free)]));
+    assert_eq!(found(), [1]);
+    let reading = engine.profiles().begin_reading();
+    engine.profiles().finish_reading(&reading, []);
+    assert_eq!(found(), [0; 0], "its row is gone");
+    describe(&engine, 2, &[(1, Status::Free)]);
+    engine.apply(&[fix(2, 1, place, 0)]);
+    engine.settle();
+    assert_eq!(taxis(&search(&engine, 500.0, None)), [2], "described before it was heard");
+    assert!(engine.profiles().remove(TaxiKey(2), 2));
+    assert_eq!(found(), [0; 0]);
 }

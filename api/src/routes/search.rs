@@ -18,8 +18,9 @@ use crate::auth::Caller;
 use crate::error::{Answer, Problem};
 use crate::form::Form;
 use crate::form::envelope::{self, Elements};
-use crate::form::kind::{FloatWithin, Kind as _};
+use crate::form::kind::{FloatWithin, IntegerWithin, Kind as _};
 use crate::form::query::Query;
+use crate::limits::HITS_MAX;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::card::Face;
 use crate::role::{Role, SEARCHERS};
@@ -36,7 +37,7 @@ pub async fn search(
 ) -> Answer<Json<Elements<TaxiAnswer>>> {
     let began = Instant::now();
     caller.require(SEARCHERS)?;
-    let customer = query.read(read_customer)?;
+    let Asked { customer, nearest } = query.read(read_search)?;
     if !app.readiness.caught_up.is_raised() {
         return Err(not_yet());
     }
@@ -50,7 +51,7 @@ pub async fn search(
     }
     let now = app.clock.now();
     let operator = sees_own_only(&caller).then(|| caller.operator());
-    let hits = debug_span!("nearby").in_scope(|| ground.hits(&app.engine, now, operator));
+    let hits = debug_span!("nearby").in_scope(|| ground.hits(&app.engine, now, operator, nearest));
     let view = View { app: &app, caller: &caller, customer, now };
     let rendered = || hits.iter().filter_map(|hit| view.shown(hit)).collect();
     let mut shown: Vec<_> = debug_span!("render", hits = hits.len()).in_scope(rendered);
@@ -69,7 +70,7 @@ pub fn describe_search() -> Operation {
                  Other arguments are ignored.";
     Operation::new(Chapter::Search, "The free taxis around a customer", about)
         .roles(SEARCHERS)
-        .query(read_customer, &json!({"lon": 2.3522, "lat": 48.8566}))
+        .query(read_search, &json!({"lon": 2.3522, "lat": 48.8566}))
         .list("The taxis, nearest first; none outside any town.", &[example()])
         .refuses_with("The customer is in an exclusion zone, such as an airport.", &no_cruising())
 }
@@ -106,6 +107,22 @@ fn no_cruising() -> Problem {
 /// A mere operator sees its own taxis; one that is a search app too sees all.
 fn sees_own_only(caller: &Caller) -> bool {
     !caller.0.has(Role::Moteur) && !caller.0.has(Role::Admin)
+}
+
+/// What is asked.
+struct Asked {
+    customer: LatLon,
+    /// How many taxis at most.
+    nearest: usize,
+}
+
+fn read_search(form: &mut Form<'_>) -> Option<Asked> {
+    let customer = read_customer(form);
+    let about = "How many taxis at most: the nearest of those that would be in the answer without it.";
+    let most = i32::try_from(HITS_MAX).unwrap_or(i32::MAX);
+    let nearest = form.optional("nearest", IntegerWithin(1..=most).about(about));
+    let nearest = nearest.and_then(|count| usize::try_from(count).ok()).unwrap_or(HITS_MAX);
+    Some(Asked { customer: customer?, nearest })
 }
 
 /// The customer's place. Other arguments are ignored, as old apps send some.

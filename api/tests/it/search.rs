@@ -14,6 +14,7 @@ on_each_database!(
     nobody_is_found_in_an_exclusion_zone_or_out_of_town,
     a_taxi_is_found_where_its_ads_is_valid,
     a_taxi_is_found_within_its_own_radius_nearest_first,
+    whoever_asks_for_the_nearest_gets_no_more,
 );
 
 /// In the middle town.
@@ -133,4 +134,31 @@ async fn a_taxi_is_found_within_its_own_radius_nearest_first(world: &mut World) 
 
 fn id(taxi: &Value) -> String {
     taxi["id"].as_str().unwrap().to_owned()
+}
+
+async fn whoever_asks_for_the_nearest_gets_no_more(world: &mut World) {
+    let mut taxis = Vec::new();
+    for (number, metres) in [(1, 300.0), (2, 30.0), (3, 400.0), (4, 200.0)] {
+        let taxi = world.register("op-a", number, MIDDLE).await;
+        world.place("op-a", &taxi, north(metres)).await;
+        taxis.push(taxi);
+    }
+    let [far, near, _, second] = [0, 1, 2, 3].map(|number: usize| taxis[number].as_str());
+    let path = format!("/taxis?lon={}&lat={}", HERE.1, HERE.0);
+    let ask = async |nearest: &str| {
+        world.client.get(world.key("admin"), &format!("{path}&nearest={nearest}")).await
+    };
+    for (nearest, found) in
+        [("1", &[near][..]), ("3", &[near, second, far]), ("1000", &[near, second, far, &taxis[2]])]
+    {
+        let answer = ask(nearest).await;
+        assert_eq!(answer.status, 200);
+        let ids: Vec<_> = answer.body["data"].as_array().unwrap().iter().map(id).collect();
+        assert_eq!(ids, found, "{nearest}");
+    }
+    let wrong = json!({"errors": {"nearest": ["Must be greater than or equal to 1 and less than or equal to 1000."]}});
+    for nearest in ["0", "1001"] {
+        let answer = ask(nearest).await;
+        assert_eq!((answer.status, &answer.body), (400, &wrong));
+    }
 }
