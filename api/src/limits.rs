@@ -100,6 +100,12 @@ pub const TURNED_AWAY_MAX: usize = 64;
 pub const STREAMS_MAX: usize = 10_000;
 /// Event streams of one account.
 pub const STREAMS_AN_ACCOUNT: usize = 2_500;
+/// Of these, streams of the map, each of which looks at its window twice a second.
+pub const LIVE_STREAMS_MAX: usize = 64;
+/// The height and the width of such a window, in degrees: 40 thousand cells, looked through in a millisecond.
+pub const LIVE_DEGREES_MAX: f64 = 1.0;
+/// Taxis in such a window, each told in about 120 bytes.
+pub const LIVE_TAXIS_MAX: usize = 5_000;
 /// Event streams that read rows at a time; the others wait for their turn.
 pub const STREAM_READINGS_MAX: usize = 2;
 /// Events that a stream may be behind those before it, with one account's or one hail's events, until it reads rows.
@@ -224,6 +230,8 @@ pub const EVENTS_AT_ONCE: i64 = 500;
 pub const EVENTS_A_PAGE: i64 = 20;
 /// How often streams are told where taxis are.
 pub const POSITIONS_EVERY: Duration = Duration::from_secs(1);
+/// How often a stream of the map looks at it.
+pub const LIVE_EVERY: Duration = Duration::from_millis(500);
 /// How often a stream says something even where there is nothing to say.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long requests under way may take once the server is to stop.
@@ -321,6 +329,8 @@ const _: () = assert!(
     LOOKUPS_MAX + PARTNER_LOOKUPS_MAX + WEBHOOK_LOOKUPS_MAX <= BLOCKING_THREADS / 4,
     "name servers that hang leave threads for the rest"
 );
+const _: () = assert!(LIVE_STREAMS_MAX < STREAMS_MAX, "who looks at the map leaves room to who listens");
+const _: () = assert!(LIVE_EVERY.as_millis() < HEARTBEAT.as_millis());
 const _: () = assert!(GEOCODED_WITHIN.as_secs() < REQUEST_WITHIN.as_secs());
 const _: () = assert!(REPLY_MAX_BYTES <= BODY_MAX_BYTES, "nobody says more when asked than unasked");
 const _: () = assert!(POSITIONS_A_STATEMENT * 6 <= PARAMETERS_MAX);
@@ -337,6 +347,8 @@ pub struct Http {
     pub streams: usize,
     /// See [`STREAMS_AN_ACCOUNT`].
     pub streams_an_account: usize,
+    /// See [`LIVE_TAXIS_MAX`].
+    pub live_taxis: usize,
     /// See [`HEARTBEAT`].
     pub heartbeat: Duration,
     /// See [`REQUEST_READ_WITHIN`].
@@ -356,6 +368,7 @@ impl Default for Http {
             requests: REQUESTS_MAX,
             streams: STREAMS_MAX,
             streams_an_account: STREAMS_AN_ACCOUNT,
+            live_taxis: LIVE_TAXIS_MAX,
             heartbeat: HEARTBEAT,
             request_read_within: REQUEST_READ_WITHIN,
             streamed_within: STREAMED_WITHIN,

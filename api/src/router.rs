@@ -33,7 +33,7 @@ use crate::rates;
 use crate::routes::reference::Reference;
 use crate::routes::webhooks::dead_letters;
 use crate::routes::{
-    activity_logs, ads, customers, drivers, geotaxi, hails, health, intake, login, operators, places,
+    activity_logs, ads, customers, drivers, geotaxi, hails, health, intake, live, login, operators, places,
     positions, reference, search, sessions, stations, taxis, users, vehicles, visibility, webhooks,
 };
 use crate::serve::ProcessRole;
@@ -104,6 +104,7 @@ pub fn routes() -> Routes {
         .get("/taxis/{id}", taxis::read, taxis::describe_read())
         .put("/taxis/{id}", taxis::change, taxis::describe_change())
         .get("/taxis/{id}/visibility", visibility::read, visibility::describe_read())
+        .get("/live", live::open, live::describe_open())
         .then(intake_routes)
         .get("/operators/{id}/refusals", operators::refusals, operators::describe_refusals())
         // Where the registry holds, for everybody with a key; stations for everybody.

@@ -10,6 +10,7 @@ pub mod grid;
 pub mod hails;
 pub mod health;
 pub mod intake;
+pub mod live;
 pub mod login;
 pub mod operators;
 pub mod places;

@@ -340,7 +340,8 @@ fn out_of_range(low: &impl std::fmt::Display, high: &impl std::fmt::Display) -> 
     messages(&format!("Must be greater than or equal to {low} and less than or equal to {high}."))
 }
 
-fn float_text(text: &str) -> Option<f64> {
+/// A number in a text; single underscores between digits separate.
+pub fn float_text(text: &str) -> Option<f64> {
     let text = without_underscores(text.trim())?;
     text.parse().ok()
 }

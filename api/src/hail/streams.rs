@@ -11,7 +11,7 @@ use ingest::counter::Counter;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{self, LINE_MESSAGES, LINE_OF_ALL_MESSAGES, STREAM_READINGS_MAX};
+use crate::limits::{self, LINE_MESSAGES, LINE_OF_ALL_MESSAGES, LIVE_STREAMS_MAX, STREAM_READINGS_MAX};
 use crate::routes::hails::answer::Eyes;
 
 /// What somebody may listen to.
@@ -23,6 +23,8 @@ pub enum Line {
     Account(i32),
     /// One hail, as these eyes see it.
     Hail(String, Eyes),
+    /// Where taxis are: nobody tells anything, those who look ask for themselves.
+    Map,
 }
 
 /// What is told on a line, in the words of an event stream.
@@ -53,6 +55,8 @@ pub enum Full {
     Server,
     /// The account has too many.
     Account,
+    /// There are too many that look at the map.
+    Map,
 }
 
 /// Everybody who listens. Shared by reference.
@@ -96,6 +100,10 @@ impl Streams {
         let mut open = self.open();
         if open.streams >= self.limits.streams {
             return Err(Full::Server);
+        }
+        let looking = open.lines.get(&Line::Map).map_or(0, broadcast::Sender::receiver_count);
+        if line == Line::Map && looking >= LIVE_STREAMS_MAX {
+            return Err(Full::Map);
         }
         let of_account = open.accounts.entry(account).or_default();
         if *of_account >= self.limits.streams_an_account {
@@ -201,6 +209,17 @@ mod tests {
         drop(third);
         let open = streams.open();
         assert!(open.lines.is_empty() && open.accounts.is_empty() && open.streams == 0, "{open:?}");
+    }
+
+    #[test]
+    fn few_look_at_the_map_and_the_others_may_still_listen() {
+        let streams = streams(LIVE_STREAMS_MAX + 2, LIVE_STREAMS_MAX + 2);
+        let mut looking: Vec<_> =
+            (0..LIVE_STREAMS_MAX).map(|_| streams.listen(1, Line::Map).unwrap()).collect();
+        assert_eq!(streams.listen(1, Line::Map).err(), Some(Full::Map));
+        let _listening = streams.listen(1, Line::Account(1)).unwrap();
+        looking.pop();
+        assert!(streams.listen(1, Line::Map).is_ok());
     }
 
     #[tokio::test]

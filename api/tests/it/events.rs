@@ -37,17 +37,17 @@ on_each_database!(
 const HERE: (f64, f64) = (48.8566, 2.3522);
 
 /// A client of one stream.
-struct Stream {
+pub(crate) struct Stream {
     response: reqwest::Response,
     unread: String,
 }
 
 /// A block of a stream. Without a kind: one that tells nothing but where it stands, or a comment.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Told {
+pub(crate) struct Told {
     id: Option<i64>,
     kind: String,
-    data: Value,
+    pub(crate) data: Value,
 }
 
 impl Stream {
@@ -59,7 +59,7 @@ impl Stream {
         stream
     }
 
-    async fn begin(client: &Client, key: &str, path: &str, last: Option<i64>) -> Self {
+    pub(crate) async fn begin(client: &Client, key: &str, path: &str, last: Option<i64>) -> Self {
         // Without the other client's time limit.
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = http.get(format!("{}{path}", client.base)).header("X-Api-Key", key);
@@ -80,7 +80,7 @@ impl Stream {
     }
 
     /// The next block; None: the stream has ended.
-    async fn block(&mut self) -> Option<Told> {
+    pub(crate) async fn block(&mut self) -> Option<Told> {
         while !self.unread.contains("\n\n") {
             let chunk = timeout(SOON, self.response.chunk()).await.expect("nothing comes").unwrap()?;
             self.unread.push_str(std::str::from_utf8(&chunk).unwrap());
@@ -102,7 +102,7 @@ impl Stream {
     }
 
     /// The next event of a kind; others are passed over.
-    async fn next(&mut self, kind: &str) -> Told {
+    pub(crate) async fn next(&mut self, kind: &str) -> Told {
         loop {
             let told = self.block().await.expect("the stream has ended");
             if told.kind == kind {

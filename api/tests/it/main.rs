@@ -22,6 +22,7 @@ mod hail_lists;
 mod hails;
 mod kafka;
 mod limits;
+mod live;
 mod living;
 mod metrics;
 mod other_process;

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::StreamExt as _;
 use futures_util::stream::unfold;
 use serde_json::json;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -30,11 +31,11 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// The same in the query: a browser's `EventSource` sets no header when it begins.
 const LAST_EVENT_ID_ARGUMENT: &str = "last_event_id";
 /// After how many milliseconds a client is to come back.
-const RETRY_MS: u32 = 2_000;
+pub(in crate::routes) const RETRY_MS: u32 = 2_000;
 /// What is said where there is nothing to say: a comment.
-const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
+pub(in crate::routes) const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 /// The kind of the answers.
-const EVENT_STREAM: &str = "text/event-stream";
+pub(in crate::routes) const EVENT_STREAM: &str = "text/event-stream";
 
 /// What happens to all hails of the caller, from now on or after the event that it names.
 pub async fn all(
@@ -103,10 +104,11 @@ fn no_event_id() -> Problem {
     Problem::invalid(json!({LAST_EVENT_ID_ARGUMENT: ["Not the number of an event."]}))
 }
 
-fn full(full: Full) -> Problem {
+pub(in crate::routes) fn full(full: Full) -> Problem {
     Problem::overloaded(match full {
         Full::Server => "event streams",
         Full::Account => "event streams of this account",
+        Full::Map => "streams of the map",
     })
 }
 
@@ -117,6 +119,21 @@ fn last_event_id(headers: &HeaderMap, query: &Query) -> Answer<Option<i64>> {
     let Some(text) = header.or_else(|| query.first(LAST_EVENT_ID_ARGUMENT)) else { return Ok(None) };
     let number = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     number.map(Some).ok_or_else(no_event_id)
+}
+
+/// An answer that goes on as long as there are texts to send.
+pub(in crate::routes) fn endless(
+    events: impl futures_util::Stream<Item = Bytes> + Send + 'static,
+) -> Response {
+    let mut response = Body::from_stream(events.map(Ok::<_, std::convert::Infallible>)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    // Its connection is no longer one of those that requests share.
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response.extensions_mut().insert(Endless);
+    response
 }
 
 /// A stream that is being sent.
@@ -150,19 +167,12 @@ impl Stream {
         let mut heartbeat = interval_at(Instant::now() + period, period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stream = Self { app, caller, line, listener, heartbeat, last, stage: Stage::New };
-        let body = unfold(stream, async |mut stream| {
-            let text = stream.next().await?;
-            Some((Ok::<_, std::convert::Infallible>(text), stream))
-        });
-        let mut response = Body::from_stream(body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        // Its connection is no longer one of those that requests share.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response.extensions_mut().insert(Endless);
-        Ok(response)
+        Ok(endless(stream.events()))
+    }
+
+    /// What is sent, one text after the other.
+    fn events(self) -> impl futures_util::Stream<Item = Bytes> + Send + 'static {
+        unfold(self, async |mut stream| Some((stream.next().await?, stream)))
     }
 
     /// What is sent next; None: the stream ends, and the client comes back, here or elsewhere.
@@ -213,6 +223,11 @@ impl Stream {
             Line::All => EventsOf::All,
             Line::Account(id) => EventsOf::Account(*id),
             Line::Hail(id, _) => EventsOf::Hail(id),
+            // No row tells of the map.
+            Line::Map => {
+                self.stage = Stage::Over;
+                return Ok(Bytes::new());
+            }
         };
         let events = store.events_after(of, self.last.unwrap_or(0), EVENTS_A_PAGE).await?;
         let Some(last) = events.last() else {
