@@ -1,4 +1,4 @@
-//! The CPU time that this process and its threads have used, as Linux counts it.
+//! The CPU time that a process and its threads have used, and its memory, as Linux counts them.
 
 use std::time::Duration;
 
@@ -9,11 +9,16 @@ const TICKS_PER_S: u64 = 100;
 
 /// The CPU time of all threads so far, user and system, to 10 ms. Fails where there is no `/proc`.
 pub fn used() -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").context("reading /proc/self/stat")?;
+    used_by("self")
+}
+
+/// The same of a process by its number, or of `self`.
+pub fn used_by(process: &str) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).context("reading /proc/*/stat")?;
     // The program's name, in parentheses, may hold spaces: what counts comes after it.
-    let (_, fields) = stat.rsplit_once(") ").context("/proc/self/stat has no name")?;
+    let (_, fields) = stat.rsplit_once(") ").context("/proc/*/stat has no name")?;
     let ticks = |at: usize| -> anyhow::Result<u64> {
-        let field = fields.split(' ').nth(at).context("/proc/self/stat is too short")?;
+        let field = fields.split(' ').nth(at).context("/proc/*/stat is too short")?;
         Ok(field.parse()?)
     };
     Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * (1000 / TICKS_PER_S)))
@@ -44,4 +49,13 @@ pub fn threads() -> anyhow::Result<Vec<Thread>> {
         threads.push(Thread { is_main, name: name.trim_end().to_owned(), used });
     }
     Ok(threads)
+}
+
+/// What of a process's memory is resident, in bytes; by its number, or of `self`.
+pub fn resident_bytes(process: &str) -> anyhow::Result<u64> {
+    let status =
+        std::fs::read_to_string(format!("/proc/{process}/status")).context("reading /proc/*/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024)
 }

@@ -5,6 +5,7 @@
 //! lock; the datagram's reader takes strings only.
 
 pub mod grid;
+pub mod redis;
 pub mod rtree;
 pub mod serde;
 
@@ -19,7 +20,7 @@ pub trait Index: Sync {
     /// Shows fixes, in their order.
     fn apply(&self, fixes: &[Fix]);
 
-    /// The taxis near a customer, nearest first.
+    /// The taxis near a customer, in any order.
     fn nearby(&self, search: &Search<'_>) -> Vec<Found>;
 }
 

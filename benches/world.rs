@@ -53,6 +53,8 @@ pub struct World {
     cities: Vec<u8>,
     towns: Vec<Insee>,
     now: Millis,
+    /// The furthest a driving taxi comes between two fixes, in metres.
+    stride_m: f64,
 }
 
 /// Where a customer stands, and the town whose taxis may pick up there.
@@ -88,7 +90,12 @@ impl World {
             places.push(Place { lat, lon }.moved(out_m, rng.random_range(0.0..std::f64::consts::TAU)));
             cities.push(city);
         }
-        Ok(Self { seed, rng, places, cities, towns, now: START })
+        Ok(Self { seed, rng, places, cities, towns, now: START, stride_m: STEP_MAX_M })
+    }
+
+    /// The same with another stride, in metres: the furthest a driving taxi comes between two fixes.
+    pub fn striding(self, stride_m: f64) -> Self {
+        Self { stride_m, ..self }
     }
 
     /// The time there.
@@ -126,7 +133,7 @@ impl World {
         while fixes.len() < size {
             let at = self.rng.random_range(0..self.places.len());
             if at % 2 == 1 {
-                let metres = self.rng.random_range(0.0..STEP_MAX_M);
+                let metres = self.rng.random_range(0.0..self.stride_m);
                 let heading = self.rng.random_range(0.0..std::f64::consts::TAU);
                 self.places[at] = self.places[at].moved(metres, heading);
             }
@@ -178,6 +185,7 @@ impl Clone for World {
             cities: self.cities.clone(),
             towns: self.towns.clone(),
             now: self.now,
+            stride_m: self.stride_m,
         }
     }
 }
