@@ -1,5 +1,5 @@
-//! The index and its rivals in one run on the same data: what an update and a search cost of CPU, by how many taxis there
-//! are; how long searches take while another thread writes all it can; and what a taxi takes of memory.
+//! The index and its rivals in one run on the same data: what an update and a search cost of CPU, by how many taxis
+//! there are; how long searches take while another thread writes all it can; and what a taxi takes of memory.
 //!
 //! A rival that is a server is measured by the CPU time of its process; what is in this process by the process's.
 

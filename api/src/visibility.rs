@@ -46,8 +46,8 @@ impl<'a> Ground<'a> {
         self.exclusion.is_none() && self.town.is_some()
     }
 
-    /// The taxis to be offered, the nearest `count` of them but at most [`HITS_MAX`], nearest first; where an operator is
-    /// given, by its descriptions alone.
+    /// The taxis to be offered, the nearest `count` of them but at most [`HITS_MAX`], nearest first; where an operator
+    /// is given, by its descriptions alone.
     pub fn hits(
         &self,
         engine: &Engine,

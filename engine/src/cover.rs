@@ -5,9 +5,9 @@
 //! times and so on, so that they have 334 to 668 m everywhere up to 86 degrees. All of it is integers: a point is in
 //! one cell, found in two nanoseconds.
 //!
-//! **Claim.** [`cells`] returns every cell that has a point within the disk, wherever on Earth. It goes through the rows
-//! that the disk may reach ([`crate::disk`]) and takes of each what lies as near to the centre's meridian as the disk can
-//! be wide there, around the Earth if need be.
+//! **Claim.** [`cells`] returns every cell that has a point within the disk, wherever on Earth. It goes through the
+//! rows that the disk may reach ([`crate::disk`]) and takes of each what lies as near to the centre's meridian as the
+//! disk can be wide there, around the Earth if need be.
 
 use ingest::position::LatLon;
 

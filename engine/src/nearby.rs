@@ -13,8 +13,8 @@ use crate::offer::{Admitted, Sighted, is_within};
 use crate::register::Known;
 
 impl Engine {
-    /// The taxis near a customer, each at most once, in no order: whoever needs one asks for the [`Engine::nearest`], and
-    /// counting needs none.
+    /// The taxis near a customer, each at most once, in no order: whoever needs one asks for the [`Engine::nearest`],
+    /// and counting needs none.
     ///
     /// A taxi is there if its ADS is of one of the towns, an operator describes it as free, that operator's
     /// last fix is fresh and lies within the radius. Of several such operators the one heard last counts (in

@@ -1,10 +1,9 @@
 //! A shard's one writer: a thread that owns who is in which cell.
 //!
 //! A fix of a source that stays in its cell is stored in place. Most of what that costs is waiting for memory, so the
-//! fixes of a batch are looked up ahead, many at a time, that these waits overlap. When the source has moved to another cell, it
-//! is appended there first; its entry in the old cell then *waits*, and dies once every search that was under
-//! way has ended. So a search that looked at the new cell too early finds it in the old one, whatever order
-//! it goes in.
+//! fixes of a batch are looked up ahead, many at a time, that these waits overlap. When the source has moved to another
+//! cell, it is appended there first; its entry in the old cell then *waits*, and dies once every search that was under
+//! way has ended. So a search that looked at the new cell too early finds it in the old one, whatever order it goes in.
 //!
 //! **Why no search misses it.** A search is pinned (`crossbeam::epoch`) from before its first look to after
 //! its last. At the end of a round the writer defers a function that raises a [`Signal`], and flushes.
@@ -33,8 +32,8 @@ use ingest::position::Order;
 use crate::block::{Members, Sighting, Signal, Slot, storable};
 use crate::cover::{self, Cell};
 use crate::engine::{FRESH_MS, Fix};
+use crate::lives::{Entered, Lives};
 use crate::profile::Profiles;
-use crate::register::WAITS;
 use crate::shard::{CellHashes, Shard};
 
 /// How long a writer without work waits before it asks again whether searches have ended, while an entry
@@ -82,8 +81,8 @@ struct Writer {
     populations: Vec<Population>,
     /// Places in `populations` of nobody.
     deserted: Vec<u32>,
-    /// Entries of sources outside the cell in which they live, of those who have any or had one a moment ago. No cell is
-    /// there twice.
+    /// Entries of sources outside the cell in which they live, of those who have any or had one a moment ago. No cell
+    /// is there twice.
     waiting: HashMap<Slot, Elsewhere, CellHashes>,
     /// How many times something was told to happen once searches have ended: the number of the last.
     moves: u64,
@@ -97,14 +96,6 @@ struct Writer {
 struct Population {
     cell: Cell,
     members: Members,
-}
-
-/// An entry of a cell, as the record of who lives there keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entered {
-    /// Its place in `populations`.
-    population: u32,
-    index: u32,
 }
 
 /// An entry that is to die.
@@ -123,34 +114,13 @@ struct Elsewhere {
     ends_by: u64,
 }
 
-/// What is to happen once every search under way has ended. Void where its number is no longer that of what it is about.
+/// What is to happen once every search under way has ended. Void where its number is no longer that of what it is
+/// about.
 enum Due {
     /// An entry dies.
     Death { slot: Slot, population: u32, of: u64 },
     /// A source of which no search sees a second entry is no longer said to wait.
     End { slot: Slot, by: u64 },
-}
-
-/// Where a source lives, unless it is stale and was swept, and whether entries of it wait elsewhere: in one word,
-/// which is zero for one who is nowhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Lives {
-    entered: Option<Entered>,
-    waits: bool,
-}
-
-impl Lives {
-    fn from_bits(bits: u64) -> Self {
-        let (population, index) = ((bits >> 32) as u32, (bits & (WAITS - 1)) as u32);
-        let entered = population.checked_sub(1).map(|population| Entered { population, index });
-        Self { entered, waits: bits & WAITS != 0 }
-    }
-
-    fn bits(self) -> u64 {
-        let entered =
-            self.entered.map_or(0, |one| u64::from(one.population + 1) << 32 | u64::from(one.index));
-        entered | if self.waits { WAITS } else { 0 }
-    }
 }
 
 impl Writer {

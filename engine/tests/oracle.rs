@@ -181,7 +181,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 /// Whether a point is between these latitudes, and from the first of these longitudes eastwards to the second.
 fn is_in(at: LatLon, lat: (f64, f64), lon: (f64, f64)) -> bool {
     let eastwards = |from: f64, to: f64| (to - from).rem_euclid(360.0);
-    let all_around = lon.0 == -180.0 && lon.1 == 180.0;
+    let all_around = lon.1 - lon.0 >= 360.0;
     let is_between = all_around || eastwards(lon.0, at.lon()) <= eastwards(lon.0, lon.1);
     (lat.0..=lat.1).contains(&at.lat()) && is_between
 }
@@ -246,7 +246,8 @@ proptest! {
                     continue; // half a million cells
                 }
                 let is_fresh = |fix: &Fix| now.since(fix.order.received_at) < FRESH_MS;
-                let wanted = oracle.shown.values().filter(|fix| is_fresh(fix) && is_in(fix.at, (south, north), (west, east)));
+                let is_wanted = |fix: &&Fix| is_fresh(fix) && is_in(fix.at, (south, north), (west, east));
+                let wanted = oracle.shown.values().filter(is_wanted);
                 let wanted = wanted.map(|fix| (fix.source, Seen { at: fix.at, received_at: fix.order.received_at }));
                 let wanted: Vec<_> = wanted.collect();
                 prop_assert_eq!(engine.within(&window, *now, 1_000, |_| true), Some(wanted.clone()));

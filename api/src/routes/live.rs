@@ -85,11 +85,11 @@ pub async fn open(State(app): State<App>, caller: Caller, query: Query) -> Answe
 
 /// `GET /live` in the reference.
 pub fn describe_open() -> Operation {
-    let about = "An administrator sees every taxi, an operator its own, whatever they do, as long as they were heard less \
-                 than 120 seconds ago. First comes a `snapshot` of all, then, at most twice a second, `changes`: those \
-                 that were heard again or changed their status, each in its last state, and those that are gone. A \
-                 client that reads too slowly misses what is between: it is told so by `skipped`, and a new `snapshot` \
-                 follows. Where there come to be too many taxis, `too_many` ends the stream.";
+    let about = "An administrator sees every taxi, an operator its own, whatever they do, as long as they were heard \
+                 less than 120 seconds ago. First comes a `snapshot` of all, then, at most twice a second, `changes`: \
+                 those that were heard again or changed their status, each in its last state, and those that are \
+                 gone. A client that reads too slowly misses what is between: it is told so by `skipped`, and a new \
+                 `snapshot` follows. Where there come to be too many taxis, `too_many` ends the stream.";
     Operation::new(Chapter::Operators, "Where taxis are in a window of the map, as it happens", about)
         .roles(REGISTRARS)
         .query(read_window, &json!({"bbox": "2.25,48.81,2.42,48.91"}))
