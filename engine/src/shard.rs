@@ -1,11 +1,11 @@
 //! One shard as its readers see it. Its one writer is in [`crate::writer`].
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use ingest::counter::{Counter, Gauge};
 use ingest::position::SourceKey;
-use papaya::HashMap;
+use papaya::{HashMap, ResizeMode};
 
 use crate::block::{Block, Sighting};
 use crate::cover::Cell;
@@ -13,16 +13,30 @@ use crate::disk::Disk;
 use crate::register::Register;
 
 /// What the writer of a shard publishes. Readers never wait and never retry.
-#[derive(Default)]
 pub(crate) struct Shard {
     /// Every cell with members and their block.
-    pub(crate) cells: HashMap<Cell, Arc<Block>, CellHashes>,
+    pub(crate) cells: HashMap<Cell, Arc<Block>, RandomState>,
     /// Everyone ever heard. A source's last fix is there before it is in the cells.
     pub(crate) register: Register,
     /// How many sources were fresh at the last sweep.
     pub(crate) online: Gauge,
     /// How many fixes found no slot for their source.
     pub(crate) refused: Counter,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self {
+            // Else a table that has just grown stays half moved as long as nobody writes, and each look searches two.
+            cells: HashMap::builder()
+                .hasher(RandomState::default())
+                .resize_mode(ResizeMode::Blocking)
+                .build(),
+            register: Register::default(),
+            online: Gauge::default(),
+            refused: Counter::default(),
+        }
+    }
 }
 
 /// Cells that are looked up at once: more than cover a disk of 1,000 m.
@@ -65,52 +79,5 @@ impl Shard {
                 }
             }
         }
-    }
-}
-
-/// Hashes of cells in a nanosecond. The seed is each process's own, so that nobody can place taxis in cells that he
-/// knows to fall together.
-#[derive(Clone)]
-pub(crate) struct CellHashes {
-    seed: u64,
-}
-
-impl Default for CellHashes {
-    fn default() -> Self {
-        Self { seed: RandomState::new().hash_one(0) | 1 }
-    }
-}
-
-impl BuildHasher for CellHashes {
-    type Hasher = CellHasher;
-
-    fn build_hasher(&self) -> CellHasher {
-        CellHasher { seed: self.seed, hash: 0 }
-    }
-}
-
-/// Multiplies with the seed and folds.
-pub(crate) struct CellHasher {
-    seed: u64,
-    hash: u64,
-}
-
-impl Hasher for CellHasher {
-    fn finish(&self) -> u64 {
-        self.hash
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u32(u32::from(byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        let product =
-            u128::from(self.hash ^ u64::from(number) ^ self.seed.rotate_left(32)) * u128::from(self.seed);
-        #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
-        let folded = (product >> 64) as u64 ^ product as u64;
-        self.hash = folded;
     }
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use crossbeam::epoch;
+use foldhash::fast::RandomState;
 use ingest::clock::Millis;
 use ingest::position::Order;
 
@@ -34,7 +35,7 @@ use crate::cover::{self, Cell};
 use crate::engine::{FRESH_MS, Fix};
 use crate::lives::{Entered, Lives};
 use crate::profile::Profiles;
-use crate::shard::{CellHashes, Shard};
+use crate::shard::Shard;
 
 /// How long a writer without work waits before it asks again whether searches have ended, while an entry
 /// waits.
@@ -77,13 +78,13 @@ struct Writer {
     shard: Arc<Shard>,
     profiles: Arc<Profiles>,
     /// The place of each cell with members in `populations`.
-    cells: HashMap<Cell, u32, CellHashes>,
+    cells: HashMap<Cell, u32, RandomState>,
     populations: Vec<Population>,
     /// Places in `populations` of nobody.
     deserted: Vec<u32>,
     /// Entries of sources outside the cell in which they live, of those who have any or had one a moment ago. No cell
     /// is there twice.
-    waiting: HashMap<Slot, Elsewhere, CellHashes>,
+    waiting: HashMap<Slot, Elsewhere, RandomState>,
     /// How many times something was told to happen once searches have ended: the number of the last.
     moves: u64,
     /// What this round told to happen.

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::hails::stream::{EVENT_STREAM, HEARTBEAT, RETRY_MS, endless, full};
+use super::search::not_yet;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
@@ -61,6 +62,9 @@ struct GoneTaxi<'a> {
 pub async fn open(State(app): State<App>, caller: Caller, query: Query) -> Answer<Response> {
     caller.require(REGISTRARS)?;
     let window = query.read(read_window)?;
+    if !app.readiness.caught_up.is_raised() {
+        return Err(not_yet());
+    }
     let listener = app.streams.listen(caller.0.id, Line::Map).map_err(full)?;
     let mut beat = interval(LIVE_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -100,6 +104,7 @@ pub fn describe_open() -> Operation {
             json!({"schema": {"type": "string"}, "example": example_text()}),
         )
         .refuses(400, "The window is none, or too large.", &json!({"bbox": [SIDES]}))
+        .refuses_with("The map does not know everybody yet.", &not_yet())
         .refuses_with("There are too many streams of the map.", &full(Full::Map))
 }
 

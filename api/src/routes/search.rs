@@ -95,7 +95,7 @@ fn example() -> TaxiAnswer {
 }
 
 /// A process that has just started would answer without the taxis that it has not read yet.
-fn not_yet() -> Problem {
+pub(super) fn not_yet() -> Problem {
     let message = "This server has just started and does not know all taxis yet. Please repeat the search.";
     Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message)
 }
