@@ -83,6 +83,9 @@ pub const MAX_RECORD_BYTES: usize = 4_096 + 64 * MAX_RECORD_ROWS;
 /// Positions committed together. A group closes early when it has this many.
 pub const MAX_GROUP: usize = 65_536;
 
+/// How often an open group takes what has come. Who wants to hear of its append waits that much longer at most.
+pub const GATHERED_EVERY: Duration = Duration::from_millis(1);
+
 /// Appends that may wait for the commit thread.
 pub const LOG_QUEUE: usize = 8_192;
 

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender};
+use crossbeam::channel::{Receiver, Sender, TryRecvError};
 
 use super::{Done, Partition, partition_of};
-use crate::limits::{DATAGRAMS_PER_CALL, MAX_BATCH, MAX_GROUP};
+use crate::limits::{DATAGRAMS_PER_CALL, GATHERED_EVERY, MAX_BATCH, MAX_GROUP};
 use crate::position::Position;
 
 /// Positions that wait to be written, and who waits for them.
@@ -36,14 +36,18 @@ impl Group {
         let mut group = Self { by_partition, done: Vec::new(), len: 0 };
         group.add(first, spares);
         while group.len < MAX_GROUP {
-            let next = if group.done.is_empty() {
-                queue.recv_deadline(deadline).ok()
-            } else {
-                queue.try_recv().ok()
-            };
-            match next {
-                Some(append) => group.add(append, spares),
-                None => break,
+            match queue.try_recv() {
+                Ok(append) => group.add(append, spares),
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if !group.done.is_empty() || left.is_zero() {
+                        break;
+                    }
+                    // Who waited at the queue would be woken for each append, which costs its sender more than all
+                    // the rest of it.
+                    std::thread::park_timeout(left.min(GATHERED_EVERY));
+                }
             }
         }
         group
