@@ -102,8 +102,8 @@ pub const STREAMS_MAX: usize = 10_000;
 pub const STREAMS_AN_ACCOUNT: usize = 2_500;
 /// Of these, streams of the map, each of which looks at its window twice a second.
 pub const LIVE_STREAMS_MAX: usize = 64;
-/// The height and the width of such a window, in degrees: 40 thousand cells, looked through in a millisecond.
-pub const LIVE_DEGREES_MAX: f64 = 1.0;
+/// The height and the width of such a window, in 1e-7 degrees: one degree, 40 thousand cells of each shard.
+pub const LIVE_SIDE_MAX_E7: i64 = 10_000_000;
 /// Taxis in such a window, each told in about 120 bytes.
 pub const LIVE_TAXIS_MAX: usize = 5_000;
 /// Event streams that read rows at a time; the others wait for their turn.

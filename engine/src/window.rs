@@ -43,10 +43,12 @@ impl Window {
         (self.south_west.lat_e7()..=self.north_east.lat_e7()).contains(&at.lat_e7()) && is_between
     }
 
-    /// Its height and its width in degrees.
-    pub fn size(&self) -> (f64, f64) {
-        let width = self.north_east.lon() - self.south_west.lon();
-        (self.north_east.lat() - self.south_west.lat(), if width < 0.0 { width + 360.0 } else { width })
+    /// Its height and its width, in 1e-7 degrees.
+    pub fn size_e7(&self) -> (i64, i64) {
+        let (from, to) = (self.south_west, self.north_east);
+        let width = i64::from(to.lon_e7()) - i64::from(from.lon_e7());
+        let turn = if width < 0 { 2 * i64::from(cover::HALF_TURN_E7) } else { 0 };
+        (i64::from(to.lat_e7()) - i64::from(from.lat_e7()), width + turn)
     }
 
     /// Its south-western and its north-eastern corner.
@@ -73,19 +75,31 @@ impl Engine {
         for shard in &self.shared.shards {
             shard.look(&cells, |block| {
                 for sighting in block.sightings() {
-                    let source = shard.register.known(sighting.slot).source;
                     let (at, received_at) = (sighting.at, sighting.received_at);
-                    if window.holds(at) && now.since(received_at) < FRESH_MS && wanted(source) {
-                        found.push((source, Seen { at, received_at }));
+                    // Whose it is stands elsewhere in memory: asked last.
+                    if window.holds(at) && now.since(received_at) < FRESH_MS {
+                        let source = shard.register.known(sighting.slot).source;
+                        if wanted(source) {
+                            found.push((source, Seen { at, received_at }));
+                        }
                     }
                 }
-                // Each may be there twice, on its way from cell to cell.
-                found.len() <= 2 * most
+                if found.len() <= 2 * most {
+                    return true;
+                }
+                // One may be there many times, on its way from cell to cell.
+                once_each(&mut found);
+                found.len() <= most
             });
         }
         drop(searching);
-        found.sort_unstable_by_key(|(source, seen)| (*source, Reverse(seen.received_at)));
-        found.dedup_by_key(|(source, _)| *source);
+        once_each(&mut found);
         (found.len() <= most).then_some(found)
     }
+}
+
+/// Each source once, where it was heard last; in the order of their keys.
+fn once_each(found: &mut Vec<(SourceKey, Seen)>) {
+    found.sort_unstable_by_key(|(source, seen)| (*source, Reverse(seen.received_at)));
+    found.dedup_by_key(|(source, _)| *source);
 }

@@ -242,7 +242,8 @@ proptest! {
             for (west, east) in [(a.lon(), b.lon()), (b.lon(), a.lon())] {
                 let corner = |lat, lon| LatLon::new(lat, lon).unwrap();
                 let window = Window::new(corner(south, west), corner(north, east)).unwrap();
-                if window.size().1 * south.to_radians().cos() > 10.0 {
+                let width_e7 = i32::try_from(window.size_e7().1).unwrap_or(i32::MAX);
+                if f64::from(width_e7) * south.to_radians().cos() > 10e7 {
                     continue; // half a million cells
                 }
                 let is_fresh = |fix: &Fix| now.since(fix.order.received_at) < FRESH_MS;

@@ -29,7 +29,7 @@ use crate::form::kind::{Kind, float_text};
 use crate::form::query::Query;
 use crate::form::{Field, Form, messages};
 use crate::hail::streams::{Full, Line, Listener};
-use crate::limits::{LIVE_DEGREES_MAX, LIVE_EVERY};
+use crate::limits::{LIVE_EVERY, LIVE_SIDE_MAX_E7};
 use crate::openapi::{Chapter, Operation};
 use crate::registry::card::Card;
 use crate::role::{REGISTRARS, Role};
@@ -145,8 +145,8 @@ impl Kind for Corners {
             )));
         };
         let window = Window::new(from, to).ok_or_else(|| messages("South must not lie north of north."))?;
-        let (height, width) = window.size();
-        if height.max(width) > LIVE_DEGREES_MAX { Err(messages(SIDES)) } else { Ok(window) }
+        let (height, width) = window.size_e7();
+        if height.max(width) > LIVE_SIDE_MAX_E7 { Err(messages(SIDES)) } else { Ok(window) }
     }
 
     fn schema(&self) -> Value {

@@ -93,8 +93,13 @@ pub async fn create(
     let mut reader = Reader::of(&headers).ok_or_else(unknown_type)?;
     let _permit = room.permits.try_acquire().map_err(|_| Problem::overloaded("streams of positions"))?;
     let sender = item::Sender { caller: &caller, from };
-    let mut intake =
-        Intake { app: &app, sender, appends: Appends::new(&app), read: 0, told: Taken::default() };
+    let mut intake = Intake {
+        app: &app,
+        sender,
+        appends: Appends::new(&app, room.within),
+        read: 0,
+        told: Taken::default(),
+    };
     let read = read(&mut reader, &pieces, room.within, &mut intake).await;
     let finished = intake.appends.finish().await;
     let told = Taken { taken: intake.appends.taken(), ..intake.told };

@@ -123,9 +123,11 @@ fn insert(rows: usize) -> String {
     )
 }
 
-/// Whether a row's device time counts; null where it has none.
+/// Whether a row's device time counts; null where it has none. No difference of the two, which may have no number.
 fn trusted(row: &str) -> String {
-    format!("abs({row}.device_at - {row}.received_at) <= {ORDERING_SKEW_MS}")
+    format!(
+        "{row}.device_at BETWEEN {row}.received_at - {ORDERING_SKEW_MS} AND {row}.received_at + {ORDERING_SKEW_MS}"
+    )
 }
 
 impl LastRow {

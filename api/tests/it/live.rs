@@ -165,6 +165,11 @@ async fn windows_and_roles_are_checked(world: &mut World) {
         let told = json!({"errors": {"bbox": [wrong]}});
         assert_eq!((refused.status, &refused.body), (400, &told), "{query}");
     }
+    // Exactly a degree, whatever the difference of two numbers with points comes to.
+    let whole = format!("{}/live?bbox=1.2,48,2.2,49", world.client.base);
+    let opened = world.client.http.get(whole).header("X-Api-Key", world.key("op-a")).send().await.unwrap();
+    assert_eq!(opened.status(), 200);
+    drop(opened);
     assert_eq!(world.client.get(world.key("app"), WINDOW).await.status, 403);
     assert_eq!(world.client.get("", WINDOW).await.status, 401);
 }

@@ -33,6 +33,9 @@ pub struct Stream {
     held: Vec<u8>,
     layout: Option<Layout>,
     has_ended: bool,
+    /// Where the description and the whole of the message that is coming end: a body that comes in many pieces is not
+    /// looked at again with each.
+    coming: Option<(usize, usize)>,
 }
 
 /// A stream cannot be read on.
@@ -110,6 +113,15 @@ impl Stream {
 
     /// Where the description and the whole of the next message end; None as long as it has not come.
     fn message(&mut self) -> Result<Option<(usize, usize)>, BadStream> {
+        if self.coming.is_none() {
+            self.coming = self.describe()?;
+        }
+        let has_come = |(_, end): &(usize, usize)| *end <= self.held.len();
+        Ok(self.coming.take_if(|coming| has_come(coming)))
+    }
+
+    /// Where the description and the whole of the next message will end; None as long as the description has not come.
+    fn describe(&mut self) -> Result<Option<(usize, usize)>, BadStream> {
         let Some((prefix, rest)) = self.held.split_first_chunk::<PREFIX>() else { return Ok(None) };
         if self.has_ended {
             return Err(BadStream::Trailing);
@@ -133,8 +145,7 @@ impl Stream {
         if body > MAX_ARROW_BODY {
             return Err(BadStream::TooLarge);
         }
-        let (described, end) = (PREFIX + length, PREFIX + length + body);
-        Ok((end <= self.held.len()).then_some((described, end)))
+        Ok(Some((PREFIX + length, PREFIX + length + body)))
     }
 
     /// The batch in a whole message; None if it is the schema.

@@ -1,12 +1,13 @@
 //! Positions on their way into the log, in appends of which a few are under way at a time.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use ingest::log::{Full, LogError};
 use ingest::position::{Position, Transport};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::app::App;
 use crate::error::Problem;
@@ -19,6 +20,8 @@ pub(super) struct Appends<'a> {
     /// How many positions each has, and who is told when it is synced.
     under_way: VecDeque<(u64, oneshot::Receiver<Result<(), LogError>>)>,
     taken: u64,
+    /// When the request has to be answered, whatever became of them.
+    until: Instant,
 }
 
 /// Why positions are not safe.
@@ -30,8 +33,10 @@ pub(super) enum NotTaken {
 }
 
 impl<'a> Appends<'a> {
-    pub(super) fn new(app: &'a App) -> Self {
-        Self { app, batch: Vec::new(), under_way: VecDeque::new(), taken: 0 }
+    /// Of a request that may be read for so long.
+    pub(super) fn new(app: &'a App, read_within: Duration) -> Self {
+        let until = Instant::now() + read_within + SYNC_WITHIN;
+        Self { app, batch: Vec::new(), under_way: VecDeque::new(), taken: 0, until }
     }
 
     /// How many positions are synced in the log.
@@ -83,10 +88,10 @@ impl<'a> Appends<'a> {
     /// Waits until at most so many are under way. Where one failed, the others are waited for all the same: what is
     /// safe shall be told as such.
     async fn settle(&mut self, at_most: usize) -> Result<(), NotTaken> {
-        let mut outcome = Ok(());
+        let (mut outcome, until) = (Ok(()), self.until.min(Instant::now() + SYNC_WITHIN));
         while self.under_way.len() > at_most || (outcome.is_err() && !self.under_way.is_empty()) {
             let Some((count, synced)) = self.under_way.pop_front() else { break };
-            let unknown = match timeout(SYNC_WITHIN, synced).await {
+            let unknown = match timeout_at(until, synced).await {
                 Ok(Ok(Ok(()))) => {
                     self.taken += count;
                     continue;

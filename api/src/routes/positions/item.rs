@@ -24,6 +24,7 @@ const REQUIRED: usize = 3;
 const NAME_SHOWN_CHARS: usize = 64;
 /// Seconds before and after 1970 within which a device may be: those beyond are milliseconds.
 const TIMESTAMP_MAX_S: f64 = 1e11;
+const TIMESTAMP_MAX_MS: u64 = 100_000_000_000_000;
 
 /// The values of a position, each of the right type.
 #[derive(Debug, PartialEq)]
@@ -125,6 +126,11 @@ impl<'a> Given<'a> {
         let text = |name, bytes: Option<&'a [u8]>| {
             bytes.map(std::str::from_utf8).transpose().map_err(|_| Wrong::field(name, Refusal::NotUtf8))
         };
+        let is_time = |at: &Millis| at.0.unsigned_abs() <= TIMESTAMP_MAX_MS;
+        let device_at = match row.timestamp {
+            Some(at) if !is_time(&at) => return Err(Wrong::field("timestamp", Refusal::WrongType)),
+            at => at,
+        };
         Ok(Self {
             taxi: text("taxi", row.taxi)?.ok_or_else(|| missing("taxi"))?,
             lat: row.lat.ok_or_else(|| missing("lat"))?,
@@ -132,7 +138,7 @@ impl<'a> Given<'a> {
             speed: row.speed,
             heading: row.heading,
             accuracy: row.accuracy,
-            device_at: row.timestamp,
+            device_at,
             status: text("status", row.status)?,
         })
     }
@@ -299,6 +305,9 @@ mod tests {
         assert_eq!(Given::of_row(&row), Given::of_json(&line), "{line}");
         let wrong = Given::of_row(&Row { taxi: Some(b"\xff"), ..row });
         assert_eq!(wrong, Err(Wrong { field: Some("taxi".to_owned()), refusal: Refusal::NotUtf8 }));
+        // Of which no difference from a time of ours has a number.
+        let never = Row { timestamp: Some(Millis(i64::MIN + 1)), ..row };
+        assert_eq!(Given::of_row(&never), Err(Wrong::field("timestamp", Refusal::WrongType)));
         let wrong = Given::of_row(&Row { lat: None, ..row });
         assert_eq!(wrong, Err(Wrong { field: Some("lat".to_owned()), refusal: Refusal::MissingField }));
     }
