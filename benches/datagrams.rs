@@ -52,15 +52,20 @@ impl Sender {
         Self { operator, key: MacKey::of_api_key(key), sequence: 0, taxis, next: 0, writer }
     }
 
-    /// The next datagram, with as many positions as fit, and how many that are.
-    pub fn write(&mut self, sent_at: Millis) -> Result<(&[u8], usize), NoRoom> {
+    /// The next datagram, with as many positions as fit, and how many that are: with speed, heading and accuracy, or
+    /// saying what JSON says.
+    pub fn write(&mut self, sent_at: Millis, moving: bool) -> Result<(&[u8], usize), NoRoom> {
         let (sequence, session) = (self.sequence, 0x5eed);
         let head = Head { wants_acknowledgement: false, sequence, session, sent_at, operator: self.operator };
         self.sequence += 1;
         self.writer.begin(&head)?;
         let (before, after) = self.taxis.split_at(self.next);
         for (id, claim) in after.iter().chain(before) {
-            if self.writer.push(&Claim { taxi: id.as_bytes(), ..*claim }).is_err() {
+            let mut claim = Claim { taxi: id.as_bytes(), ..*claim };
+            if !moving {
+                claim = Claim { speed_cm_s: None, heading_cdeg: None, accuracy_dm: None, ..claim };
+            }
+            if self.writer.push(&claim).is_err() {
                 break;
             }
         }
