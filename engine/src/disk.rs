@@ -1,16 +1,16 @@
 //! A disk of the ellipsoid as an ellipse of the map, which tells in a nanosecond who cannot be in the disk.
 //!
 //! **Claim.** Whatever lies within the radius of the centre (in straight chords, [`crate::distance`]) is held by
-//! [`Disk::may_hold`], and lies within [`Disk::half_width`] of the centre's meridian.
+//! [`Disk::may_hold`], and lies within its half width of the centre's meridian.
 //!
 //! **Proof.** Let a point be apart from the centre by `f` in latitude and `l` in longitude, at most pi in absolute
 //! value, and let its chord be at most `r`. Along the meridian the ellipsoid turns by `f` with a radius of curvature of
-//! at least `M` ([`MERIDIAN_MIN_M`]), so the chord's part in that plane is at least `2 M sin(f / 2)`, and with it `f`
+//! at least `M` (`MERIDIAN_MIN_M`), so the chord's part in that plane is at least `2 M sin(f / 2)`, and with it `f`
 //! is at most `d = r / M` but for `d^2 / 24`, less than a part in 10^7. Distances from the axis are at least `a
 //! cos(latitude)`, for both points at least `P = a cos(|latitude of the centre| + d)`, so the chord's square is at
 //! least `(2 M sin(f / 2))^2 + (2 P sin(l / 2))^2`. Where `r <= P / 20`, `sin(l / 2) <= 1 / 40`, hence `l^2 (1 - l^2 /
 //! 12) <= 4 sin^2(l / 2)` loses at most 3 parts in 10^4. Together `f^2 + (P / M)^2 l^2` is at most `d^2` but for these,
-//! which [`SLACK`] makes up for; two units more are for what rounding to single precision does to the smallest disks.
+//! which `SLACK` makes up for; two units more are for what rounding to single precision does to the smallest disks.
 //! Nearer to a pole than `20 r`, any longitude may be in the disk.
 //!
 //! Where the ellipse reaches over the antimeridian, `may_hold` goes by latitude alone.

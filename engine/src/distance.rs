@@ -63,7 +63,7 @@ impl From<LatLon> for Point {
 /// With `f` and `l` for the differences in latitude and longitude, a point is `n` to the north of the origin and `u`
 /// below its horizon, and lies at a distance `p` from the axis that follows from both, so that the square of the chord
 /// is `n^2 + u^2 + 4 p0 p sin^2(l / 2)`. All are power series in `f` and `l` around the origin, of which the terms left
-/// out come to less than 10^-7 m within [`NEAR_LAT_E7`] (6 km) and [`NEAR_LON_E7`]. Whatever is further is measured
+/// out come to less than 10^-7 m within `NEAR_LAT_E7` (6 km) and `NEAR_LON_E7`. Whatever is further is measured
 /// between earth-centred coordinates.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {

@@ -24,7 +24,7 @@ const LOCKS: usize = 64;
 
 /// Every taxi's profile, by the registry's key. A taxi without one is never found.
 ///
-/// What a search asks of each taxi that it finds is kept once more, as an [`Offer`] beside each of its sources: it
+/// What a search asks of each taxi that it finds is kept once more, as an `Offer` beside each of its sources: it
 /// finds there in one line of memory what would take three. A taxi's offers are written under its lock together with
 /// its profile, so that they agree whenever the lock is free; readers take no lock.
 pub struct Profiles {
