@@ -62,7 +62,7 @@ struct Args {
     #[arg(long, default_value_t = 300.0)]
     position_ns: f64,
     /// Bytes of a position in the log.
-    #[arg(long, default_value_t = 50.0)]
+    #[arg(long, default_value_t = 30.0)]
     log_bytes: f64,
     /// Bytes a second that a broker takes in and gives out, together.
     #[arg(long, default_value_t = 200e6)]
@@ -71,7 +71,7 @@ struct Args {
     #[arg(long, default_value_t = 150.0)]
     read_ns: f64,
     /// Nanoseconds of a shard's thread for a position.
-    #[arg(long, default_value_t = 1_000.0)]
+    #[arg(long, default_value_t = 300.0)]
     apply_ns: f64,
     /// Decides what chance decides.
     #[arg(long, default_value_t = 1)]
