@@ -12,6 +12,7 @@ pub mod health;
 pub mod intake;
 pub mod live;
 pub mod login;
+mod noted;
 pub mod operators;
 pub mod places;
 pub mod positions;

@@ -4,15 +4,14 @@ use std::net::IpAddr;
 
 use ingest::clock::Millis;
 use ingest::directory::NoSource;
-use ingest::gate::tally::{Noted, Secrets};
 use ingest::gate::{Refusal, Refusals};
-use ingest::position::{LatLon, OutOfRange, Transport};
-use ingest::wire::json;
+use ingest::position::{LatLon, OutOfRange};
 use serde_json::Value;
 
 use super::{POSITIONS_MAX, read_position};
 use crate::auth::Caller;
 use crate::form::kind::{Float, Kind as _, Object, Text};
+use crate::routes::noted::note;
 
 const FIELDS: [&str; 3] = ["taxi_id", "lon", "lat"];
 
@@ -59,26 +58,7 @@ impl Sender<'_> {
     }
 
     fn note(&self, refusals: &Refusals, refusal: Refusal, element: &Value) {
-        let numbers =
-            FIELDS.map(|name| element.get(name).filter(|value| value.is_number()).map(Value::to_string));
-        let fields: [_; FIELDS.len()] = std::array::from_fn(|place| {
-            let value = element.get(FIELDS[place]).map(|value| match (value, &numbers[place]) {
-                (Value::String(text), _) => json::Value::String(text),
-                (_, Some(number)) => json::Value::Number(number),
-                _ => json::Value::Other,
-            });
-            (FIELDS[place], value)
-        });
-        let noted = Noted {
-            at: self.at,
-            transport: Transport::Http,
-            positions: 1,
-            from: self.from,
-            taxi: element.get("taxi_id").and_then(Value::as_str),
-            fields: &fields,
-            secrets: Secrets { key: self.caller.0.api_key(), hash: "" },
-        };
-        refusals.note(self.caller.operator(), refusal, &noted);
+        note(refusals, refusal, (self.caller, self.from, self.at), element, ("taxi_id", FIELDS));
     }
 }
 

@@ -4,18 +4,17 @@ use std::net::IpAddr;
 
 use ingest::clock::Millis;
 use ingest::directory::{Directory, NoSource};
-use ingest::gate::tally::{Noted, Secrets};
 use ingest::gate::{Refusal, Refusals};
 use ingest::position::{
     Accuracy, Heading, LatLon, MAX_ACCURACY_M, MAX_REPORTABLE_LAT, MAX_SPEED_M_S, Motion, NoMotion,
     OperatorKey, OutOfRange, Position, ReportedStatus, Speed, Transport,
 };
 use ingest::wire::arrow::Row;
-use ingest::wire::json;
 use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
 use crate::limits::LINE_MAX_BYTES;
+use crate::routes::noted::note;
 
 /// The fields that there are, the first three of them required.
 const FIELDS: [&str; 8] = ["taxi", "lat", "lon", "speed", "heading", "accuracy", "timestamp", "status"];
@@ -225,26 +224,7 @@ pub(super) struct Sender<'a> {
 impl Sender<'_> {
     /// Notes a refused position, as it was sent.
     pub(super) fn note(&self, refusals: &Refusals, refusal: Refusal, sent: &Value, at: Millis) {
-        let numbers =
-            FIELDS.map(|name| sent.get(name).filter(|value| value.is_number()).map(Value::to_string));
-        let fields: [_; FIELDS.len()] = std::array::from_fn(|place| {
-            let value = sent.get(FIELDS[place]).map(|value| match (value, &numbers[place]) {
-                (Value::String(text), _) => json::Value::String(text),
-                (_, Some(number)) => json::Value::Number(number),
-                _ => json::Value::Other,
-            });
-            (FIELDS[place], value)
-        });
-        let noted = Noted {
-            at,
-            transport: Transport::Http,
-            positions: 1,
-            from: self.from,
-            taxi: sent.get("taxi").and_then(Value::as_str),
-            fields: &fields,
-            secrets: Secrets { key: self.caller.0.api_key(), hash: "" },
-        };
-        refusals.note(self.caller.operator(), refusal, &noted);
+        note(refusals, refusal, (self.caller, self.from, at), sent, ("taxi", FIELDS));
     }
 }
 
