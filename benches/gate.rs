@@ -266,5 +266,5 @@ fn log_all(gate: &Gate, log: &Log, data: &Datagrams) -> anyhow::Result<()> {
 const _: () = assert!(APPENDS_PER_ACKNOWLEDGED * ACKNOWLEDGED_AT_ONCE < ingest::limits::LOG_QUEUE);
 const _: () = assert!(
     ((BATCH * APPENDS_PER_ACKNOWLEDGED * (ACKNOWLEDGED_AT_ONCE + 1)) as u64)
-        < ingest::limits::MAX_QUEUED_POSITIONS
+        < ingest::limits::MAX_QUEUED_ENTRIES
 );

@@ -157,7 +157,7 @@ fn send(
             wait_until(Instant::now() + BEAT);
         }
     }
-    let (accepted, logged) = (server.app.refusals.accepted(), server.app.log.meters().positions.get());
+    let (accepted, logged) = (server.app.refusals.accepted(), server.app.log.meters().entries.get());
     ensure!((accepted, logged) == (sent, sent), "sent {sent}, accepted {accepted}, logged {logged}");
     println!("none of {sent} positions was lost");
     Ok(())
@@ -176,7 +176,7 @@ fn say(server: &Server, sent: u64, began: Instant) {
         began.elapsed().as_secs_f64(),
         app.refusals.accepted(),
         app.refusals.total(Refusal::Overloaded),
-        app.log.meters().positions.get(),
+        app.log.meters().entries.get(),
     );
 }
 

@@ -92,7 +92,7 @@ fn prepare(
     runtime: &tokio::runtime::Runtime,
 ) -> anyhow::Result<()> {
     let clock = Clock::System;
-    let log = Log::open(&config.log, &config.log_settings, clock.clone())?;
+    let log: Log = Log::open(&config.log, &config.log_settings, clock.clone())?;
     let starts: Vec<_> = (0..log.partitions()).map(|partition| log.start(Partition(partition))).collect();
     let began = Instant::now();
     let fixes: Vec<Fix> = rows

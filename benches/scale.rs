@@ -14,7 +14,7 @@
 #![expect(clippy::cast_precision_loss, reason = "counts, to be divided and rounded")]
 
 use clap::Parser;
-use ingest::limits::{MAX_QUEUED_POSITIONS, SOCKET_BUFFER};
+use ingest::limits::{MAX_QUEUED_ENTRIES, SOCKET_BUFFER};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             let left = waiting - checked;
             self.in_kernel[ingest] = left.min(room);
             let positions = self.in_ingest[ingest] + checked * args.in_a_datagram;
-            self.in_ingest[ingest] = positions.min(MAX_QUEUED_POSITIONS as f64);
+            self.in_ingest[ingest] = positions.min(MAX_QUEUED_ENTRIES as f64);
             self.dropped += (left - self.in_kernel[ingest]) * args.in_a_datagram;
             self.dropped += positions - self.in_ingest[ingest];
         }

@@ -270,7 +270,7 @@ fn of_log() -> anyhow::Result<Duration> {
 }
 
 fn await_logged(log: &Log, positions: u64) -> anyhow::Result<()> {
-    await_until(|| Ok(log.meters().positions.get() == positions)).context("positions are missing in the log")
+    await_until(|| Ok(log.meters().entries.get() == positions)).context("positions are missing in the log")
 }
 
 fn await_until(is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {

@@ -12,8 +12,9 @@ use engine::territory::{Insee, Territory, Town};
 use ingest::clock::Millis;
 use ingest::directory::{Directory, Operator, Taxi};
 use ingest::gate::{Gate, Refusal, Refusals, Scratch};
-use ingest::log::record;
-use ingest::position::{LatLon, MAX_REPORTABLE_LAT, OperatorKey, TaxiKey};
+use ingest::log::{Entry, record};
+use ingest::position::{LatLon, MAX_REPORTABLE_LAT, OperatorKey, Position, TaxiKey};
+use ingest::searches::Search;
 use ingest::wire::arrow::{BadStream, Stream};
 use ingest::wire::binary::MAC;
 use ingest::wire::positions_at_most;
@@ -101,24 +102,29 @@ fn rows<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Result<
     (rows, stream.finish())
 }
 
-/// A record is damaged, or it is positions that make a record of the same positions. A wrong checksum hides what comes
+/// A record is damaged, or it is entries that make a record of the same entries. A wrong checksum hides what comes
 /// after it from the fuzzer, so the right one is tried, too.
 pub(crate) fn batch(bytes: &[u8]) {
-    whole(bytes);
+    whole::<Position>(bytes);
+    whole::<Search>(bytes);
     if bytes.len() >= CHECKSUM.end {
         let mut bytes = bytes.to_vec();
         let mut crc = crc32fast::Hasher::new();
         crc.update(&bytes[..CHECKSUM.start]);
         crc.update(&bytes[CHECKSUM.end..]);
         bytes[CHECKSUM].copy_from_slice(&crc.finalize().to_le_bytes());
-        whole(&bytes);
+        whole::<Position>(&bytes);
+        whole::<Search>(&bytes);
     }
 }
 
-fn whole(bytes: &[u8]) {
-    if let Ok((appended_at, positions)) = record::decode(bytes) {
-        let again = record::encode(&positions, appended_at).map(|bytes| record::decode(&bytes));
-        assert!(matches!(again, Ok(Ok(same)) if same == (appended_at, positions)));
+fn whole<E: Entry>(bytes: &[u8]) {
+    // As bytes, since a distance that is no number does not equal itself.
+    let encoded = |(appended_at, entries): (Millis, Vec<E>)| record::encode(&entries, appended_at).ok();
+    if let Ok(read) = record::decode(bytes) {
+        let once = encoded(read);
+        let twice = once.as_ref().and_then(|once| encoded(record::decode(once).ok()?));
+        assert!(once.is_some() && once == twice);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::rates::Buckets;
 use crate::registry::Registry;
+use crate::searches::History;
 use crate::serve::ProcessRole;
 
 /// The parts of a running server. Cheap to clone.
@@ -59,6 +60,8 @@ pub struct App {
     pub meters: Arc<Meters>,
     /// Searches so far.
     pub searches: Arc<Searches>,
+    /// What statistics need of the searches of a year; None: this process answers none.
+    pub history: Option<History>,
     /// Whether each part is ready.
     pub readiness: Arc<Readiness>,
 }

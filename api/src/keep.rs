@@ -150,9 +150,16 @@ pub(crate) async fn keep_short(app: App, stop: CancellationToken) {
             _ = tell.tick() => tell_refusals(&app, &mut told),
             _ = retain.tick() => {
                 app.buckets.forget_full();
-                let log = app.log.clone();
-                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.retain()).await {
-                    tracing::warn!(%error, "old days of the log were not removed");
+                let short = app.clone();
+                let retained = move || {
+                    let searches = short.history.as_ref().map_or(Ok(0), |history| {
+                        drop(history.kept(short.clock.now(), &short.registry.territory()));
+                        history.retain()
+                    });
+                    short.log.retain().and(searches)
+                };
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(retained).await {
+                    tracing::warn!(%error, "old days of the logs were not removed");
                 }
                 if let Err(error) = app.registry.upkeep().prune_activity().await {
                     tracing::warn!(%error, "old entries of the activity log were not removed");

@@ -29,6 +29,7 @@ pub mod replay;
 pub mod role;
 pub mod router;
 pub mod routes;
+pub mod searches;
 pub mod secrets;
 pub mod serve;
 pub mod simulation;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ingest::limits::{
     BROKERS_ANSWER_WITHIN, BROKERS_ASKED_EVERY, DELIVERED_WITHIN, LOG_CLOSES_WITHIN, MAX_ARROW_BODY,
-    MAX_DATAGRAM, MAX_QUEUED_POSITIONS, MAX_RECORD_ROWS,
+    MAX_DATAGRAM, MAX_QUEUED_ENTRIES, MAX_RECORD_ROWS,
 };
 
 use crate::hail::Status;
@@ -67,6 +67,26 @@ pub const TEXT_MAX_BYTES: u64 = 1 << 30;
 /// Taxis in the answer to one search: those beyond are the farthest. Three times what the densest rank of the
 /// demonstration has.
 pub const HITS_MAX: usize = 1_000;
+
+// What statistics keep of searches.
+
+/// The longest a search waits for others before it is logged, in milliseconds.
+pub const SEARCHES_GATHERED_MS: u64 = 200;
+
+/// Days after which a search's point becomes that of its town.
+pub const SEARCHES_EXACT_DAYS: i64 = 60;
+
+/// Days for which searches are kept.
+pub const SEARCHES_KEPT_DAYS: i64 = 365;
+
+/// Searches in memory: 320 MB. Beyond, the oldest days go.
+pub const SEARCHES_KEPT_MAX: usize = 10_000_000;
+
+/// Points on a map of searches, the latest ones.
+pub const SEARCH_POINTS_MAX: usize = 1_000_000;
+
+const _: () = assert!(SEARCHES_EXACT_DAYS < SEARCHES_KEPT_DAYS, "what is gone was blurred before");
+const _: () = assert!(SEARCH_POINTS_MAX <= SEARCHES_KEPT_MAX, "a map has no more than there is");
 
 // What a client may take of our time.
 
@@ -270,7 +290,7 @@ const _: () = assert!(
     "who was too slow hears what was taken"
 );
 const _: () = assert!(
-    ((STREAMED_REQUESTS_MAX * APPENDS_UNDER_WAY * POSITIONS_AN_APPEND) as u64) * 2 <= MAX_QUEUED_POSITIONS,
+    ((STREAMED_REQUESTS_MAX * APPENDS_UNDER_WAY * POSITIONS_AN_APPEND) as u64) * 2 <= MAX_QUEUED_ENTRIES,
     "streams leave room in the log for datagrams"
 );
 const _: () = assert!(POSITIONS_AN_APPEND <= MAX_RECORD_ROWS, "an append makes one record a partition");

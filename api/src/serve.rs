@@ -28,6 +28,7 @@ use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::rates::Buckets;
 use crate::registry::{Registry, follow};
+use crate::searches::{History, OpenHistoryError};
 use crate::secrets::{SecretError, SecretKey};
 use crate::store::{Store, StoreError};
 use crate::{connections, keep, metrics, refused, router};
@@ -58,6 +59,9 @@ pub enum StartError {
     /// The log.
     #[error(transparent)]
     Log(#[from] ingest::log::OpenError),
+    /// The log of searches.
+    #[error(transparent)]
+    Searches(#[from] OpenHistoryError),
     /// The data directory or a thread.
     #[error("{what}: {error}")]
     System {
@@ -131,9 +135,10 @@ impl Server {
         // Before everything is read, so that nothing falls between, and nothing is read twice.
         let changes = store.changes().await?;
         let store = store.bounded();
-        let (registry, (log, follower)) = tokio::try_join!(
+        let (registry, (log, follower), history) = tokio::try_join!(
             async { Ok(Registry::load(store.clone(), secret.clone(), engine.clone()).await?) },
             open_and_follow(config, &store, &engine, clock.clone()),
+            open_history(config, clock.clone()),
         )?;
         let sockets = if config.role.takes_datagrams() {
             listen_for_datagrams(config).map_err(listen("udp", config.udp))?
@@ -162,6 +167,7 @@ impl Server {
             refusals: refusals.clone(),
             meters: Arc::default(),
             searches: Arc::new(Searches::new()?),
+            history,
             readiness: Arc::new(Readiness::default()),
         };
         let stop_receiving = Arc::new(Flag::default());
@@ -228,10 +234,13 @@ impl Server {
         if ended.is_err() {
             self.tasks.abort_all();
         }
-        let log = self.app.log.clone();
-        let closed = tokio::task::spawn_blocking(move || log.close()).await;
-        if let Err(error) = closed {
-            tracing::error!(%error, "the log did not close cleanly; what was acknowledged is safe");
+        let (log, history) = (self.app.log.clone(), self.app.history.clone());
+        let closed = tokio::join!(
+            tokio::task::spawn_blocking(move || log.close()),
+            tokio::task::spawn_blocking(move || history.iter().for_each(History::close)),
+        );
+        if let (Err(error), _) | (_, Err(error)) = closed {
+            tracing::error!(%error, "a log did not close cleanly; what was acknowledged is safe");
         }
         // A courtesy to the next start, which replays more of the log without it.
         if let Some(keeper) = &self.keeper
@@ -257,6 +266,17 @@ fn listen_for_datagrams(config: &Config) -> std::io::Result<Vec<UdpSocket>> {
 async fn open_log(config: &Config, clock: Clock) -> Result<Log, StartError> {
     let (url, settings) = (config.log.clone(), config.log_settings.clone());
     Ok(aside("opening the log", move || Log::open(&url, &settings, clock)).await??)
+}
+
+/// Opens the log of searches where the role answers any.
+async fn open_history(config: &Config, clock: Clock) -> Result<Option<History>, StartError> {
+    if !config.role.follows() {
+        return Ok(None);
+    }
+    let (url, settings) = (config.log.clone(), config.log_settings.clone());
+    let opened =
+        aside("opening the log of searches", move || History::open(&url, &settings, clock)).await??;
+    Ok(Some(opened))
 }
 
 /// Opens the log, and follows it where the role has a map.

@@ -46,19 +46,18 @@ impl<'a> Ground<'a> {
         self.exclusion.is_none() && self.town.is_some()
     }
 
-    /// The taxis to be offered, the nearest `count` of them but at most [`HITS_MAX`], nearest first; where an operator
-    /// is given, by its descriptions alone.
-    pub fn hits(
-        &self,
-        engine: &Engine,
-        now: Millis,
-        operator: Option<OperatorKey>,
-        count: usize,
-    ) -> Vec<Hit> {
+    /// Who is there, and of those to be offered the nearest `count` but at most [`HITS_MAX`]; where an operator is
+    /// given, by its descriptions alone.
+    pub fn look(&self, engine: &Engine, now: Millis, operator: Option<OperatorKey>, count: usize) -> Found {
         if !self.may_be_searched() {
-            return Vec::new();
+            return Found::default();
         }
-        engine.nearest(&self.search(now, operator), count.min(HITS_MAX), Hit::within_reach)
+        // The whole disk, however few are asked for: all that are there are counted.
+        let mut hits = engine.nearby(&self.search(now, operator));
+        let (around, closest) = (hits.len(), hits.iter().copied().min_by(Hit::nearer));
+        hits.retain(Hit::within_reach);
+        let within_reach = hits.len();
+        Found { offered: Hit::nearest(hits, count.min(HITS_MAX)), around, within_reach, closest }
     }
 
     /// Why one taxi, as one operator describes it, is or is not offered to a search app. `is_known`: whether there
@@ -82,6 +81,19 @@ impl<'a> Ground<'a> {
     fn search(&self, now: Millis, operator: Option<OperatorKey>) -> Search<'_> {
         Search { customer: self.customer, radius_m: LOOK_AROUND_M, now, towns: &self.towns, operator }
     }
+}
+
+/// Who was found around a customer.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The taxis to be offered, nearest first.
+    pub offered: Vec<Hit>,
+    /// How many taxis there are within [`LOOK_AROUND_M`], of those that pass every rule but their own radius.
+    pub around: usize,
+    /// How many of these are within their own radius.
+    pub within_reach: usize,
+    /// The nearest of those around.
+    pub closest: Option<Hit>,
 }
 
 /// What a taxi has to be in order to be offered, in the order in which it is told.

@@ -101,6 +101,16 @@ impl Hit {
         self.distance_m.total_cmp(&other.distance_m).then(self.source.cmp(&other.source))
     }
 
+    /// The nearest `count` of some, in the order of [`Hit::nearer`]. O(hits + count log count).
+    pub fn nearest(mut hits: Vec<Self>, count: usize) -> Vec<Self> {
+        if hits.len() > count {
+            hits.select_nth_unstable_by(count, Self::nearer);
+            hits.truncate(count);
+        }
+        hits.sort_unstable_by(Self::nearer);
+        hits
+    }
+
     /// Whether it is to be offered to this customer.
     pub fn within_reach(&self) -> bool {
         is_within(self.distance_m, f64::from(self.reach_m))

@@ -65,12 +65,7 @@ impl Engine {
             let mut hits = self.nearby(&Search { radius_m, ..*search });
             hits.retain(&wanted);
             if hits.len() >= count || radius_m >= search.looks_m() {
-                if hits.len() > count {
-                    hits.select_nth_unstable_by(count, Hit::nearer);
-                    hits.truncate(count);
-                }
-                hits.sort_unstable_by(Hit::nearer);
-                return hits;
+                return Hit::nearest(hits, count);
             }
             radius_m = (2.0 * radius_m).min(search.looks_m());
         }

@@ -120,7 +120,7 @@ fn what_was_removed_before_it_was_read_is_counted() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Clock::manual(NOW);
     let settings = Settings { partitions: 1, commit_interval_ms: 0, retain_for_ms: 0, ..Settings::default() };
-    let log = Log::open(&LogUrl::File(directory.path().to_owned()), &settings, clock.clone()).unwrap();
+    let log: Log = Log::open(&LogUrl::File(directory.path().to_owned()), &settings, clock.clone()).unwrap();
     (0..3).for_each(|round| append(&log, positions(round)));
     clock.advance(2 * 86_400_000);
     append(&log, positions(3));

@@ -33,6 +33,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use thiserror::Error;
 
 use crate::clock::Millis;
+use crate::log::Entry;
 use crate::position::{
     Accuracy, Heading, LatLon, Motion, NoMotion, OperatorKey, Position, ReportedStatus, SourceKey, Speed,
     TaxiKey, Transport,
@@ -104,7 +105,28 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Position>, BadBatch> {
     (0..batch.num_rows()).map(position).collect()
 }
 
-/// A batch is not one of positions.
+impl Entry for Position {
+    const KIND: u16 = 0;
+    const VERSION: u16 = SCHEMA_VERSION;
+
+    fn schema_of(version: u16) -> Option<SchemaRef> {
+        schema_of(version)
+    }
+
+    fn encode(entries: &[Self]) -> RecordBatch {
+        encode(entries)
+    }
+
+    fn decode(batch: &RecordBatch) -> Result<Vec<Self>, BadBatch> {
+        decode(batch)
+    }
+
+    fn stable_hash(&self) -> u64 {
+        self.source.stable_hash()
+    }
+}
+
+/// A batch is not what it should be one of: positions, or what else is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadBatch {
     /// A column is missing, has another type, or holds nulls where there are none.
@@ -128,6 +150,12 @@ pub enum BadBatch {
     /// A position came in by a transport that this version does not know.
     #[error("row {row} of the batch came in by an unknown transport")]
     Transport {
+        /// Which row.
+        row: usize,
+    },
+    /// A town's code is none.
+    #[error("row {row} of the batch is of a town that has no INSEE code")]
+    Town {
         /// Which row.
         row: usize,
     },

@@ -74,13 +74,13 @@ pub const MAX_ARROW_ROWS: usize = 16_384;
 /// Partitions of a log.
 pub const MAX_PARTITIONS: u16 = 256;
 
-/// Positions in one record. More positions of one partition and flush make several records.
+/// Entries in one record. More entries of one partition and flush make several records.
 pub const MAX_RECORD_ROWS: usize = 16_384;
 
 /// Bytes of a record that is worth reading: a header, the message's metadata, and below 64 bytes a row.
 pub const MAX_RECORD_BYTES: usize = 4_096 + 64 * MAX_RECORD_ROWS;
 
-/// Positions committed together. A group closes early when it has this many.
+/// Entries committed together. A group closes early when it has this many.
 pub const MAX_GROUP: usize = 65_536;
 
 /// How often an open group takes what has come. Who wants to hear of its append waits that much longer at most.
@@ -92,9 +92,9 @@ pub const LOG_QUEUE: usize = 8_192;
 /// Emptied batches that the log keeps for the next appends: enough for what one commit gathers at an ordinary pace.
 pub const SPARE_BATCHES: usize = 256;
 
-/// Positions that may wait for the commit thread, over all appends: 25 MB, and with what batches of few positions have
-/// room for, 100 MB.
-pub const MAX_QUEUED_POSITIONS: u64 = 524_288;
+/// Entries that may wait for the commit thread, over all appends: 25 MB of positions, and with what batches of few
+/// positions have room for, 100 MB.
+pub const MAX_QUEUED_ENTRIES: u64 = 524_288;
 
 /// Groups that are on their way to Kafka at a time. While there are so many, what comes is gathered into one more
 /// group, so that an outage makes few large records and not many small ones.
@@ -138,7 +138,7 @@ const _: () =
 const _: () = assert!(STOP_LATENCY_MS * 2 <= 100, "a stop is seen within a tenth of a second");
 const _: () =
     assert!(DATAGRAMS_PER_CALL <= MAX_RECORD_ROWS, "one call's positions make one record a partition");
-const _: () = assert!(MAX_GROUP as u64 <= MAX_QUEUED_POSITIONS, "the queue holds a full group");
+const _: () = assert!(MAX_GROUP as u64 <= MAX_QUEUED_ENTRIES, "the queue holds a full group");
 const _: () =
     assert!(LOG_QUEUE * DATAGRAMS_PER_CALL >= MAX_GROUP, "the queue holds a full group of datagrams");
 const _: () = assert!(

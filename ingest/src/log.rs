@@ -1,10 +1,11 @@
-//! The log of positions: ordered, durable, and the truth about where taxis were.
+//! The log of positions: ordered, durable, and the truth about where taxis were. Searches have a log of their own.
 //!
 //! The contract, in words that every kind of log keeps:
 //!
-//! - A log has *partitions*, numbered from 0. All positions of a source are in one of them, in the order in which
-//!   they were appended.
-//! - A *record* is some positions of one partition that were committed together. Records of a partition have
+//! - A log has *entries* of one kind, as positions or searches.
+//! - It has *partitions*, numbered from 0. All positions of a source are in one of them, in the order in which they
+//!   were appended.
+//! - A *record* is some entries of one partition that were committed together. Records of a partition have
 //!   consecutive *offsets*.
 //! - **An offset names the next record to read.** `start` is the first record that is still kept, `end` the one that
 //!   will be appended next; they are equal if there is none. An offset is never used again, not even after retention
@@ -21,6 +22,7 @@
 
 mod commit;
 mod days;
+mod entry;
 mod epoch;
 mod error;
 mod group;
@@ -34,10 +36,11 @@ mod retention;
 mod worker;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::entry::Entry;
 pub use self::error::{BadLogUrl, Full, LogError, OpenError};
 use self::intake::Intake;
 pub use self::kafka::{KafkaLog, Topic};
@@ -46,7 +49,7 @@ pub use self::meters::Meters;
 pub use self::record::Damage;
 use crate::clock::{Clock, Millis};
 use crate::limits::{MAX_COMMIT_INTERVAL_MS, MAX_PARTITIONS};
-use crate::position::{Position, SourceKey};
+use crate::position::Position;
 
 /// The number of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,17 +59,17 @@ pub struct Partition(pub u16);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Offset(pub u64);
 
-/// Some positions of one partition that were committed together.
+/// Some entries of one partition that were committed together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<E = Position> {
     /// Of which partition.
     pub partition: Partition,
     /// Where it stands there; the next one stands at this offset plus one.
     pub offset: Offset,
     /// When it was committed.
     pub appended_at: Millis,
-    /// At least one position. [`crate::batch::encode`] makes columns of them.
-    pub positions: Vec<Position>,
+    /// At least one. [`Entry::encode`] makes columns of them.
+    pub entries: Vec<E>,
 }
 
 /// Where a log is kept: `file:<path of a directory>` or `kafka://<host>:<port>[,<host>:<port>...]/<topic>`.
@@ -93,22 +96,22 @@ pub struct Settings {
     pub retain_bytes: u64,
 }
 
-/// A log of positions. Cheap to clone; clones are the same log.
+/// A log, of positions unless something else is said. Cheap to clone; clones are the same log.
 #[derive(Clone, Debug)]
-pub enum Log {
+pub enum Log<E: Entry = Position> {
     /// Embedded.
-    Local(LocalLog),
+    Local(LocalLog<E>),
     /// A topic of Kafka's.
-    Kafka(KafkaLog),
+    Kafka(KafkaLog<E>),
 }
 
 /// Reads a log from given offsets on and then follows it. Not to be shared: each consumer has its own.
 #[derive(Debug)]
-pub enum Reader {
+pub enum Reader<E: Entry = Position> {
     /// Of an embedded log.
-    Local(reader::LocalReader),
+    Local(reader::LocalReader<E>),
     /// Of a topic of Kafka's.
-    Kafka(kafka::KafkaReader),
+    Kafka(kafka::KafkaReader<E>),
 }
 
 /// What an acknowledged append calls, on the log's thread: it must be quick and must not wait.
@@ -120,7 +123,7 @@ impl Default for Settings {
     }
 }
 
-impl Log {
+impl<E: Entry> Log<E> {
     /// Opens the log at `url`, and makes it if there is none.
     pub fn open(url: &LogUrl, settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         settings.check()?;
@@ -130,42 +133,42 @@ impl Log {
         }
     }
 
-    fn intake(&self) -> &Intake {
+    fn intake(&self) -> &Intake<E> {
         match self {
             Self::Local(log) => log.intake(),
             Self::Kafka(log) => log.intake(),
         }
     }
 
-    /// An empty batch with room for the positions of one receive call: one that was written already, where there is
+    /// An empty batch with room for the entries of one receive call: one that was written already, where there is
     /// one, so that whoever appends at a steady pace allocates nothing.
-    pub fn spare_batch(&self) -> Vec<Position> {
+    pub fn spare_batch(&self) -> Vec<E> {
         self.intake().spare_batch()
     }
 
-    /// Appends positions, fire and forget: they are synced within the commit interval and the time of a sync, or lost
+    /// Appends entries, fire and forget: they are synced within the commit interval and the time of a sync, or lost
     /// if the machine fails before, or the log is away for too long. Never waits.
-    pub fn append(&self, positions: Vec<Position>) -> Result<(), Full> {
-        self.intake().append(positions, None)
+    pub fn append(&self, entries: Vec<E>) -> Result<(), Full> {
+        self.intake().append(entries, None)
     }
 
-    /// Appends positions and calls `done` once they are synced, or the log has failed. Never waits.
+    /// Appends entries and calls `done` once they are synced, or the log has failed. Never waits.
     /// Where the append is refused, `done` is dropped uncalled; a log that is known to be away refuses at once.
     ///
     /// The log commits as soon as nothing else is queued, without waiting for its interval to pass: a lone append
     /// takes the time of one sync, and under load one sync is shared by all that came during the last.
-    pub fn append_acknowledged(&self, positions: Vec<Position>, done: Done) -> Result<(), Full> {
+    pub fn append_acknowledged(&self, entries: Vec<E>, done: Done) -> Result<(), Full> {
         let intake = self.intake();
         if !self.is_writable() && !intake.poisoned.is_raised() {
             return Err(Full::Away);
         }
-        intake.append(positions, Some(done))
+        intake.append(entries, Some(done))
     }
 
-    /// Appends positions as [`Log::append`] does, also to a log that is away, and calls `done` once they are synced. It
+    /// Appends entries as [`Log::append`] does, also to a log that is away, and calls `done` once they are synced. It
     /// is dropped uncalled where the log is away, or the append is refused.
-    pub fn append_and_tell(&self, positions: Vec<Position>, done: Done) -> Result<(), Full> {
-        self.intake().append(positions, self.is_writable().then_some(done))
+    pub fn append_and_tell(&self, entries: Vec<E>, done: Done) -> Result<(), Full> {
+        self.intake().append(entries, self.is_writable().then_some(done))
     }
 
     /// Whether it writes what it takes, as far as it knows: false once a write has failed for good, and while the log
@@ -183,7 +186,7 @@ impl Log {
         &self.intake().meters
     }
 
-    /// How many more positions it has room for.
+    /// How many more entries it has room for.
     pub fn queue_room(&self) -> u64 {
         self.intake().room.free()
     }
@@ -233,13 +236,13 @@ impl Log {
         }
     }
 
-    /// The partition that a source's positions are in.
-    pub fn partition_of(&self, source: SourceKey) -> Partition {
-        partition_of(source, self.partitions())
+    /// The partition that an entry is in, or would be.
+    pub fn partition_of(&self, entry: &E) -> Partition {
+        partition_of(entry.stable_hash(), self.partitions())
     }
 
     /// A reader from `from`, by partition; from the start where `from` is shorter.
-    pub fn reader(&self, from: &[Offset]) -> Reader {
+    pub fn reader(&self, from: &[Offset]) -> Reader<E> {
         match self {
             Self::Local(log) => Reader::Local(log.reader(from)),
             Self::Kafka(log) => Reader::Kafka(log.reader(from)),
@@ -275,14 +278,14 @@ impl Log {
     }
 }
 
-impl Reader {
+impl<E: Entry> Reader<E> {
     /// The next record of any partition; None if none came within `wait`. Wakes as soon as one is synced, and at once
     /// if the log is closed and read to its end. An embedded log gives each partition its turn; Kafka sends what it has
     /// of all of them, up to a megabyte of each in a row, and nothing comes before it was sent, however short the wait.
     ///
     /// An offset that retention has overtaken moves to the start. After an error the reader stands where it stood, and
     /// the next poll gives the same error, unless it is sent elsewhere with [`Reader::seek`].
-    pub fn poll(&mut self, wait: Duration) -> Result<Option<Record>, LogError> {
+    pub fn poll(&mut self, wait: Duration) -> Result<Option<Record<E>>, LogError> {
         match self {
             Self::Local(reader) => reader.poll(wait),
             Self::Kafka(reader) => reader.poll(wait),
@@ -302,6 +305,23 @@ impl Reader {
         match self {
             Self::Local(reader) => reader.seek(partition, offset),
             Self::Kafka(reader) => reader.seek(partition, offset),
+        }
+    }
+}
+
+/// What the names of logs of searches end with.
+const SEARCHES: &str = "-searches";
+
+impl LogUrl {
+    /// Where the searches are logged that are made beside a log of positions.
+    pub fn searches(&self) -> Self {
+        match self {
+            Self::File(path) => {
+                let mut name = path.file_name().unwrap_or_default().to_owned();
+                name.push(SEARCHES);
+                Self::File(path.parent().unwrap_or(Path::new("")).join(name))
+            }
+            Self::Kafka(topic) => Self::Kafka(topic.beside(SEARCHES)),
         }
     }
 }
@@ -345,14 +365,14 @@ impl Settings {
     clippy::cast_possible_truncation,
     reason = "the product's high half is below the number of partitions"
 )]
-fn partition_of(source: SourceKey, partitions: u16) -> Partition {
-    Partition((((source.stable_hash() >> 32) * u64::from(partitions)) >> 32) as u16)
+fn partition_of(hash: u64, partitions: u16) -> Partition {
+    Partition((((hash >> 32) * u64::from(partitions)) >> 32) as u16)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::{OperatorKey, TaxiKey};
+    use crate::position::{OperatorKey, SourceKey, TaxiKey};
 
     #[test]
     fn urls_of_logs() {
@@ -369,12 +389,23 @@ mod tests {
     }
 
     #[test]
+    fn searches_are_logged_beside_positions() {
+        for (positions, searches) in [
+            ("file:/var/lib/x/", "file:/var/lib/x-searches"),
+            ("file:log", "file:log-searches"),
+            ("kafka://a:9092/p", "kafka://a:9092/p-searches"),
+        ] {
+            assert_eq!(positions.parse::<LogUrl>().unwrap().searches().to_string(), searches);
+        }
+    }
+
+    #[test]
     fn sources_spread_evenly_over_any_number_of_partitions() {
         for partitions in [1_u16, 3, 4, 256] {
             let mut counts = vec![0_u32; usize::from(partitions)];
             for taxi in 0..10_000 {
                 let source = SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(1) };
-                counts[usize::from(partition_of(source, partitions).0)] += 1;
+                counts[usize::from(partition_of(source.stable_hash(), partitions).0)] += 1;
             }
             let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
             assert!(most - least <= 10_000 / u32::from(partitions), "{counts:?}");

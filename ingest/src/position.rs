@@ -127,14 +127,20 @@ pub struct SourceKey {
 
 impl SourceKey {
     /// A well-mixed 64-bit hash, the same in every process and version: it chooses partitions and shards.
-    /// (The finalizer of `SplitMix64`, Steele, Lea and Flood, 2014.)
+    #[inline]
     pub fn stable_hash(self) -> u64 {
-        let mut z =
-            (u64::from(self.taxi.0) << 32 | u64::from(self.operator.0)).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mixed(u64::from(self.taxi.0) << 32 | u64::from(self.operator.0))
     }
+}
+
+/// A well-mixed hash, the same in every process and version (the finalizer of `SplitMix64`, Steele, Lea and Flood,
+/// 2014).
+#[inline]
+pub(crate) fn mixed(bits: u64) -> u64 {
+    let mut z = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// What a datagram says of the taxi's status. It is logged, never shown: the registry's own status counts.

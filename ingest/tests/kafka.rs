@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use broker::Broker;
 use contract::{append, batch, drain, position};
 use ingest::clock::{Clock, Millis};
-use ingest::limits::{LOG_CLOSES_WITHIN, LOG_OPENS_WITHIN, MAX_GROUP, MAX_QUEUED_POSITIONS};
+use ingest::limits::{LOG_CLOSES_WITHIN, LOG_OPENS_WITHIN, MAX_GROUP, MAX_QUEUED_ENTRIES};
 use ingest::log::{Damage, Full, Log, LogError, LogUrl, Offset, OpenError, Partition, Settings};
 use ingest::position::Position;
 use nix::sys::signal::Signal;
@@ -83,7 +83,7 @@ fn answers(log: &Log, wanted: bool) {
 /// How often each position is in a log, by its taxi.
 fn counts(log: &Log) -> BTreeMap<u32, usize> {
     let mut counts = BTreeMap::new();
-    for position in drain(log, &[]).into_iter().flat_map(|record| record.positions) {
+    for position in drain(log, &[]).into_iter().flat_map(|record| record.entries) {
         *counts.entry(position.source.taxi.0).or_default() += 1;
     }
     counts
@@ -122,7 +122,7 @@ fn a_log_opened_again_is_the_same_and_others_see_what_one_writes() {
     assert_eq!(drain(&other, &[]), drain(&log, &[]));
     let mut reader = other.reader(&[Offset(1); 4]);
     append(&log, vec![position(7)]);
-    assert_eq!(reader.poll(LONG).unwrap().unwrap().positions, [position(7)]);
+    assert_eq!(reader.poll(LONG).unwrap().unwrap().entries, [position(7)]);
     assert_eq!(other.offset_at(Partition(4), Millis(0)), Offset(0), "there is no such partition");
 }
 
@@ -140,7 +140,7 @@ fn a_large_append_makes_several_records_that_a_broker_takes() {
     append(&log, many.clone());
     let records = drain(&log, &[]);
     assert_eq!(records.len(), 5);
-    assert!(records.into_iter().flat_map(|record| record.positions).eq(many));
+    assert!(records.into_iter().flat_map(|record| record.entries).eq(many));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_message_that_is_no_record_is_named_and_can_be_passed() {
     assert_eq!(reader.poll(LONG), damaged, "it is not passed over by itself");
     assert_eq!(reader.offsets(), [Offset(1)]);
     reader.seek(Partition(0), Offset(2));
-    assert_eq!(reader.poll(LONG).unwrap().unwrap().positions, [position(1)]);
+    assert_eq!(reader.poll(LONG).unwrap().unwrap().entries, [position(1)]);
     reader.seek(Partition(0), Offset(1));
     assert_eq!(reader.poll(LONG), damaged);
 }
@@ -192,7 +192,7 @@ fn a_message_that_is_no_record_is_named_and_can_be_passed() {
 #[test]
 fn what_is_no_log_is_refused_and_so_is_what_does_not_answer() {
     let Some(url) = broker::new_log() else { return };
-    let refusal = || match Log::open(&url, &Settings::default(), Clock::System) {
+    let refusal = || match <Log>::open(&url, &Settings::default(), Clock::System) {
         Err(error @ OpenError::Kafka { .. }) => error.to_string(),
         other => unreachable!("{other:?}"),
     };
@@ -204,7 +204,7 @@ fn what_is_no_log_is_refused_and_so_is_what_does_not_answer() {
     topic.name += "-x";
     make_topic(&url, &format!("{}.epoch", topic.name));
     write(&url, &format!("{}.epoch", topic.name), b"something else");
-    let error = Log::open(&LogUrl::Kafka(topic), &Settings::default(), Clock::System).unwrap_err();
+    let error = <Log>::open(&LogUrl::Kafka(topic), &Settings::default(), Clock::System).unwrap_err();
     assert!(error.to_string().contains("is not that of a log"), "{error}");
 
     // Bound, and nobody listens.
@@ -213,7 +213,7 @@ fn what_is_no_log_is_refused_and_so_is_what_does_not_answer() {
     let port = nobody.local_addr().unwrap().as_socket().unwrap().port();
     let began = Instant::now();
     let away = format!("kafka://127.0.0.1:{port}/t").parse().unwrap();
-    let error = Log::open(&away, &Settings::default(), Clock::System).unwrap_err();
+    let error = <Log>::open(&away, &Settings::default(), Clock::System).unwrap_err();
     assert!(matches!(error, OpenError::Kafka { .. }) && began.elapsed() < LOG_OPENS_WITHIN, "{error}");
 }
 
@@ -225,7 +225,7 @@ fn brokers_go_away_and_come_back() {
     let log = open(&url);
     let mut reader = log.reader(&[]);
     append(&log, vec![position(0)]);
-    assert_eq!(reader.poll(LONG).unwrap().unwrap().positions, [position(0)]);
+    assert_eq!(reader.poll(LONG).unwrap().unwrap().entries, [position(0)]);
 
     broker.signal(Signal::SIGSTOP);
     let waiting: Vec<_> = (1..50).map(|n| begin(&log, vec![position(n)])).collect();
@@ -238,7 +238,7 @@ fn brokers_go_away_and_come_back() {
     let (sender, told) = mpsc::channel();
     log.append_and_tell(vec![position(99)], Box::new(move |outcome| drop(sender.send(outcome)))).unwrap();
     assert!(told.recv().is_err(), "it is taken, and nobody waits for it");
-    assert_eq!((log.end(Partition(0)), log.meters().positions.get()), (log.end(Partition(0)), 1));
+    assert_eq!((log.end(Partition(0)), log.meters().entries.get()), (log.end(Partition(0)), 1));
     assert!(waiting.iter().all(|outcome| outcome.try_recv().is_err()), "nothing was acknowledged");
     broker.signal(Signal::SIGCONT);
     for outcome in waiting {
@@ -261,11 +261,11 @@ fn brokers_go_away_and_come_back() {
     let mut read: Vec<u32> = vec![0];
     while read.len() < 151 {
         let record = reader.poll(LONG).unwrap().unwrap();
-        read.extend(record.positions.iter().map(|position| position.source.taxi.0));
+        read.extend(record.entries.iter().map(|position| position.source.taxi.0));
     }
     read.sort_unstable();
     assert!(read.into_iter().eq(0..=150));
-    assert_eq!((log.meters().positions.get(), log.meters().lost.get()), (151, 0));
+    assert_eq!((log.meters().entries.get(), log.meters().lost.get()), (151, 0));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn a_log_that_is_away_takes_what_it_has_room_for_and_closes_in_time() {
     let log = open(&broker.new_log());
     append(&log, vec![position(0)]);
     broker.signal(Signal::SIGSTOP);
-    let many = usize::try_from(MAX_QUEUED_POSITIONS / 64).unwrap();
+    let many = usize::try_from(MAX_QUEUED_ENTRIES / 64).unwrap();
     let waiting = begin(&log, vec![position(1)]);
     // One by one, as datagrams come at an ordinary pace: it is the positions that fill it, not the appends.
     let mut taken = 1;
@@ -282,7 +282,7 @@ fn a_log_that_is_away_takes_what_it_has_room_for_and_closes_in_time() {
         log.append(vec![position(n); many - 1]).unwrap();
         taken += many as u64 - 1;
     }
-    assert_eq!(log.queue_room(), MAX_QUEUED_POSITIONS - taken);
+    assert_eq!(log.queue_room(), MAX_QUEUED_ENTRIES - taken);
     assert_eq!(log.append(vec![position(0); many]), Err(Full::Queue));
     answers(&log, false);
     let began = Instant::now();
@@ -290,6 +290,6 @@ fn a_log_that_is_away_takes_what_it_has_room_for_and_closes_in_time() {
     assert!(began.elapsed() < LOG_CLOSES_WITHIN * 3, "{:?}", began.elapsed());
     let outcome = waiting.try_recv().unwrap();
     assert!(matches!(outcome, Err(LogError::Unacknowledged { .. })), "{outcome:?}");
-    assert_eq!((log.meters().lost.get(), log.queue_room()), (taken, MAX_QUEUED_POSITIONS));
+    assert_eq!((log.meters().lost.get(), log.queue_room()), (taken, MAX_QUEUED_ENTRIES));
     assert_eq!(log.append(vec![position(0)]), Err(Full::Closed));
 }

@@ -10,10 +10,12 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use contract::{batch, drain, position};
+use contract::{Sample as _, batch, drain, position};
 use ingest::clock::{Clock, Millis};
-use ingest::limits::{LOG_QUEUE, MAX_GROUP, MAX_QUEUED_POSITIONS, MAX_RECORD_ROWS};
-use ingest::log::{Full, Log, LogError, LogUrl, Offset, OpenError, Partition, Settings};
+use ingest::limits::{LOG_QUEUE, MAX_GROUP, MAX_QUEUED_ENTRIES, MAX_RECORD_ROWS};
+use ingest::log::{Damage, Entry, Full, Log, LogError, LogUrl, Offset, OpenError, Partition, Settings};
+use ingest::position::Position;
+use ingest::searches::Search;
 
 const NOON: Millis = Millis(1_764_158_400_000);
 const DAY_MS: i64 = 86_400_000;
@@ -28,55 +30,77 @@ fn open_with(path: &Path, clock: &Clock, settings: &Settings) -> Log {
 
 /// How many positions are in a log.
 fn rows(log: &Log) -> usize {
-    drain(log, &[]).iter().map(|record| record.positions.len()).sum()
+    drain(log, &[]).iter().map(|record| record.entries.len()).sum()
 }
 
-/// Runs one case of the contract over a fresh log of each kind.
-fn over_every_log(case: impl Fn(Log, &Clock)) {
+/// Runs one case of the contract over a fresh log of each kind, of entries that are inferred.
+fn over_every_log<E: Entry>(case: impl Fn(Log<E>, &Clock)) {
     let directory = tempfile::tempdir().unwrap();
     let clock = Clock::manual(NOON);
-    case(open(directory.path(), &clock), &clock);
-    if let Some(url) = broker::new_log() {
-        let settings = Settings { commit_interval_ms: 1, ..Settings::default() };
+    let settings = Settings { commit_interval_ms: 1, ..Settings::default() };
+    for url in [Some(LogUrl::File(directory.path().to_owned())), broker::new_log()].into_iter().flatten() {
         case(Log::open(&url, &settings, clock.clone()).unwrap(), &clock);
     }
 }
 
+/// Runs one case of the contract over a fresh log of each kind, of positions and of searches.
+macro_rules! over_every_log {
+    ($case:expr) => {
+        over_every_log::<Position>($case);
+        over_every_log::<Search>($case);
+    };
+}
+
 #[test]
 fn what_is_appended_is_read_in_order_from_consecutive_offsets() {
-    over_every_log(|log, _| contract::order_and_offsets(&log));
+    over_every_log!(|log, _| contract::order_and_offsets(&log));
 }
 
 #[test]
 fn a_waiting_reader_wakes_when_a_record_is_synced() {
-    over_every_log(|log, _| contract::tailing(&log));
+    over_every_log!(|log, _| contract::tailing(&log));
 }
 
 #[test]
 fn a_reader_starts_and_goes_on_where_it_is_told() {
-    over_every_log(|log, _| contract::seeking(&log));
+    over_every_log!(|log, _| contract::seeking(&log));
 }
 
 #[test]
 fn an_instant_has_an_offset() {
-    over_every_log(|log, clock| contract::seeking_by_time(&log, clock));
+    over_every_log!(|log, clock| contract::seeking_by_time(&log, clock));
 }
 
 #[test]
 fn an_acknowledged_append_can_be_read_at_once() {
-    over_every_log(|log, _| contract::acknowledged_is_readable(&log));
+    over_every_log!(|log, _| contract::acknowledged_is_readable(&log));
 }
 
 #[test]
 fn a_closed_log_has_what_it_took_and_takes_no_more() {
-    over_every_log(|log, _| contract::closing(&log));
+    over_every_log!(|log, _| contract::closing(&log));
+}
+
+#[test]
+fn a_record_of_another_kind_is_named_and_is_no_entries() {
+    let directory = tempfile::tempdir().unwrap();
+    let searches = [Some(LogUrl::File(directory.path().to_owned())), broker::new_log()];
+    for url in searches.into_iter().flatten() {
+        let log = Log::open(&url, &Settings::default(), Clock::manual(NOON)).unwrap();
+        contract::append(&log, vec![Search::sample(1, 1)]);
+        log.close();
+        drop(log);
+        let log: Log = Log::open(&url, &Settings::default(), Clock::manual(NOON)).unwrap();
+        let error = log.reader(&[]).poll(contract::LONG).unwrap_err();
+        assert!(matches!(error, LogError::Damaged { damage: Damage::Kind(1), .. }), "{error}");
+    }
 }
 
 #[test]
 fn partitions_take_turns() {
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path(), &Clock::manual(NOON));
-    let partition = |n| log.partition_of(position(n).source);
+    let partition = |n| log.partition_of(&position(n));
     let other = (1..1_000).find(|n| partition(*n) != partition(0)).unwrap();
     for n in [0, other].repeat(10) {
         contract::append(&log, vec![position(n)]);
@@ -191,7 +215,7 @@ fn a_directory_is_open_once() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Clock::manual(NOON);
     let _log = open(directory.path(), &clock);
-    let again = Log::open(&LogUrl::File(directory.path().to_owned()), &Settings::default(), clock);
+    let again = <Log>::open(&LogUrl::File(directory.path().to_owned()), &Settings::default(), clock);
     assert!(matches!(again, Err(OpenError::Locked { .. })), "{again:?}");
 }
 
@@ -236,7 +260,7 @@ fn a_reader_that_retention_overtakes_moves_to_the_start() {
     let mut reader = log.reader(&[Offset(0)]);
     assert_eq!(log.retain(), Ok(1));
     let record = reader.poll(Duration::ZERO).unwrap().unwrap();
-    assert_eq!((record.offset, record.positions), (Offset(1), batch(5..10)));
+    assert_eq!((record.offset, record.entries), (Offset(1), batch(5..10)));
 }
 
 #[test]
@@ -265,7 +289,7 @@ fn a_full_queue_refuses_and_recovers() {
 fn a_queue_is_full_by_positions_too() {
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path(), &Clock::manual(NOON));
-    let many = usize::try_from(MAX_QUEUED_POSITIONS).unwrap();
+    let many = usize::try_from(MAX_QUEUED_ENTRIES).unwrap();
     assert_eq!(log.append(vec![position(0); many + 1]), Err(Full::Queue));
     contract::append(&log, vec![position(0); MAX_GROUP + 1]);
     let records = drain(&log, &[]);

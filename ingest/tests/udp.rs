@@ -66,7 +66,7 @@ impl Service {
         self.log.close();
         let mut reader = self.log.reader(&[]);
         let records = std::iter::from_fn(|| reader.poll(Duration::ZERO).unwrap());
-        records.flat_map(|record| record.positions).collect()
+        records.flat_map(|record| record.entries).collect()
     }
 
     /// A sender on a port of its own.
@@ -144,7 +144,7 @@ fn who_asks_with_its_key_hears_of_what_is_in_the_log_and_nobody_else_of_anything
             // What is acknowledged can be read: of each ten datagrams this is the last.
             let acknowledged = answered.iter().filter(|sequence| **sequence < 100).count() * 30;
             while seen < acknowledged {
-                seen += reader.poll(Duration::ZERO).unwrap().unwrap().positions.len();
+                seen += reader.poll(Duration::ZERO).unwrap().unwrap().entries.len();
             }
         }
         answered.sort_unstable();
@@ -205,7 +205,7 @@ fn positions_reach_a_waiting_reader_while_others_still_come() {
     let follow = std::thread::spawn(move || sender.send(reader.poll(Duration::from_secs(30))).unwrap());
     service.sender().send(&Datagram::default().signed(KEY)).unwrap();
     let record = seen.recv_timeout(Duration::from_secs(20)).unwrap().unwrap().unwrap();
-    assert_eq!(record.positions.len(), 1);
+    assert_eq!(record.entries.len(), 1);
     follow.join().unwrap();
 }
 

@@ -6,6 +6,7 @@ use ingest::udp::Drops;
 
 use super::Sources;
 use super::families::{Families, float};
+use crate::searches::History;
 
 /// Reads everything.
 pub(super) fn gather(sources: &Sources) -> Families {
@@ -58,7 +59,7 @@ fn log(Sources { app, .. }: &Sources, families: &mut Families) {
     families.counter(
         "maraude_log_positions_total",
         "Positions that were synced in the log.",
-        meters.positions.get(),
+        meters.entries.get(),
     );
     families.counter(
         "maraude_log_positions_lost_total",
@@ -109,6 +110,27 @@ fn map(Sources { app, .. }: &Sources, follower: &Follower, families: &mut Famili
         [([], app.searches.durations())],
     );
     families.counter("maraude_search_hits_total", "Taxis that searches answered with.", app.searches.hits());
+    if let Some(history) = &app.history {
+        searches(history, families);
+    }
+}
+
+fn searches(history: &History, families: &mut Families) {
+    families.counter(
+        "maraude_searches_logged_total",
+        "Searches that were logged for statistics.",
+        history.logged(),
+    );
+    families.counter(
+        "maraude_searches_lost_total",
+        "Searches that no statistic has: their log had no room, or could not write them.",
+        history.lost(),
+    );
+    families.gauge(
+        "maraude_searches_kept",
+        "Searches of the last year that statistics are made of.",
+        float(u64::try_from(history.len()).unwrap_or(u64::MAX)),
+    );
 }
 
 fn http(Sources { app, .. }: &Sources, families: &mut Families) {

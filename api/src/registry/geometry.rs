@@ -2,8 +2,9 @@
 
 use engine::territory::{Exclusion, Territory, Town, Zupc};
 use geo::orient::{Direction, Orient as _};
-use geo::{Area as _, Coord, CoordsIter as _, MapCoords as _, MultiPolygon, unary_union};
+use geo::{Area as _, Coord, CoordsIter as _, InteriorPoint as _, MapCoords as _, MultiPolygon, unary_union};
 use geojson::GeometryValue;
+use ingest::position::LatLon;
 
 use crate::store::places::Places;
 use crate::store::{Result, StoreError};
@@ -46,6 +47,12 @@ pub fn land(territory: &Territory, zupc: &Zupc) -> MultiPolygon<f64> {
     // A union takes rings of one winding.
     let shapes: Vec<_> = towns.map(|town| town.shape.orient(Direction::Default)).collect();
     unary_union(&shapes)
+}
+
+/// A point inside a shape, always the same.
+pub fn inside(shape: &MultiPolygon<f64>) -> Option<LatLon> {
+    let inside = shape.interior_point()?;
+    LatLon::new(inside.y(), inside.x()).ok()
 }
 
 /// A shape as a GeoJSON geometry, with seven decimals as positions have: a union brings digits that say nothing.

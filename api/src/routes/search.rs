@@ -6,8 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use engine::engine::Hit;
+use engine::territory::Town;
 use ingest::clock::Millis;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT};
+use ingest::searches::Search;
 use serde_json::json;
 use tracing::debug_span;
 
@@ -24,7 +26,7 @@ use crate::limits::HITS_MAX;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::card::Face;
 use crate::role::{Role, SEARCHERS};
-use crate::visibility::Ground;
+use crate::visibility::{Found, Ground};
 
 /// Whom apps see in place of the operator.
 pub(super) const NEUTRAL_OPERATOR: &str = "chauffeur professionnel";
@@ -46,19 +48,22 @@ pub async fn search(
     if ground.exclusion.is_some() {
         return Err(no_cruising());
     }
-    if !ground.may_be_searched() {
+    let Some(town) = ground.town else {
         return Ok(envelope::of_all(Vec::new()));
-    }
+    };
     let now = app.clock.now();
     let operator = sees_own_only(&caller).then(|| caller.operator());
-    let hits = debug_span!("nearby").in_scope(|| ground.hits(&app.engine, now, operator, nearest));
+    let found = debug_span!("nearby").in_scope(|| ground.look(&app.engine, now, operator, nearest));
     let view = View { app: &app, caller: &caller, customer, now };
-    let rendered = || hits.iter().filter_map(|hit| view.shown(hit)).collect();
-    let mut shown: Vec<_> = debug_span!("render", hits = hits.len()).in_scope(rendered);
+    let rendered = || found.offered.iter().filter_map(|hit| view.shown(hit)).collect();
+    let mut shown: Vec<_> = debug_span!("render", hits = found.offered.len()).in_scope(rendered);
     // The grid moves taxis by up to half a metre: nearest first holds for what is shown.
     shown.sort_by(|a, b| a.0.total_cmp(&b.0));
     let data: Vec<_> = shown.into_iter().map(|(_, taxi)| taxi).collect();
     app.searches.record(began.elapsed(), data.len());
+    if let Some(history) = &app.history {
+        history.add(view.summary(town, &found));
+    }
     Ok(envelope::of_all(data))
 }
 
@@ -143,6 +148,21 @@ struct View<'a> {
 }
 
 impl View<'_> {
+    /// The search, as statistics remember it.
+    fn summary(&self, town: &Town, found: &Found) -> Search {
+        let count = |taxis: usize| u16::try_from(taxis).unwrap_or(u16::MAX);
+        Search {
+            at: self.now,
+            caller: self.caller.0.id,
+            customer: self.customer,
+            town: town.insee,
+            found: count(found.around),
+            seen: count(found.within_reach),
+            // As it is shown.
+            closest_m: found.closest.map(|hit| GridPoint::around(hit.at).distance_m(self.customer)),
+        }
+    }
+
     /// A taxi as the caller sees it, after its distance; None for one that was removed since it was found.
     fn shown(&self, hit: &Hit) -> Option<(f64, TaxiAnswer)> {
         let card = self.app.registry.shown_card(hit.source)?;

@@ -177,11 +177,11 @@ fn sequence(lon: f64) -> u32 {
 
 /// Where taxis are said to be, by every record of the log.
 fn read_log(folder: &Path) -> BTreeSet<LatLon> {
-    let log = Log::open(&LogUrl::File(folder.join("log")), &Settings::default(), Clock::System).unwrap();
+    let log: Log = Log::open(&LogUrl::File(folder.join("log")), &Settings::default(), Clock::System).unwrap();
     let mut reader = log.reader(&[]);
     let mut places = BTreeSet::new();
     while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
-        places.extend(record.positions.iter().map(|position| position.at));
+        places.extend(record.entries.iter().map(|position| position.at));
     }
     log.close();
     places

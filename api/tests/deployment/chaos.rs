@@ -195,12 +195,12 @@ async fn answer(cluster: &Cluster, api: &str) -> Vec<(Value, Value)> {
 /// How often each place that the taxis drove through is in the log; where the log ends, and its epoch.
 fn read_log(url: &str) -> (HashMap<Place, u32>, Vec<i64>, u64) {
     let url: LogUrl = url.parse().unwrap();
-    let log = Log::open(&url, &Settings::default(), Clock::System).unwrap();
+    let log: Log = Log::open(&url, &Settings::default(), Clock::System).unwrap();
     let ends: Vec<_> = (0..log.partitions()).map(|partition| log.end(Partition(partition))).collect();
     let (mut reader, mut logged) = (log.reader(&[]), HashMap::new());
     while reader.offsets() != ends {
         let record = reader.poll(SOON).unwrap().expect("the log's end");
-        for position in record.positions {
+        for position in record.entries {
             if position.at.lat_e7() >= SOUTH_WEST.0 {
                 *logged.entry((position.at.lat_e7(), position.at.lon_e7())).or_insert(0) += 1;
             }

@@ -72,11 +72,11 @@ async fn sigterm_ends_a_busy_server_in_time_and_loses_nothing() {
     assert!(TcpStream::connect(http).is_err(), "nobody listens any more");
     drop((silent, slow));
     let acknowledged: Vec<_> = busy.join_all().await.into_iter().flatten().collect();
-    let log =
+    let log: Log =
         Log::open(&LogUrl::File(folder.path().join("log")), &Settings::default(), Clock::System).unwrap();
     let (mut reader, mut logged) = (log.reader(&[]), HashSet::new());
     while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
-        logged.extend(record.positions.iter().map(|position| position.at));
+        logged.extend(record.entries.iter().map(|position| position.at));
     }
     log.close();
     assert!(acknowledged.len() > 100);

@@ -279,7 +279,7 @@ pub(crate) fn logged(world: &World) -> Vec<Position> {
     let mut reader = log.reader(&[]);
     let mut positions = Vec::new();
     while reader.offsets()[0] < end {
-        positions.extend(reader.poll(SOON).unwrap().unwrap().positions);
+        positions.extend(reader.poll(SOON).unwrap().unwrap().entries);
     }
     positions
 }

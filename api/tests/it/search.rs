@@ -6,6 +6,7 @@ use api::pseudonym::LIFETIME_S;
 use serde_json::{Value, json};
 
 use crate::harness::places::{EAST, MIDDLE, WEST};
+use crate::harness::wait::{SOON, within};
 use crate::world::World;
 
 on_each_database!(
@@ -15,6 +16,7 @@ on_each_database!(
     a_taxi_is_found_where_its_ads_is_valid,
     a_taxi_is_found_within_its_own_radius_nearest_first,
     whoever_asks_for_the_nearest_gets_no_more,
+    a_search_from_a_town_is_remembered_with_what_it_found,
 );
 
 /// In the middle town.
@@ -161,4 +163,48 @@ async fn whoever_asks_for_the_nearest_gets_no_more(world: &mut World) {
         let answer = ask(nearest).await;
         assert_eq!((answer.status, &answer.body), (400, &wrong));
     }
+}
+
+async fn a_search_from_a_town_is_remembered_with_what_it_found(world: &mut World) {
+    for (number, metres) in [(1, 130.0), (2, 700.0), (3, 1_100.0)] {
+        let taxi = world.register("op-a", number, MIDDLE).await;
+        world.place("op-a", &taxi, north(metres)).await;
+    }
+    let near = world.search("app", HERE).await[0]["crowfly_distance"].as_f64();
+    // The fewest, by an operator with no taxi there, in an exclusion zone, and of no town.
+    let nearest = format!("/taxis?lon={}&lat={}&nearest=1", HERE.1, north(400.0).0);
+    assert_eq!(world.client.get(world.key("admin"), &nearest).await.status, 200);
+    assert_eq!(world.search("op-b", HERE).await.len(), 0);
+    assert_eq!(world.client.get(world.key("app"), "/taxis?lon=2.365&lat=48.865").await.status, 404);
+    assert_eq!(world.search("app", (48.95, 2.35)).await.len(), 0);
+    world.search("op-a", HERE).await;
+
+    let now = world.clock.now();
+    let kept = |world: &World| {
+        let app = &world.server().app;
+        let kept = app.history.as_ref().unwrap().kept(now, &app.registry.territory());
+        let who = |name| world.number(name);
+        ["app", "admin", "op-b", "op-a"]
+            .map(|name| kept.statistics(|town, caller| town.as_str() == MIDDLE && caller == who(name)))
+    };
+    let all = async || (world.server().app.history.as_ref().unwrap().len() == 4).then_some(());
+    within(SOON, "four searches", all).await;
+    let [app, admin, op_b, op_a] = kept(world);
+    assert_eq!((app.found, app.seen), (Some([2.0; 3]), Some([1.0; 3])));
+    assert_eq!(app.closest_m.map(|closest| closest[0]), near, "as it was shown");
+    assert_eq!(
+        (admin.found, admin.seen),
+        (Some([3.0; 3]), Some([2.0; 3])),
+        "all that are there, not only the nearest"
+    );
+    assert_eq!((op_b.found, op_b.seen, op_b.closest_m), (Some([0.0; 3]), Some([0.0; 3]), None));
+    assert_eq!(op_a, app);
+
+    world.stop().await;
+    world.start().await;
+    within(SOON, "what was logged before", async || {
+        (world.server().app.history.as_ref().unwrap().len() == 4).then_some(())
+    })
+    .await;
+    assert_eq!(kept(world), [app, admin, op_b, op_a]);
 }

@@ -117,8 +117,8 @@ async fn a_position(world: &World, told: &Told, taxi: &str) {
         &["DEBUG receive:gate{accepted=1}", "close"][..],
         &["DEBUG receive{datagrams=1}:append{positions=1}", "close"],
         &["DEBUG receive{datagrams=1}", "close"],
-        &["DEBUG commit{positions=1 acknowledged=0}", "close"],
-        &["DEBUG follow{partition=0 offset=0 positions=1}", "close"],
+        &["DEBUG commit{entries=1 acknowledged=0}", "close"],
+        &["DEBUG follow{partition=0 offset=0 entries=1}", "close"],
         &["DEBUG apply{fixes=1}", "close"],
     ] {
         told.line(parts).await;

@@ -135,7 +135,7 @@ fn check(world: &World, seen: &RefCell<BTreeMap<String, u32>>) -> Result<(), Tes
             let ground = Ground::at(&territory, place(customer));
             let now = clock.now();
             let mut found: Vec<_> =
-                ground.hits(&engine, now, None, usize::MAX).iter().map(|hit| hit.source).collect();
+                ground.look(&engine, now, None, usize::MAX).offered.iter().map(|hit| hit.source).collect();
             found.retain(|&source| world.is_known(source));
             for &source in &sources {
                 let visibility = ground.visibility(&engine, now, source, world.is_known(source));

@@ -10,11 +10,11 @@ use fjall::PersistMode;
 use super::days::Day;
 use super::group::{Append, Group};
 use super::local::{Shared, cause, next_key};
-use super::{LogError, Partition, record};
+use super::{Entry, LogError, Partition, record};
 use crate::limits::MAX_RECORD_ROWS;
 
 /// Writes what comes through the queue until all its senders are gone and it is empty.
-pub(super) fn run(shared: &Shared, queue: &Receiver<Append>) {
+pub(super) fn run<E: Entry>(shared: &Shared<E>, queue: &Receiver<Append<E>>) {
     let _end = End(shared);
     let interval = Duration::from_millis(shared.settings.commit_interval_ms);
     while let Ok(first) = queue.recv() {
@@ -26,9 +26,9 @@ pub(super) fn run(shared: &Shared, queue: &Receiver<Append>) {
 }
 
 /// Tells readers that nothing more comes, however the thread ends.
-struct End<'a>(&'a Shared);
+struct End<'a, E: Entry>(&'a Shared<E>);
 
-impl Drop for End<'_> {
+impl<E: Entry> Drop for End<'_, E> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             poison(self.0, &"the commit thread panicked".into());
@@ -37,9 +37,9 @@ impl Drop for End<'_> {
     }
 }
 
-fn commit(shared: &Shared, group: Group) {
+fn commit<E: Entry>(shared: &Shared<E>, group: Group<E>) {
     let _span =
-        tracing::debug_span!("commit", positions = group.len, acknowledged = group.done.len()).entered();
+        tracing::debug_span!("commit", entries = group.len, acknowledged = group.done.len()).entered();
     let failed = shared.state().failed.clone();
     let outcome = match failed {
         Some(cause) => Err(LogError::Poisoned { cause }),
@@ -58,13 +58,13 @@ fn commit(shared: &Shared, group: Group) {
 }
 
 /// Refuses appends from now on.
-pub(super) fn poison(shared: &Shared, cause: &Arc<str>) {
+pub(super) fn poison<E: Entry>(shared: &Shared<E>, cause: &Arc<str>) {
     shared.intake.poisoned.raise();
     shared.change(|state| state.failed = Some(Arc::clone(cause)));
 }
 
-/// Writes and syncs positions, then shows them to readers.
-fn write(shared: &Shared, group: &Group) -> Result<(), Arc<str>> {
+/// Writes and syncs entries, then shows them to readers.
+fn write<E: Entry>(shared: &Shared<E>, group: &Group<E>) -> Result<(), Arc<str>> {
     let began = Instant::now();
     let _writing = shared.writing.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut ends, last) = {
@@ -76,13 +76,13 @@ fn write(shared: &Shared, group: &Group) -> Result<(), Arc<str>> {
     let day = Day::of(now);
     let mut batch = shared.database.batch();
     let mut begun = Vec::new();
-    for ((partition, positions), end) in (0..).map(Partition).zip(&group.by_partition).zip(&mut ends) {
-        if positions.is_empty() {
+    for ((partition, entries), end) in (0..).map(Partition).zip(&group.by_partition).zip(&mut ends) {
+        if entries.is_empty() {
             continue;
         }
         let keyspace = shared.keyspace(partition, day).map_err(|error| cause(&error))?;
         let first = *end;
-        for rows in positions.chunks(MAX_RECORD_ROWS) {
+        for rows in entries.chunks(MAX_RECORD_ROWS) {
             let bytes = record::encode(rows, now).map_err(|error| Arc::<str>::from(error.to_string()))?;
             batch.insert(&keyspace, end.to_be_bytes(), bytes);
             *end += 1;
@@ -93,7 +93,7 @@ fn write(shared: &Shared, group: &Group) -> Result<(), Arc<str>> {
     batch.commit().map_err(|error| cause(&error))?;
     shared.database.persist(PersistMode::SyncData).map_err(|error| cause(&error))?;
     shared.intake.meters.syncs.record(began.elapsed());
-    shared.intake.meters.positions.add(group.len as u64);
+    shared.intake.meters.entries.add(group.len as u64);
     shared.change(|state| {
         for (partition, keyspace, first) in &begun {
             state.days.begin(*partition, day, keyspace, *first);

@@ -11,7 +11,7 @@ use super::{Damage, Offset, Partition, Topic};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Full {
     /// More is waiting to be written than the log takes.
-    #[error("the log's queue is full: positions come in faster than they are written")]
+    #[error("the log's queue is full: what is to be logged comes in faster than they are written")]
     Queue,
     /// The log was closed.
     #[error("the log is closed")]

@@ -4,32 +4,31 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError};
 
-use super::{Done, Partition, partition_of};
+use super::{Done, Entry, Partition, partition_of};
 use crate::limits::{DATAGRAMS_PER_CALL, GATHERED_EVERY, MAX_BATCH, MAX_GROUP};
-use crate::position::Position;
 
-/// Positions that wait to be written, and who waits for them.
-pub(super) struct Append {
-    pub(super) positions: Vec<Position>,
+/// Entries that wait to be written, and who waits for them.
+pub(super) struct Append<E> {
+    pub(super) entries: Vec<E>,
     pub(super) done: Option<Done>,
 }
 
-/// Appends that are written together, their positions by partition.
-pub(super) struct Group {
-    pub(super) by_partition: Vec<Vec<Position>>,
+/// Appends that are written together, their entries by partition.
+pub(super) struct Group<E> {
+    pub(super) by_partition: Vec<Vec<E>>,
     pub(super) done: Vec<Done>,
-    /// Positions.
+    /// Entries.
     pub(super) len: usize,
 }
 
-impl Group {
+impl<E: Entry> Group<E> {
     /// The group that begins with `first`: open for `interval`, but closed once somebody waits and nothing is queued.
     pub(super) fn gather(
-        first: Append,
-        queue: &Receiver<Append>,
+        first: Append<E>,
+        queue: &Receiver<Append<E>>,
         interval: Duration,
         partitions: u16,
-        spares: &Sender<Vec<Position>>,
+        spares: &Sender<Vec<E>>,
     ) -> Self {
         let deadline = Instant::now() + interval;
         let by_partition = vec![Vec::new(); usize::from(partitions)];
@@ -53,18 +52,18 @@ impl Group {
         group
     }
 
-    pub(super) fn add(&mut self, mut append: Append, spares: &Sender<Vec<Position>>) {
-        self.len += append.positions.len();
+    pub(super) fn add(&mut self, mut append: Append<E>, spares: &Sender<Vec<E>>) {
+        self.len += append.entries.len();
         let partitions = u16::try_from(self.by_partition.len()).unwrap_or(u16::MAX);
-        for position in append.positions.drain(..) {
-            let Partition(partition) = partition_of(position.source, partitions);
-            self.by_partition[usize::from(partition)].push(position);
+        for entry in append.entries.drain(..) {
+            let Partition(partition) = partition_of(entry.stable_hash(), partitions);
+            self.by_partition[usize::from(partition)].push(entry);
         }
         self.done.extend(append.done);
         // Those of the receiving threads come back to them; larger ones would only hold memory. With enough in stock
         // it is dropped.
-        if (DATAGRAMS_PER_CALL..=MAX_BATCH).contains(&append.positions.capacity()) {
-            drop(spares.try_send(append.positions));
+        if (DATAGRAMS_PER_CALL..=MAX_BATCH).contains(&append.entries.capacity()) {
+            drop(spares.try_send(append.entries));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was appended and waits to be written: a queue bounded in appends and in positions.
+//! What was appended and waits to be written: a queue bounded in appends and in entries.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -6,31 +6,30 @@ use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::group::Append;
 use super::meters::Meters;
-use super::{Done, Full};
+use super::{Done, Entry, Full};
 use crate::counter::{Flag, Room};
-use crate::limits::{DATAGRAMS_PER_CALL, LOG_QUEUE, MAX_QUEUED_POSITIONS, SPARE_BATCHES};
-use crate::position::Position;
+use crate::limits::{DATAGRAMS_PER_CALL, LOG_QUEUE, MAX_QUEUED_ENTRIES, SPARE_BATCHES};
 
 /// The way into a log, up to the thread that writes.
-pub(super) struct Intake {
+pub(super) struct Intake<E> {
     /// None: closed. A lock, so that an append is wholly before or wholly after the closing.
-    queue: RwLock<Option<Sender<Append>>>,
-    /// Room for positions; who writes gives it back.
+    queue: RwLock<Option<Sender<Append<E>>>>,
+    /// Room for entries; who writes gives it back.
     pub(super) room: Room,
     /// Batches that were written, to be filled again.
-    pub(super) spares: (Sender<Vec<Position>>, Receiver<Vec<Position>>),
+    pub(super) spares: (Sender<Vec<E>>, Receiver<Vec<E>>),
     /// Raised once a write has failed, to refuse appends without a lock.
     pub(super) poisoned: Flag,
     pub(super) meters: Meters,
 }
 
-impl Intake {
+impl<E: Entry> Intake<E> {
     /// An empty one, and where the thread that writes takes from. That ends once the intake is closed and empty.
-    pub(super) fn new() -> (Self, Receiver<Append>) {
+    pub(super) fn new() -> (Self, Receiver<Append<E>>) {
         let (sender, receiver) = bounded(LOG_QUEUE);
         let intake = Self {
             queue: RwLock::new(Some(sender)),
-            room: Room::new(MAX_QUEUED_POSITIONS),
+            room: Room::new(MAX_QUEUED_ENTRIES),
             spares: bounded(SPARE_BATCHES),
             poisoned: Flag::default(),
             meters: Meters::default(),
@@ -38,21 +37,21 @@ impl Intake {
         (intake, receiver)
     }
 
-    pub(super) fn spare_batch(&self) -> Vec<Position> {
+    pub(super) fn spare_batch(&self) -> Vec<E> {
         self.spares.1.try_recv().unwrap_or_else(|_| Vec::with_capacity(DATAGRAMS_PER_CALL))
     }
 
-    pub(super) fn append(&self, positions: Vec<Position>, done: Option<Done>) -> Result<(), Full> {
+    pub(super) fn append(&self, entries: Vec<E>, done: Option<Done>) -> Result<(), Full> {
         if self.poisoned.is_raised() {
             return Err(Full::Poisoned);
         }
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
         let queue = queue.as_ref().ok_or(Full::Closed)?;
-        let taken = positions.len() as u64;
+        let taken = entries.len() as u64;
         if !self.room.take(taken) {
             return Err(Full::Queue);
         }
-        queue.try_send(Append { positions, done }).map_err(|error| {
+        queue.try_send(Append { entries, done }).map_err(|error| {
             self.room.give(taken);
             match error {
                 TrySendError::Full(_) => Full::Queue,

@@ -1,6 +1,6 @@
 //! The log as a topic of Apache Kafka, which any number of processes write and read.
 //!
-//! A record is a message, without a key and in the partition that its sources hash to; its offset and its time of
+//! A record is a message, without a key and in the partition that its entries hash to; its offset and its time of
 //! append are the broker's. Beside the topic stands another one, `<topic>.epoch`, whose first message says which log
 //! this is. Both are made where they are missing; whoever removes one removes the other, too.
 //!
@@ -33,17 +33,17 @@ pub use self::reader::KafkaReader;
 pub use self::topic::Topic;
 use super::intake::Intake;
 use super::worker::Worker;
-use super::{Offset, OpenError, Partition, Settings};
+use super::{Entry, Offset, OpenError, Partition, Settings};
 use crate::clock::{Clock, Millis};
 use crate::limits::{GROUPS_UNDER_WAY, LOG_OPENS_WITHIN};
 
 /// A log on Kafka. Cheap to clone; the last clone to go closes it.
 #[derive(Clone)]
-pub struct KafkaLog(Arc<Handle>);
+pub struct KafkaLog<E: Entry>(Arc<Handle<E>>);
 
 /// What the clones share. The threads do not hold it, so that they can end.
-struct Handle {
-    shared: Arc<Shared>,
+struct Handle<E: Entry> {
+    shared: Arc<Shared<E>>,
     gatherer: Worker,
     listener: Worker,
     /// Asks where the log begins and ends; thread-safe.
@@ -53,13 +53,13 @@ struct Handle {
 }
 
 /// What the threads, readers and callers share.
-struct Shared {
+struct Shared<E: Entry> {
     topic: Topic,
     epoch: u64,
     partitions: u16,
     commit_interval: Duration,
     clock: Clock,
-    intake: Intake,
+    intake: Intake<E>,
     /// Holds an entry for each group under way.
     under_way: (Sender<()>, Receiver<()>),
     state: Mutex<State>,
@@ -79,7 +79,7 @@ struct State {
     ended: bool,
 }
 
-impl KafkaLog {
+impl<E: Entry> KafkaLog<E> {
     /// Opens the log on a topic, and makes that if need be. Waits for the brokers, [`LOG_OPENS_WITHIN`] for each of two
     /// steps at most.
     pub fn open(topic: &Topic, settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
@@ -130,7 +130,7 @@ impl KafkaLog {
         })))
     }
 
-    pub(super) fn intake(&self) -> &Intake {
+    pub(super) fn intake(&self) -> &Intake<E> {
         &self.0.shared.intake
     }
 
@@ -170,7 +170,7 @@ impl KafkaLog {
         }
     }
 
-    pub(super) fn reader(&self, from: &[Offset]) -> KafkaReader {
+    pub(super) fn reader(&self, from: &[Offset]) -> KafkaReader<E> {
         KafkaReader::new(Arc::clone(&self.0.shared), from)
     }
 
@@ -179,7 +179,7 @@ impl KafkaLog {
     }
 }
 
-impl Handle {
+impl<E: Entry> Handle<E> {
     fn close(&self) {
         self.shared.intake.close();
         self.gatherer.join();
@@ -187,19 +187,19 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl<E: Entry> Drop for Handle<E> {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl fmt::Debug for KafkaLog {
+impl<E: Entry> fmt::Debug for KafkaLog<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaLog").field("topic", &self.0.shared.topic).finish_non_exhaustive()
     }
 }
 
-impl Shared {
+impl<E: Entry> Shared<E> {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

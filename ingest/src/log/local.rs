@@ -18,30 +18,30 @@ use super::days::{Day, Days, keyspace_name, parse_keyspace_name};
 use super::intake::Intake;
 use super::reader::LocalReader;
 use super::worker::Worker;
-use super::{LogError, Offset, OpenError, Partition, Settings};
+use super::{Entry, LogError, Offset, OpenError, Partition, Settings};
 use super::{commit, epoch, record};
 use crate::clock::{Clock, Millis};
 use crate::limits::MAX_PARTITIONS;
 
 /// An embedded log. Cheap to clone; the last clone to go closes it.
 #[derive(Clone)]
-pub struct LocalLog(Arc<Handle>);
+pub struct LocalLog<E: Entry>(Arc<Handle<E>>);
 
 /// What the clones share. The commit thread does not hold it, so that it can end.
-struct Handle {
-    shared: Arc<Shared>,
+struct Handle<E: Entry> {
+    shared: Arc<Shared<E>>,
     committer: Worker,
 }
 
 /// What the commit thread, readers and callers share.
-pub(super) struct Shared {
+pub(super) struct Shared<E: Entry> {
     pub(super) database: Database,
     pub(super) meta: Keyspace,
     pub(super) epoch: u64,
     pub(super) partitions: u16,
     pub(super) settings: Settings,
     pub(super) clock: Clock,
-    pub(super) intake: Intake,
+    pub(super) intake: Intake<E>,
     /// Held while a group is written and while days are dropped: no group goes into a keyspace being dropped.
     pub(super) writing: Mutex<()>,
     state: Mutex<State>,
@@ -61,7 +61,7 @@ pub(super) struct State {
     pub(super) ended: bool,
 }
 
-impl LocalLog {
+impl<E: Entry> LocalLog<E> {
     /// Opens the log in a directory, and makes both if need be.
     pub fn open(path: &Path, settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         let (intake, queue) = Intake::new();
@@ -75,7 +75,7 @@ impl LocalLog {
         Ok(Self(Arc::new(Handle { shared, committer })))
     }
 
-    pub(super) fn intake(&self) -> &Intake {
+    pub(super) fn intake(&self) -> &Intake<E> {
         &self.0.shared.intake
     }
 
@@ -115,7 +115,7 @@ impl LocalLog {
         Offset(low)
     }
 
-    pub(super) fn reader(&self, from: &[Offset]) -> LocalReader {
+    pub(super) fn reader(&self, from: &[Offset]) -> LocalReader<E> {
         LocalReader::new(Arc::clone(&self.0.shared), from)
     }
 
@@ -128,20 +128,20 @@ impl LocalLog {
     }
 }
 
-impl Handle {
+impl<E: Entry> Handle<E> {
     fn close(&self) {
         self.shared.intake.close();
         self.committer.join();
     }
 }
 
-impl Drop for Handle {
+impl<E: Entry> Drop for Handle<E> {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl fmt::Debug for LocalLog {
+impl<E: Entry> fmt::Debug for LocalLog<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalLog").field("epoch", &self.0.shared.epoch).finish_non_exhaustive()
     }
@@ -157,8 +157,8 @@ impl State {
     }
 }
 
-impl Shared {
-    fn open(path: &Path, settings: &Settings, clock: Clock, intake: Intake) -> Result<Self, OpenError> {
+impl<E: Entry> Shared<E> {
+    fn open(path: &Path, settings: &Settings, clock: Clock, intake: Intake<E>) -> Result<Self, OpenError> {
         let explain = |error: fjall::Error| explain(path, &error);
         let database = Database::builder(path)
             .manual_journal_persist(true)
@@ -328,7 +328,7 @@ mod tests {
     const NOON: Millis = Millis(1_764_158_400_000);
     const LONG: Duration = Duration::from_secs(30);
 
-    fn open(path: &Path) -> LocalLog {
+    fn open(path: &Path) -> LocalLog<Position> {
         let settings = Settings { partitions: 1, commit_interval_ms: 0, ..Settings::default() };
         LocalLog::open(path, &settings, Clock::manual(NOON)).unwrap()
     }
@@ -346,14 +346,14 @@ mod tests {
     }
 
     /// Appends and gives the acknowledgement to come.
-    fn append(log: &LocalLog) -> mpsc::Receiver<Result<(), LogError>> {
+    fn append(log: &LocalLog<Position>) -> mpsc::Receiver<Result<(), LogError>> {
         let (sender, done) = mpsc::channel();
         let tell = Box::new(move |outcome| sender.send(outcome).unwrap());
         log.intake().append(vec![position()], Some(tell)).unwrap();
         done
     }
 
-    fn poll(reader: &mut LocalReader) -> Result<Option<Record>, LogError> {
+    fn poll(reader: &mut LocalReader<Position>) -> Result<Option<Record>, LogError> {
         reader.poll(Duration::ZERO)
     }
 
@@ -414,7 +414,7 @@ mod tests {
         let log = open(directory.path());
         log.0.shared.meta.insert(IDENTITY, [0, 2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1]).unwrap();
         drop(log);
-        let again = LocalLog::open(directory.path(), &Settings::default(), Clock::manual(NOON));
+        let again = LocalLog::<Position>::open(directory.path(), &Settings::default(), Clock::manual(NOON));
         assert!(matches!(again, Err(OpenError::Foreign { .. })), "{again:?}");
     }
 }

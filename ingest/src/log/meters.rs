@@ -12,9 +12,9 @@ const SYNC_BOUNDS_US: [u64; 12] =
 pub struct Meters {
     /// Appends that were taken into the queue.
     pub appends: Counter,
-    /// Positions that were synced.
-    pub positions: Counter,
-    /// Positions that were taken and then could not be written, or not known to be.
+    /// Entries that were synced.
+    pub entries: Counter,
+    /// Entries that were taken and then could not be written, or not known to be.
     pub lost: Counter,
     /// How long writing a group and syncing it took.
     pub syncs: Histogram,
@@ -24,6 +24,6 @@ impl Default for Meters {
     fn default() -> Self {
         let syncs = Histogram::new(&SYNC_BOUNDS_US);
         let count = Counter::default;
-        Self { appends: count(), positions: count(), lost: count(), syncs }
+        Self { appends: count(), entries: count(), lost: count(), syncs }
     }
 }

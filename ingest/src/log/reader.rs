@@ -9,12 +9,12 @@ use fjall::Slice;
 
 use super::local::{Shared, cause, offset_of_key};
 use super::record::{self, Damage};
-use super::{LogError, Offset, Partition, Record};
+use super::{Entry, LogError, Offset, Partition, Record};
 use crate::limits::READ_AHEAD;
 
 /// A reader of an embedded log.
-pub struct LocalReader {
-    shared: Arc<Shared>,
+pub struct LocalReader<E: Entry> {
+    shared: Arc<Shared<E>>,
     /// The next record to give, by partition.
     next: Vec<Offset>,
     /// What was read ahead, by partition: records from `next` on.
@@ -23,15 +23,15 @@ pub struct LocalReader {
     turn: usize,
 }
 
-impl LocalReader {
-    pub(super) fn new(shared: Arc<Shared>, from: &[Offset]) -> Self {
+impl<E: Entry> LocalReader<E> {
+    pub(super) fn new(shared: Arc<Shared<E>>, from: &[Offset]) -> Self {
         let partitions = usize::from(shared.partitions);
         let next =
             (0..partitions).map(|partition| from.get(partition).copied().unwrap_or_default()).collect();
         Self { shared, next, ahead: vec![VecDeque::new(); partitions], turn: 0 }
     }
 
-    pub(super) fn poll(&mut self, wait: Duration) -> Result<Option<Record>, LogError> {
+    pub(super) fn poll(&mut self, wait: Duration) -> Result<Option<Record<E>>, LogError> {
         // A wait too long for the machine's clock is one without end.
         let deadline = Instant::now().checked_add(wait);
         loop {
@@ -57,7 +57,7 @@ impl LocalReader {
     }
 
     /// The next record of the first partition, from the one whose turn it is, that has one.
-    fn take(&mut self) -> Result<Option<Record>, LogError> {
+    fn take(&mut self) -> Result<Option<Record<E>>, LogError> {
         let partitions = self.next.len();
         for index in (self.turn..partitions).chain(0..self.turn) {
             if self.ahead[index].is_empty() {
@@ -65,12 +65,12 @@ impl LocalReader {
             }
             let Some(bytes) = self.ahead[index].front() else { continue };
             let (partition, offset) = (self.partition(index), self.next[index]);
-            let (appended_at, positions) =
+            let (appended_at, entries) =
                 record::decode(bytes).map_err(|damage| LogError::Damaged { partition, offset, damage })?;
             self.ahead[index].pop_front();
             self.next[index] = Offset(offset.0 + 1);
             self.turn = (index + 1) % partitions;
-            return Ok(Some(Record { partition, offset, appended_at, positions }));
+            return Ok(Some(Record { partition, offset, appended_at, entries }));
         }
         Ok(None)
     }
@@ -126,7 +126,7 @@ impl LocalReader {
     }
 }
 
-impl fmt::Debug for LocalReader {
+impl<E: Entry> fmt::Debug for LocalReader<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalReader").field("next", &self.next).finish_non_exhaustive()
     }

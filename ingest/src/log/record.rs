@@ -3,8 +3,8 @@
 //! | bytes   | what                                                                      |
 //! |---------|---------------------------------------------------------------------------|
 //! | 0..4    | `mrd` and a zero                                                          |
-//! | 4..6    | version of the schema ([`crate::batch`]), u16                             |
-//! | 6..8    | zero                                                                      |
+//! | 4..6    | version of the schema ([`crate::batch`], [`crate::searches`]), u16        |
+//! | 6..8    | kind of the entries, u16: 0 positions, 1 searches                         |
 //! | 8..16   | append time in ms since 1970, i64                                         |
 //! | 16..20  | rows, u32                                                                 |
 //! | 20..24  | CRC-32 of all other bytes, u32                                            |
@@ -25,10 +25,10 @@ use arrow_ipc::{MetadataVersion, root_as_message};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use thiserror::Error;
 
-use crate::batch::{self, BadBatch, SCHEMA_VERSION};
+use super::Entry;
+use crate::batch::BadBatch;
 use crate::clock::Millis;
 use crate::limits::{MAX_RECORD_BYTES, MAX_RECORD_ROWS};
-use crate::position::Position;
 
 /// What is wrong with a record.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -39,6 +39,9 @@ pub enum Damage {
     /// It does not begin as a record does, or ends too soon.
     #[error("its header is not that of a record")]
     Header,
+    /// It has entries of another kind than its log.
+    #[error("it belongs to a log of another kind ({0})")]
+    Kind(u16),
     /// A later version of the program wrote it.
     #[error(
         "it was written with version {0} of the schema, which this program does not know; use a later one"
@@ -48,16 +51,16 @@ pub enum Damage {
     #[error("its checksum is wrong")]
     Checksum,
     /// Its message is not a batch of so many rows.
-    #[error("its message is not a batch of positions")]
+    #[error("its message is not a batch of its rows")]
     Message,
-    /// Its rows are not positions.
+    /// Its rows are not entries.
     #[error(transparent)]
     Batch(#[from] BadBatch),
 }
 
-/// The bytes of a record of some positions.
-pub fn encode(positions: &[Position], appended_at: Millis) -> Result<Vec<u8>, ArrowError> {
-    let batch = batch::encode(positions);
+/// The bytes of a record of some entries.
+pub fn encode<E: Entry>(entries: &[E], appended_at: Millis) -> Result<Vec<u8>, ArrowError> {
+    let batch = E::encode(entries);
     let rows = u32::try_from(batch.num_rows()).map_err(|_| ArrowError::IpcError("too many rows".into()))?;
     let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
     let (_, message) = IpcDataGenerator::default().encode(
@@ -69,8 +72,8 @@ pub fn encode(positions: &[Position], appended_at: Millis) -> Result<Vec<u8>, Ar
     let mut bytes =
         Vec::with_capacity(HEADER + PREFIX + message.ipc_message.len() + message.arrow_data.len() + 8);
     bytes.extend(MAGIC);
-    bytes.extend(SCHEMA_VERSION.to_le_bytes());
-    bytes.extend([0; 2]);
+    bytes.extend(E::VERSION.to_le_bytes());
+    bytes.extend(E::KIND.to_le_bytes());
     bytes.extend(appended_at.0.to_le_bytes());
     bytes.extend(rows.to_le_bytes());
     bytes.extend([0; 4]);
@@ -80,14 +83,15 @@ pub fn encode(positions: &[Position], appended_at: Millis) -> Result<Vec<u8>, Ar
     Ok(bytes)
 }
 
-/// The positions of a record, and when it was appended. Never panics, whatever the bytes.
-pub fn decode(bytes: &[u8]) -> Result<(Millis, Vec<Position>), Damage> {
+/// The entries of a record, and when it was appended. Never panics, whatever the bytes.
+pub fn decode<E: Entry>(bytes: &[u8]) -> Result<(Millis, Vec<E>), Damage> {
     let header = Header::read(bytes)?;
+    let schema = header.schema::<E>(bytes)?;
     if checksum(bytes) != header.checksum {
         return Err(Damage::Checksum);
     }
-    let batch = message(&bytes[HEADER..], header.rows, header.schema).ok_or(Damage::Message)?;
-    Ok((header.appended_at, batch::decode(&batch)?))
+    let batch = message(&bytes[HEADER..], header.rows, schema).ok_or(Damage::Message)?;
+    Ok((header.appended_at, E::decode(&batch)?))
 }
 
 /// When a record was appended, by its header alone.
@@ -104,7 +108,8 @@ const ALIGNMENT: usize = 8;
 const PREFIX: usize = 8;
 
 struct Header {
-    schema: SchemaRef,
+    version: u16,
+    kind: u16,
     appended_at: Millis,
     rows: usize,
     checksum: u32,
@@ -114,21 +119,32 @@ impl Header {
     fn read(bytes: &[u8]) -> Result<Self, Damage> {
         let (magic, rest) = bytes.split_first_chunk::<4>().ok_or(Damage::Header)?;
         let (version, rest) = rest.split_first_chunk::<2>().ok_or(Damage::Header)?;
-        let (zero, rest) = rest.split_first_chunk::<2>().ok_or(Damage::Header)?;
+        let (kind, rest) = rest.split_first_chunk::<2>().ok_or(Damage::Header)?;
         let (appended_at, rest) = rest.split_first_chunk::<8>().ok_or(Damage::Header)?;
         let (rows, rest) = rest.split_first_chunk::<4>().ok_or(Damage::Header)?;
         let (checksum, _) = rest.split_first_chunk::<4>().ok_or(Damage::Header)?;
-        let rows = u32::from_le_bytes(*rows) as usize;
         if *magic != MAGIC {
             return Err(Damage::Header);
         }
-        let version = u16::from_le_bytes(*version);
-        let schema = batch::schema_of(version).ok_or(Damage::Version(version))?;
-        if *zero != [0; 2] || rows > MAX_RECORD_ROWS || bytes.len() > MAX_RECORD_BYTES {
-            return Err(Damage::Header);
+        Ok(Self {
+            version: u16::from_le_bytes(*version),
+            kind: u16::from_le_bytes(*kind),
+            appended_at: Millis(i64::from_le_bytes(*appended_at)),
+            rows: u32::from_le_bytes(*rows) as usize,
+            checksum: u32::from_le_bytes(*checksum),
+        })
+    }
+
+    /// The schema of the record's message, where the header is one of such entries.
+    fn schema<E: Entry>(&self, bytes: &[u8]) -> Result<SchemaRef, Damage> {
+        if self.kind != E::KIND {
+            // A flipped bit makes no other log.
+            let is_whole = checksum(bytes) == self.checksum;
+            return Err(if is_whole { Damage::Kind(self.kind) } else { Damage::Checksum });
         }
-        let appended_at = Millis(i64::from_le_bytes(*appended_at));
-        Ok(Self { schema, appended_at, rows, checksum: u32::from_le_bytes(*checksum) })
+        let schema = E::schema_of(self.version).ok_or(Damage::Version(self.version))?;
+        let is_small = self.rows <= MAX_RECORD_ROWS && bytes.len() <= MAX_RECORD_BYTES;
+        is_small.then_some(schema).ok_or(Damage::Header)
     }
 }
 
@@ -166,40 +182,60 @@ fn is_sound(batch: &arrow_ipc::RecordBatch<'_>, bytes: usize, rows: usize, schem
     let (Some(nodes), Some(buffers)) = (batch.nodes(), batch.buffers()) else {
         return false;
     };
-    let widths: Vec<_> = schema.fields().iter().filter_map(|field| width(field.data_type())).collect();
+    let layout: Option<Vec<_>> = schema.fields().iter().map(|f| Layout::of(f.data_type(), rows)).collect();
+    let (Some(layout), mut each_buffer) = (layout, buffers.iter()) else {
+        return false;
+    };
     let is_rows = |length: i64| usize::try_from(length) == Ok(rows);
     let lies_within = |buffer: &arrow_ipc::Buffer| {
         let (start, length) =
             (usize::try_from(buffer.offset()).ok()?, usize::try_from(buffer.length()).ok()?);
-        (start.checked_add(length)? <= bytes).then_some(length)
+        (start.checked_add(length)? <= bytes && start.is_multiple_of(ALIGNMENT)).then_some(length)
     };
     batch.compression().is_none()
         && batch.variadicBufferCounts().is_none()
         && is_rows(batch.length())
-        && nodes.len() == widths.len()
-        && buffers.len() == 2 * widths.len()
+        && nodes.len() == layout.len()
+        && buffers.len() == layout.iter().map(|column| 2 + usize::from(column.is_text)).sum::<usize>()
         && nodes.iter().all(|node| is_rows(node.length()) && (0..=node.length()).contains(&node.null_count()))
-        && widths.iter().enumerate().all(|(column, width)| {
-            // A column's two buffers: which values are there (absent if all are), and the values.
-            let there = lies_within(buffers.get(2 * column));
-            let values = lies_within(buffers.get(2 * column + 1));
-            let all_there = nodes.get(column).null_count() == 0;
-            there.is_some_and(|length| all_there || length >= rows.div_ceil(8))
-                && values.is_some_and(|length| length >= rows * width)
+        && nodes.iter().zip(layout).all(|(node, Layout { bytes, is_text })| {
+            let mut next = || each_buffer.next().and_then(lies_within);
+            // Which values are there (absent if all are), the values, and the letters of texts.
+            let there = if node.null_count() == 0 { 0 } else { rows.div_ceil(8) };
+            let unit = if is_text { size_of::<i32>() } else { 1 };
+            next().is_some_and(|length| length >= there)
+                && next().is_some_and(|length| length >= bytes && length.is_multiple_of(unit))
+                && (!is_text || next().is_some())
         })
 }
 
-/// Bytes of a value.
-fn width(data_type: &DataType) -> Option<usize> {
-    data_type.primitive_width()
+/// How a column's values lie in a message.
+struct Layout {
+    /// Of the values, at least; of texts, where each begins and the last one ends.
+    bytes: usize,
+    /// Then their letters follow. Whether these are there, the library looks.
+    is_text: bool,
+}
+
+impl Layout {
+    /// None: no entry has a column of this type.
+    fn of(data_type: &DataType, rows: usize) -> Option<Self> {
+        Some(match data_type {
+            DataType::Utf8 if rows == 0 => Self { bytes: 0, is_text: true },
+            DataType::Utf8 => Self { bytes: (rows + 1) * size_of::<i32>(), is_text: true },
+            other => Self { bytes: rows * other.primitive_width()?, is_text: false },
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::position::{
-        Accuracy, Heading, LatLon, Motion, OperatorKey, ReportedStatus, SourceKey, Speed, TaxiKey, Transport,
+        Accuracy, Heading, LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, Speed, TaxiKey,
+        Transport,
     };
+    use crate::searches::Search;
 
     fn positions(count: u32) -> Vec<Position> {
         let position = |n: u32| Position {
@@ -218,6 +254,19 @@ mod tests {
         (0..count).map(position).collect()
     }
 
+    fn searches(count: u16) -> Vec<Search> {
+        let search = |n: u16| Search {
+            at: Millis(1_764_000_000_000 + i64::from(n)),
+            caller: i32::from(n),
+            customer: LatLon::new(48.86, f64::from(n) / 1e3).unwrap(),
+            town: "2A004".parse().unwrap(),
+            found: n,
+            seen: n / 2,
+            closest_m: (n > 0).then_some(73.3077),
+        };
+        (0..count).map(search).collect()
+    }
+
     fn seal(bytes: &mut [u8]) {
         let checksum = checksum(bytes);
         bytes[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
@@ -229,6 +278,9 @@ mod tests {
             let bytes = encode(&positions(count), Millis(-9)).unwrap();
             assert_eq!(decode(&bytes), Ok((Millis(-9), positions(count))));
             assert_eq!(appended_at(&bytes), Ok(Millis(-9)));
+            let searches = searches(u16::try_from(count).unwrap());
+            let bytes = encode(&searches, Millis(-9)).unwrap();
+            assert_eq!(decode(&bytes), Ok((Millis(-9), searches)));
         }
     }
 
@@ -236,38 +288,51 @@ mod tests {
     fn a_full_record_is_not_longer_than_what_is_read() {
         let bytes = encode(&positions(u32::try_from(MAX_RECORD_ROWS).unwrap()), Millis(0)).unwrap();
         assert!(bytes.len() <= MAX_RECORD_BYTES, "{}", bytes.len());
-        assert!(decode(&bytes).is_ok());
+        assert!(decode::<Position>(&bytes).is_ok());
+        let bytes = encode(&searches(u16::try_from(MAX_RECORD_ROWS).unwrap()), Millis(0)).unwrap();
+        assert!(bytes.len() <= MAX_RECORD_BYTES, "{}", bytes.len());
+        assert!(decode::<Search>(&bytes).is_ok());
     }
 
     #[test]
     fn no_flipped_byte_and_no_cut_goes_unnoticed() {
-        let good = encode(&positions(5), Millis(7)).unwrap();
+        notices::<Position>(&encode(&positions(5), Millis(7)).unwrap());
+        notices::<Search>(&encode(&searches(5), Millis(7)).unwrap());
+    }
+
+    fn notices<E: Entry>(good: &[u8]) {
         for at in 0..good.len() {
-            assert!(decode(&good[..at]).is_err(), "cut at {at}");
+            assert!(decode::<E>(&good[..at]).is_err(), "cut at {at}");
             for flip in [0x01, 0x80, 0xff] {
-                let mut bad = good.clone();
+                let mut bad = good.to_vec();
                 bad[at] ^= flip;
-                assert!(decode(&bad).is_err(), "byte {at} flipped by {flip:#x}");
+                let read = decode::<E>(&bad);
+                assert!(read.is_err(), "byte {at} flipped by {flip:#x}");
+                assert!(!matches!(read, Err(Damage::Kind(_))), "damage makes no other log");
             }
         }
-        assert!(decode(&[good.as_slice(), &[0]].concat()).is_err(), "a byte too many");
+        assert!(decode::<E>(&[good, &[0]].concat()).is_err(), "a byte too many");
     }
 
     #[test]
     fn no_message_panics_even_with_a_right_checksum() {
-        let good = encode(&positions(5), Millis(7)).unwrap();
+        panics_at_nothing::<Position>(&encode(&positions(5), Millis(7)).unwrap());
+        panics_at_nothing::<Search>(&encode(&searches(5), Millis(7)).unwrap());
+    }
+
+    fn panics_at_nothing<E: Entry>(good: &[u8]) {
         for at in 0..good.len() {
             for value in [0x00, 0x01, 0x7f, 0x80, 0xff] {
-                let mut bad = good.clone();
+                let mut bad = good.to_vec();
                 bad[at] = value;
                 seal(&mut bad);
-                let _ = decode(&bad);
+                let _ = decode::<E>(&bad);
             }
             let mut cut = good[..at].to_vec();
             if at >= HEADER {
                 seal(&mut cut);
             }
-            assert!(decode(&cut).is_err(), "cut at {at}");
+            assert!(decode::<E>(&cut).is_err(), "cut at {at}");
         }
     }
 
@@ -291,6 +356,21 @@ mod tests {
         let mut later = encode(&positions(1), Millis(0)).unwrap();
         later[4] = 3;
         seal(&mut later);
-        assert_eq!(decode(&later), Err(Damage::Version(3)));
+        assert_eq!(decode::<Position>(&later), Err(Damage::Version(3)));
+    }
+
+    #[test]
+    fn a_record_of_another_kind_is_an_error() {
+        let (positions, searches) =
+            (encode(&positions(0), Millis(0)).unwrap(), encode(&searches(0), Millis(0)).unwrap());
+        assert_eq!(decode::<Search>(&positions), Err(Damage::Kind(0)));
+        assert_eq!(decode::<Position>(&searches), Err(Damage::Kind(1)));
+    }
+
+    /// Written when searches were first logged, and never to be written again.
+    #[test]
+    fn a_record_of_searches_of_schema_version_1_is_read_for_ever() {
+        let bytes = include_bytes!("../../tests/fixtures/searches-v1.bin");
+        assert_eq!(decode(bytes), Ok((Millis(1_764_158_400_000), searches(5))));
     }
 }

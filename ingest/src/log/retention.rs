@@ -5,10 +5,10 @@ use std::sync::PoisonError;
 
 use super::days::Day;
 use super::local::{Shared, cause};
-use super::{LogError, Offset, Settings};
+use super::{Entry, LogError, Offset, Settings};
 use crate::clock::Millis;
 
-impl Shared {
+impl<E: Entry> Shared<E> {
     /// Removes days that are due. See [`super::Log::retain_unless_needed`].
     pub(super) fn retain(&self, needed_from: Option<&[Offset]>) -> Result<usize, LogError> {
         // Groups wait meanwhile: days are few and dropping one takes about a tenth of a second.

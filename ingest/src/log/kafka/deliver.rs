@@ -15,16 +15,16 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use super::{Shared, cause, client};
 use crate::limits::{LOG_CLOSES_WITHIN, MAX_RECORD_ROWS};
 use crate::log::group::{Append, Group};
-use crate::log::{Done, LogError, Partition, record};
+use crate::log::{Done, Entry, LogError, Partition, record};
 
 /// The longest that acknowledgements are waited for before it is looked whether any more can come.
 const LISTEN: Duration = Duration::from_millis(100);
 
 /// Hands over what comes through the queue until that is closed and empty. Then `_handed_over` goes.
-pub(super) fn gather(
-    shared: &Arc<Shared>,
-    producer: &BaseProducer<Deliveries>,
-    queue: &Receiver<Append>,
+pub(super) fn gather<E: Entry>(
+    shared: &Arc<Shared<E>>,
+    producer: &BaseProducer<Deliveries<E>>,
+    queue: &Receiver<Append<E>>,
     _handed_over: Sender<Infallible>,
 ) {
     let _end = Poisons(shared, "the thread that gathers panicked");
@@ -47,9 +47,9 @@ pub(super) fn gather(
 }
 
 /// Hears what became of what was handed over, until nothing more can come.
-pub(super) fn listen(
-    shared: &Arc<Shared>,
-    producer: &BaseProducer<Deliveries>,
+pub(super) fn listen<E: Entry>(
+    shared: &Arc<Shared<E>>,
+    producer: &BaseProducer<Deliveries<E>>,
     handed_over: &Receiver<Infallible>,
 ) {
     let _end = End(shared);
@@ -69,18 +69,18 @@ pub(super) fn listen(
 }
 
 /// Tells readers that this process writes nothing more, however the thread ends.
-struct End<'a>(&'a Shared);
+struct End<'a, E: Entry>(&'a Shared<E>);
 
-impl Drop for End<'_> {
+impl<E: Entry> Drop for End<'_, E> {
     fn drop(&mut self) {
         self.0.state().ended = true;
     }
 }
 
 /// Poisons the log where its thread panics.
-struct Poisons<'a>(&'a Shared, &'static str);
+struct Poisons<'a, E: Entry>(&'a Shared<E>, &'static str);
 
-impl Drop for Poisons<'_> {
+impl<E: Entry> Drop for Poisons<'_, E> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.fail(&self.1.into());
@@ -90,7 +90,7 @@ impl Drop for Poisons<'_> {
     }
 }
 
-impl Shared {
+impl<E: Entry> Shared<E> {
     /// Refuses appends from now on, and says so.
     fn fail(&self, cause: &Arc<str>) {
         if !self.intake.poisoned.is_raised() {
@@ -101,10 +101,10 @@ impl Shared {
 }
 
 /// A group under way. Whoever lets go of it last tells those who wait.
-struct Sent {
-    shared: Arc<Shared>,
+struct Sent<E: Entry> {
+    shared: Arc<Shared<E>>,
     began: Instant,
-    positions: usize,
+    entries: usize,
     waiting: Mutex<Waiting>,
 }
 
@@ -116,24 +116,24 @@ struct Waiting {
 }
 
 /// A message of a group under way.
-pub(super) struct Part {
-    sent: Arc<Sent>,
+pub(super) struct Part<E: Entry> {
+    sent: Arc<Sent<E>>,
     partition: Partition,
     rows: u64,
 }
 
-fn send(shared: &Arc<Shared>, producer: &BaseProducer<Deliveries>, group: Group) {
+fn send<E: Entry>(shared: &Arc<Shared<E>>, producer: &BaseProducer<Deliveries<E>>, group: Group<E>) {
     let _span =
-        tracing::debug_span!("commit", positions = group.len, acknowledged = group.done.len()).entered();
+        tracing::debug_span!("commit", entries = group.len, acknowledged = group.done.len()).entered();
     let sent = Arc::new(Sent {
         shared: Arc::clone(shared),
         began: Instant::now(),
-        positions: group.len,
+        entries: group.len,
         waiting: Mutex::new(Waiting { done: group.done, failure: None }),
     });
     let now = shared.clock.now();
-    for (partition, positions) in (0..).map(Partition).zip(&group.by_partition) {
-        for rows in positions.chunks(MAX_RECORD_ROWS) {
+    for (partition, entries) in (0..).map(Partition).zip(&group.by_partition) {
+        for rows in entries.chunks(MAX_RECORD_ROWS) {
             let part = Box::new(Part { sent: Arc::clone(&sent), partition, rows: rows.len() as u64 });
             let failed = shared.state().failed.clone();
             if let Some(cause) = failed {
@@ -162,11 +162,11 @@ fn unacknowledged(error: &KafkaError) -> LogError {
     LogError::Unacknowledged { cause: cause(error).into() }
 }
 
-impl Sent {
+impl<E: Entry> Sent<E> {
     fn release(sent: Arc<Self>) {
         let Some(sent) = Arc::into_inner(sent) else { return };
         let intake = &sent.shared.intake;
-        intake.room.give(sent.positions as u64);
+        intake.room.give(sent.entries as u64);
         let _ = sent.shared.under_way.1.try_recv();
         let Waiting { done, failure } = sent.waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
         let outcome = failure.map_or(Ok(()), Err);
@@ -179,10 +179,10 @@ impl Sent {
     }
 }
 
-impl Part {
+impl<E: Entry> Part<E> {
     fn succeed(self, offset: i64) {
         let Self { sent, partition, rows } = self;
-        sent.shared.intake.meters.positions.add(rows);
+        sent.shared.intake.meters.entries.add(rows);
         let end = u64::try_from(offset).map_or(0, |offset| offset + 1);
         if let Some(known) = sent.shared.state().ends.get_mut(usize::from(partition.0)) {
             *known = end.max(*known);
@@ -200,12 +200,12 @@ impl Part {
 }
 
 /// What the producer tells of messages.
-pub(super) struct Deliveries(pub(super) Arc<Shared>);
+pub(super) struct Deliveries<E: Entry>(pub(super) Arc<Shared<E>>);
 
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Part>;
+impl<E: Entry> ProducerContext for Deliveries<E> {
+    type DeliveryOpaque = Box<Part<E>>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, part: Box<Part>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, part: Box<Part<E>>) {
         match result {
             Ok(message) => part.succeed(message.offset()),
             Err((error, _)) => {
@@ -216,7 +216,7 @@ impl ProducerContext for Deliveries {
     }
 }
 
-impl ClientContext for Deliveries {
+impl<E: Entry> ClientContext for Deliveries<E> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         client::log(level, facility, message);
     }

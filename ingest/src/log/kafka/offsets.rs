@@ -14,16 +14,16 @@ use super::client::Quiet;
 use super::{Shared, Topic, cause};
 use crate::clock::Millis;
 use crate::limits::{BROKERS_ANSWER_WITHIN, BROKERS_ASKED_EVERY};
-use crate::log::{Offset, Partition};
+use crate::log::{Entry, Offset, Partition};
 
 /// Keeps what is known of a topic up to date, until `stop` is disconnected.
-pub(super) struct Watch {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct Watch<E: Entry> {
+    pub(super) shared: Arc<Shared<E>>,
     pub(super) asker: Arc<BaseConsumer<Quiet>>,
     pub(super) stop: Receiver<()>,
 }
 
-impl Watch {
+impl<E: Entry> Watch<E> {
     pub(super) fn run(self) {
         let Self { shared, asker, stop } = self;
         while stop.recv_timeout(BROKERS_ASKED_EVERY) == Err(RecvTimeoutError::Timeout) {

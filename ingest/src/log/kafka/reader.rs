@@ -13,15 +13,14 @@ use super::client::{self, Quiet};
 use super::{Shared, cause};
 use crate::clock::Millis;
 use crate::log::record::{self, Damage};
-use crate::log::{LogError, Offset, Partition, Record};
-use crate::position::Position;
+use crate::log::{Entry, LogError, Offset, Partition, Record};
 
 /// How long a message is waited for before it is looked whether any more can come.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A reader of a log on Kafka.
-pub struct KafkaReader {
-    shared: Arc<Shared>,
+pub struct KafkaReader<E: Entry> {
+    shared: Arc<Shared<E>>,
     /// Made when it is first asked, and again after each seek: so nothing comes that was fetched for another place.
     consumer: Option<BaseConsumer<Quiet>>,
     /// The next record to give, by partition.
@@ -33,15 +32,15 @@ pub struct KafkaReader {
 }
 
 /// A message as it came.
-struct Fetched {
+struct Fetched<E> {
     partition: Partition,
     offset: u64,
     appended_at: Option<Millis>,
-    positions: Result<Vec<Position>, Damage>,
+    entries: Result<Vec<E>, Damage>,
 }
 
-impl KafkaReader {
-    pub(super) fn new(shared: Arc<Shared>, from: &[Offset]) -> Self {
+impl<E: Entry> KafkaReader<E> {
+    pub(super) fn new(shared: Arc<Shared<E>>, from: &[Offset]) -> Self {
         let partitions = usize::from(shared.partitions);
         let next =
             (0..partitions).map(|partition| from.get(partition).copied().unwrap_or_default()).collect();
@@ -56,7 +55,7 @@ impl KafkaReader {
         reader
     }
 
-    pub(in crate::log) fn poll(&mut self, wait: Duration) -> Result<Option<Record>, LogError> {
+    pub(in crate::log) fn poll(&mut self, wait: Duration) -> Result<Option<Record<E>>, LogError> {
         if let Some((partition, damage)) = &self.damaged {
             return Err(self.damaged_at(*partition, damage.clone()));
         }
@@ -100,7 +99,7 @@ impl KafkaReader {
     }
 
     /// The next message of any partition, or an event that is none.
-    fn fetch(&mut self, wait: Duration) -> Result<Option<Fetched>, LogError> {
+    fn fetch(&mut self, wait: Duration) -> Result<Option<Fetched<E>>, LogError> {
         let unreadable = |error: &KafkaError| LogError::Storage { cause: cause(error).into() };
         let consumer = match &mut self.consumer {
             Some(consumer) => consumer,
@@ -111,8 +110,7 @@ impl KafkaReader {
                 partition: Partition(u16::try_from(message.partition()).unwrap_or(u16::MAX)),
                 offset: u64::try_from(message.offset()).unwrap_or(0),
                 appended_at: message.timestamp().to_millis().map(Millis),
-                positions: record::decode(message.payload().unwrap_or_default())
-                    .map(|(_, positions)| positions),
+                entries: record::decode(message.payload().unwrap_or_default()).map(|(_, entries)| entries),
             })),
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(unreadable(&error)),
             // Nothing, or brokers that are away: the library goes on by itself once they are back.
@@ -121,8 +119,8 @@ impl KafkaReader {
     }
 
     /// The record in a message, unless it lies before what is to be read next.
-    fn take(&mut self, fetched: Fetched) -> Result<Option<Record>, LogError> {
-        let Fetched { partition, offset, appended_at, positions } = fetched;
+    fn take(&mut self, fetched: Fetched<E>) -> Result<Option<Record<E>>, LogError> {
+        let Fetched { partition, offset, appended_at, entries } = fetched;
         let index = usize::from(partition.0);
         let (Some(next), Some(last)) = (self.next.get_mut(index), self.appended_at.get_mut(index)) else {
             return Ok(None);
@@ -131,8 +129,8 @@ impl KafkaReader {
             return Ok(None);
         }
         *next = Offset(offset);
-        let positions = match positions {
-            Ok(positions) => positions,
+        let entries = match entries {
+            Ok(entries) => entries,
             Err(damage) => {
                 self.damaged = Some((partition, damage.clone()));
                 return Err(self.damaged_at(partition, damage));
@@ -141,7 +139,7 @@ impl KafkaReader {
         *next = Offset(offset + 1);
         // Of brokers that lead a partition one after the other, the later one's clock may be behind.
         *last = appended_at.unwrap_or(*last).max(*last);
-        Ok(Some(Record { partition, offset: Offset(offset), appended_at: *last, positions }))
+        Ok(Some(Record { partition, offset: Offset(offset), appended_at: *last, entries }))
     }
 
     fn damaged_at(&self, partition: Partition, damage: Damage) -> LogError {
@@ -165,7 +163,7 @@ impl KafkaReader {
 }
 
 /// A consumer of every partition, each from its offset.
-fn assigned(shared: &Shared, from: &[Offset]) -> KafkaResult<BaseConsumer<Quiet>> {
+fn assigned<E: Entry>(shared: &Shared<E>, from: &[Offset]) -> KafkaResult<BaseConsumer<Quiet>> {
     let consumer: BaseConsumer<Quiet> = client::reader(&shared.topic).create_with_context(Quiet)?;
     let mut partitions = TopicPartitionList::with_capacity(from.len());
     for (partition, offset) in (0..).zip(from) {
@@ -176,7 +174,7 @@ fn assigned(shared: &Shared, from: &[Offset]) -> KafkaResult<BaseConsumer<Quiet>
     Ok(consumer)
 }
 
-impl fmt::Debug for KafkaReader {
+impl<E: Entry> fmt::Debug for KafkaReader<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaReader").field("next", &self.next).finish_non_exhaustive()
     }

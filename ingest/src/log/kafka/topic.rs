@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::log::SEARCHES;
+
 /// A topic of Kafka's, as `kafka://<host>:<port>[,<host>:<port>...]/<topic>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
@@ -22,6 +24,11 @@ impl Topic {
             .then(|| Self { brokers: brokers.to_owned(), name: name.to_owned() })
     }
 
+    /// The topic of what is logged beside it.
+    pub(in crate::log) fn beside(&self, what: &str) -> Self {
+        Self { brokers: self.brokers.clone(), name: format!("{}{what}", self.name) }
+    }
+
     /// The topic whose first message says which log this is.
     pub(super) fn epoch(&self) -> String {
         format!("{}{EPOCH}", self.name)
@@ -35,8 +42,8 @@ impl fmt::Display for Topic {
 }
 
 const EPOCH: &str = ".epoch";
-/// Kafka's 249 characters, less those that the second topic adds.
-const MAX_NAME: usize = 249 - EPOCH.len();
+/// Kafka's 249 characters, less those that the topics beside it add.
+const MAX_NAME: usize = 249 - SEARCHES.len() - EPOCH.len();
 
 fn is_broker(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {

@@ -96,7 +96,7 @@ fn make(admin: &AdminClient<Quiet>, topic: &Topic, settings: &Settings) -> Resul
     let segment_bytes = (retain_bytes / 8).clamp(1 << 20, 1 << 30);
     let [retain_ms, retain_bytes, segment_ms, segment_bytes] =
         [retain_ms, retain_bytes, segment_ms, segment_bytes].map(|number| number.to_string());
-    let positions = NewTopic::new(&topic.name, settings.partitions.into(), BROKERS_DEFAULT)
+    let records = NewTopic::new(&topic.name, settings.partitions.into(), BROKERS_DEFAULT)
         .set(TIMESTAMP_TYPE, LOG_APPEND_TIME)
         .set("cleanup.policy", "delete")
         .set("retention.ms", &retain_ms)
@@ -108,7 +108,7 @@ fn make(admin: &AdminClient<Quiet>, topic: &Topic, settings: &Settings) -> Resul
         .set("retention.ms", "-1")
         .set("retention.bytes", "-1");
     let made =
-        block_on(admin.create_topics([&positions, &epoch], &options())).map_err(|error| cause(&error))?;
+        block_on(admin.create_topics([&records, &epoch], &options())).map_err(|error| cause(&error))?;
     for outcome in made {
         match outcome {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -179,7 +179,7 @@ fn write(topic: &Topic, name: &str, payload: &[u8]) -> Result<(), String> {
     producer.flush(BROKERS_ANSWER_WITHIN).map_err(|error| cause(&error))
 }
 
-/// The format of the epoch's message and of the topic of positions.
+/// The format of the epoch's message and of the topic of records.
 const FORMAT: u16 = 1;
 const MAGIC: &[u8; 4] = b"mre\0";
 
