@@ -22,6 +22,7 @@ use crate::rates::Buckets;
 use crate::registry::Registry;
 use crate::searches::History;
 use crate::serve::ProcessRole;
+use crate::statistics::taxi_hash::TaxiHashes;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ pub struct App {
     pub buckets: Arc<Buckets>,
     /// Makes and reads taxis' pseudonyms.
     pub pseudonyms: Pseudonyms,
+    /// Hashes taxis for statistics.
+    pub taxi_hashes: TaxiHashes,
     /// Calls operators' servers.
     pub outbound: Outbound,
     /// Calls webhooks, on connections and turns of their own.

@@ -14,6 +14,10 @@ use ingest::limits::{
 
 use crate::hail::Status;
 
+mod rows;
+
+pub use rows::*;
+
 // What a request may be.
 
 /// The largest body of a request, in bytes.
@@ -261,17 +265,6 @@ pub const END: Duration = Duration::from_millis(700);
 /// What is promised of a whole stop.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 
-/// Taxis (their numbers, to be exact) that one statement of a full reading reads: memory, and the time of a statement,
-/// stay small whatever the registry's size.
-pub const TAXIS_A_READING: i32 = 5_000;
-/// Last positions in one statement: six parameters each.
-pub const POSITIONS_A_STATEMENT: usize = 500;
-/// Last positions in one transaction, between which other writes have their turn.
-pub const POSITIONS_A_TRANSACTION: usize = 1_000;
-/// Rows of what was refused in one transaction, two statements each; they wait in memory until it commits.
-pub const REFUSALS_A_TRANSACTION: usize = 100;
-/// Rows of what was refused, of about 5 KB, that are read and added up at a time.
-pub const REFUSALS_A_PAGE: i64 = 200;
 /// Parameters that a statement may have, `PostgreSQL`'s limit and about `SQLite`'s.
 const PARAMETERS_MAX: usize = 32_766;
 
@@ -353,8 +346,6 @@ const _: () = assert!(LIVE_STREAMS_MAX < STREAMS_MAX, "who looks at the map leav
 const _: () = assert!(LIVE_EVERY.as_millis() < HEARTBEAT.as_millis());
 const _: () = assert!(GEOCODED_WITHIN.as_secs() < REQUEST_WITHIN.as_secs());
 const _: () = assert!(REPLY_MAX_BYTES <= BODY_MAX_BYTES, "nobody says more when asked than unasked");
-const _: () = assert!(POSITIONS_A_STATEMENT * 6 <= PARAMETERS_MAX);
-const _: () = assert!(POSITIONS_A_STATEMENT <= POSITIONS_A_TRANSACTION);
 
 /// Those limits of the HTTP interface that a test needs to reach; in service they are the constants above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,14 +47,23 @@ pub enum Chapter {
     Accounts,
     /// Towns, zones and stations.
     Places,
+    /// Who looks at figures.
+    Statistics,
     /// Those who keep it running, and the reference itself.
     Service,
 }
 
 impl Chapter {
     /// Every chapter, in the order of the reference.
-    pub const ALL: [Self; 6] =
-        [Self::Search, Self::Hails, Self::Operators, Self::Accounts, Self::Places, Self::Service];
+    pub const ALL: [Self; 7] = [
+        Self::Search,
+        Self::Hails,
+        Self::Operators,
+        Self::Accounts,
+        Self::Places,
+        Self::Statistics,
+        Self::Service,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -64,6 +73,7 @@ impl Chapter {
             Self::Operators => "Operators",
             Self::Accounts => "Accounts",
             Self::Places => "Places",
+            Self::Statistics => "Statistics",
             Self::Service => "Service",
         }
     }
@@ -76,6 +86,7 @@ impl Chapter {
             Self::Operators => "Registering taxis, and telling where they are and whether they are free.",
             Self::Accounts => "What an account says of itself.",
             Self::Places => "Towns, and where taxis may pick up.",
+            Self::Statistics => "What taxis, hails and searches add up to.",
             Self::Service => "Whether it runs, and this reference.",
         }
     }

@@ -31,10 +31,11 @@ use crate::observe;
 use crate::openapi::routes::Routes;
 use crate::rates;
 use crate::routes::reference::Reference;
+use crate::routes::stats::{adsmap, groupements, groups, heatmaps, letaxi};
 use crate::routes::webhooks::dead_letters;
 use crate::routes::{
     activity_logs, ads, customers, drivers, geotaxi, hails, health, intake, live, login, operators, places,
-    positions, reference, search, sessions, stations, taxis, users, vehicles, visibility, webhooks,
+    positions, reference, search, sessions, stations, stats, taxis, users, vehicles, visibility, webhooks,
 };
 use crate::serve::ProcessRole;
 
@@ -114,6 +115,15 @@ pub fn routes() -> Routes {
         .get("/stations/all", stations::all, stations::describe_all())
         .get("/stations/stations.json", stations::geojson, stations::describe_geojson())
         .get("/stations/stations.csv", stations::csv, stations::describe_csv())
+        // Figures, for administrators; a few for everybody.
+        .get("/stats/hails", stats::hails::read, stats::hails::describe_read())
+        .get("/stats/groupements", groupements::read, groupements::describe_read())
+        .get("/stats/adsmap", adsmap::read, adsmap::describe_read())
+        .get("/stats/groups", groups::groups, groups::describe_groups())
+        .get("/stats/managers", groups::managers, groups::describe_managers())
+        .get("/stats/letaxi", letaxi::read, letaxi::describe_read())
+        .get("/stats/heatmap_hails", heatmaps::hails, heatmaps::describe_hails())
+        .get("/stats/heatmap_taxis", heatmaps::taxis, heatmaps::describe_taxis())
         // Accounts.
         .get("/users", users::list, users::describe_list())
         .get("/users/{id}", users::read, users::describe_read())

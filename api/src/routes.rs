@@ -20,6 +20,7 @@ pub mod reference;
 pub mod search;
 pub mod sessions;
 pub mod stations;
+pub mod stats;
 pub mod taxi_answer;
 pub mod taxis;
 pub mod user_answer;

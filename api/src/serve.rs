@@ -30,8 +30,9 @@ use crate::rates::Buckets;
 use crate::registry::{Registry, follow};
 use crate::searches::{History, OpenHistoryError};
 use crate::secrets::{SecretError, SecretKey};
+use crate::statistics::taxi_hash::TaxiHashes;
 use crate::store::{Store, StoreError};
-use crate::{connections, keep, metrics, refused, router};
+use crate::{connections, daily, keep, metrics, refused, router};
 
 mod role;
 
@@ -158,6 +159,7 @@ impl Server {
             passwords: Arc::new(Passwords::new()?),
             buckets: Arc::new(Buckets::new(&config.rate_limits, clock.clone())),
             pseudonyms: Pseudonyms::new(&secret),
+            taxi_hashes: TaxiHashes::new(&secret),
             outbound: Outbound::new(PARTNER_LOOKUPS_MAX, config.behaviour.private_endpoints)?,
             to_webhooks: Outbound::new(WEBHOOK_LOOKUPS_MAX, config.behaviour.private_endpoints)?,
             geocoder: Geocoder::new(config.geocoder.clone())?,
@@ -190,6 +192,7 @@ impl Server {
             tasks.spawn(events::keep(app.clone(), stop_tasks.clone()));
             tasks.spawn(webhooks::keep(app.clone(), stop_tasks.clone()));
             tasks.spawn(backlog::keep(app.clone(), stop_tasks.clone()));
+            tasks.spawn(daily::keep(app.clone(), stop_tasks.clone()));
         }
         let mut serving = JoinSet::new();
         let routes = router::http(app.clone(), limits);

@@ -12,6 +12,18 @@ use ingest::position::LatLon;
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
+/// The number of the departement of the town with this INSEE code: three of its characters overseas, else two. A code
+/// too short for one is given back whole.
+///
+/// ```
+/// use engine::territory::departement;
+/// assert_eq!(["69123", "2A004", "97411", "98818", "7"].map(departement), ["69", "2A", "974", "988", "7"]);
+/// ```
+pub fn departement(insee: &str) -> &str {
+    let length = if insee.starts_with("97") || insee.starts_with("98") { 3 } else { 2 };
+    insee.get(..length).unwrap_or(insee)
+}
+
 /// A town (commune).
 #[derive(Clone, Debug)]
 pub struct Town {

@@ -81,6 +81,14 @@ pub(super) enum Command {
         /// Its manager; without one, nobody.
         manager: Option<String>,
     },
+    /// Say how many taxis a group has, of which the statistics tell how many are registered.
+    SetFleetSize {
+        /// Which one.
+        email: String,
+        /// How many; without it, nobody knows.
+        #[arg(value_parser = clap::value_parser!(i32).range(0..))]
+        taxis: Option<i32>,
+    },
     /// Remove an account that nothing was registered by.
     Remove {
         /// Which one.
@@ -152,6 +160,16 @@ async fn dispatch(command: &Command, store: &Store, secret: &SecretKey) -> anyho
                 )
                 .await?;
             println!("{email} is managed by {}", manager.as_deref().unwrap_or("nobody"));
+            Ok(())
+        }
+        Command::SetFleetSize { email, taxis } => {
+            let id = find(&accounts(store, secret).await?, email)?.id;
+            let changes = UserChanges { fleet_size: Some(*taxis), ..UserChanges::default() };
+            store.change_user(Actor::COMMAND_LINE, id, &changes).await?;
+            match taxis {
+                Some(taxis) => println!("{email} says that it has {taxis} taxis"),
+                None => println!("{email} does not say how many taxis it has"),
+            }
             Ok(())
         }
         Command::Remove { email } => {
@@ -231,6 +249,7 @@ fn described(accounts: &Accounts, account: &Account) -> Value {
     let manager = account.manager_id.and_then(|id| accounts.id(id)).map(|manager| manager.email.as_str());
     json!({
         "id": account.id, "email": account.email, "name": account.name, "roles": roles, "manager": manager,
+        "fleet_size": account.fleet_size,
         "email_customer": account.email_customer, "email_technical": account.email_technical,
         "phone_number_customer": account.phone_number_customer,
         "phone_number_technical": account.phone_number_technical,

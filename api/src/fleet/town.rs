@@ -1,5 +1,6 @@
 //! The ground a taxi drives on: a town's shape, its ranks, and small distances in metres.
 
+use engine::territory::departement;
 use geo::{BoundingRect, Contains, Coord, InteriorPoint, MultiPolygon, Rect};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -161,13 +162,6 @@ impl Town {
     }
 }
 
-/// The number of the departement of the town with this INSEE code; a code too short for one is given back whole.
-pub fn departement(insee: &str) -> &str {
-    // Overseas the number takes three characters of the code.
-    let length = if insee.starts_with("97") { 3 } else { 2 };
-    insee.get(..length).unwrap_or(insee)
-}
-
 /// Hôtel de Ville, Châtelet, the stations, squares: latitude and longitude in degrees, to a street's width.
 const PARIS_RANKS: [(f64, f64); 10] = [
     (48.8568, 2.3515),
@@ -199,7 +193,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
-    use super::{LYON_RANKS, PARIS_RANKS, Place, Town, departement};
+    use super::{LYON_RANKS, PARIS_RANKS, Place, Town};
     use crate::fleet::tests::{demo_town, demo_towns};
 
     #[test]
@@ -256,6 +250,5 @@ mod tests {
             polygon![(x: 55.4, y: -20.9), (x: 55.5, y: -20.9), (x: 55.5, y: -21.0), (x: 55.4, y: -21.0)];
         let town = Town::new("97411", "Saint-Denis", MultiPolygon(vec![square])).unwrap();
         assert_eq!(town.departement(), "974");
-        assert_eq!(["2A004", "97", "7"].map(departement), ["2A", "97", "7"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Accounts in memory: few, read whole, swapped whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::role::Role;
@@ -32,6 +32,8 @@ pub struct Account {
     pub operator_header_name: String,
     /// Who manages it.
     pub manager_id: Option<i32>,
+    /// How many taxis a group says that it has.
+    pub fleet_size: Option<i32>,
     /// Rises with each write.
     pub version: i64,
     password_hash: String,
@@ -63,6 +65,7 @@ impl Account {
             hail_endpoint_production: row.hail_endpoint_production,
             operator_header_name: row.operator_header_name,
             manager_id: row.manager_id,
+            fleet_size: row.fleet_size,
             version: row.version,
             password_hash: row.password_hash,
             apikey_sha256: row.apikey_sha256,
@@ -149,10 +152,27 @@ impl Accounts {
         managed
     }
 
+    /// Those with a role, by email.
+    pub fn with(&self, role: Role) -> Vec<&Arc<Account>> {
+        by_email(self.numbered.values().filter(|account| account.has(role)))
+    }
+
+    /// Those that manage somebody, by email.
+    pub fn managers(&self) -> Vec<&Arc<Account>> {
+        let managers: HashSet<_> = self.numbered.values().filter_map(|account| account.manager_id).collect();
+        by_email(managers.into_iter().filter_map(|id| self.id(id)))
+    }
+
     /// All of them, by number.
     pub fn all(&self) -> Vec<&Arc<Account>> {
         let mut all: Vec<_> = self.numbered.values().collect();
         all.sort_by_key(|account| account.id);
         all
     }
+}
+
+fn by_email<'a>(accounts: impl Iterator<Item = &'a Arc<Account>>) -> Vec<&'a Arc<Account>> {
+    let mut accounts: Vec<_> = accounts.collect();
+    accounts.sort_by(|a, b| a.email.cmp(&b.email));
+    accounts
 }

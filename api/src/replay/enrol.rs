@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use engine::territory::departement;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
@@ -12,7 +13,6 @@ use tokio::task::JoinSet;
 
 use crate::fleet::plan::Operator;
 use crate::fleet::taxi::Status;
-use crate::fleet::town::departement;
 use crate::limits::FILTERS_MAX;
 use crate::simulation::register::{AT_ONCE, Job, register_each};
 use crate::simulation::{SimulationError, Target};

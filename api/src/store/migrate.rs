@@ -55,6 +55,7 @@ const HISTORY: &[Step] = &[
     },
     portable(10, "webhooks", include_str!("../../../migrations/0010_webhooks.sql")),
     portable(11, "webhook leases", include_str!("../../../migrations/0011_webhook_leases.sql")),
+    portable(12, "statistics", include_str!("../../../migrations/0012_statistics.sql")),
 ];
 
 impl Store {

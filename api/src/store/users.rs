@@ -39,6 +39,8 @@ pub struct UserRow {
     pub operator_api_key_sealed: String,
     /// Who manages this account.
     pub manager_id: Option<i32>,
+    /// How many taxis a group says that it has.
+    pub fleet_size: Option<i32>,
     /// Rises with each write.
     pub version: i64,
 }
@@ -91,6 +93,8 @@ pub struct UserChanges {
     pub apikey: Option<(String, String)>,
     /// A manager; inside, None removes it.
     pub manager_id: Option<Option<i32>>,
+    /// How many taxis a group says that it has; inside, None: it says nothing.
+    pub fleet_size: Option<Option<i32>>,
 }
 
 impl UserChanges {
@@ -107,6 +111,7 @@ impl UserChanges {
             ("operator_api_key", self.operator_api_key_sealed.is_some()),
             ("password", self.password_hash.is_some()),
             ("manager", self.manager_id.is_some()),
+            ("fleet_size", self.fleet_size.is_some()),
         ];
         given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect()
     }
@@ -115,7 +120,7 @@ impl UserChanges {
 const SELECT: &str =
     "SELECT id, email, name, password_hash, apikey_sha256, apikey_sealed, email_customer, email_technical,
     phone_number_customer, phone_number_technical, hail_endpoint_production, operator_header_name,
-    operator_api_key_sealed, manager_id, version FROM users ORDER BY id";
+    operator_api_key_sealed, manager_id, fleet_size, version FROM users ORDER BY id";
 
 impl Store {
     /// Every account with its roles, by number.
@@ -181,7 +186,8 @@ impl Store {
                  password_hash = coalesce($10, password_hash), apikey_sha256 = coalesce($11, apikey_sha256),
                  apikey_sealed = coalesce($12, apikey_sealed),
                  manager_id = CASE WHEN $13 THEN $14 ELSE manager_id END,
-                 updated_at = $15, version = version + 1 WHERE id = $1",
+                 fleet_size = CASE WHEN $15 THEN $16 ELSE fleet_size END,
+                 updated_at = $17, version = version + 1 WHERE id = $1",
             )
             .bind(id)
             .bind(changes.name.as_deref())
@@ -197,6 +203,8 @@ impl Store {
             .bind(sealed.as_deref())
             .bind(changes.manager_id.is_some())
             .bind(changes.manager_id.flatten())
+            .bind(changes.fleet_size.is_some())
+            .bind(changes.fleet_size.flatten())
             .bind(now)
             .execute(&mut **tx)
             .await?

@@ -39,6 +39,7 @@ mod restart;
 mod roles;
 mod schema;
 mod search;
+mod statistics;
 mod streamed;
 mod visibility;
 mod webhooks;

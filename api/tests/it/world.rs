@@ -7,7 +7,9 @@ use api::config::{Config, Values};
 use api::limits;
 use api::registry::add_user;
 use api::role::Role;
+use api::secrets::SecretKey;
 use api::serve::{Server, open_store};
+use api::store::Store;
 use api::store::places::{ShapeRow, ZupcRow};
 use ingest::clock::{Clock, Millis};
 use ingest::position::{OperatorKey, SourceKey, TaxiKey};
@@ -23,6 +25,9 @@ use crate::harness::wait::{SOON, within};
 /// When every world begins.
 pub(crate) const NOW: Millis = Millis(1_790_000_000_000);
 
+/// By name: number and API key.
+pub(crate) type Accounts = BTreeMap<String, (i32, String)>;
+
 /// How long a test may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -35,7 +40,24 @@ const ACCOUNTS: [(&str, Role); 5] = [
 ];
 
 /// Makes of each test that is named two: one over each database.
+/// With `in` and the name of a function that makes a world: in such a world.
 macro_rules! on_each_database {
+    (in $world:ident: $($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let world = super::$world($crate::database::Backend::Sqlite).await;
+                $crate::world::within_patience(world, super::$test).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let world = super::$world($crate::database::Backend::Postgres).await;
+                $crate::world::within_patience(world, super::$test).await;
+            })+
+        }
+    };
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +76,12 @@ macro_rules! on_each_database {
 
 /// Runs a test in a world of its own, bounded in time.
 pub(crate) async fn over(backend: Backend, test: impl AsyncFnOnce(&mut World)) {
-    let Some(mut world) = World::begin(backend).await else {
+    within_patience(World::begin(backend).await, test).await;
+}
+
+/// Runs a test in a world, if there is one, bounded in time.
+pub(crate) async fn within_patience(world: Option<World>, test: impl AsyncFnOnce(&mut World)) {
+    let Some(mut world) = world else {
         return;
     };
     tokio::time::timeout(PATIENCE, test(&mut world)).await.expect("a test takes too long");
@@ -67,18 +94,28 @@ pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) clock: Clock,
     pub(crate) database: Database,
-    /// By name: number and API key.
-    accounts: BTreeMap<String, (i32, String)>,
+    accounts: Accounts,
     folder: TempDir,
 }
 
 impl World {
     pub(crate) async fn begin(backend: Backend) -> Option<Self> {
+        Self::begin_with(backend, NOW, seed).await
+    }
+
+    /// One that begins then, with what `seed` puts into it; the clock may go on meanwhile.
+    pub(crate) async fn begin_with(
+        backend: Backend,
+        now: Millis,
+        seed: impl AsyncFnOnce(&Store, &SecretKey, &Clock) -> Accounts,
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::new(backend, folder.path()).await?;
-        let clock = Clock::manual(NOW);
+        let clock = Clock::manual(now);
         let config = config(&folder, &database);
-        let accounts = seed(&config, &clock).await;
+        let (store, secret) = open_store(&config, clock.clone()).await.unwrap();
+        let accounts = seed(&store, &secret, &clock).await;
+        store.close().await;
         let server = Server::start(&config, clock.clone()).await.unwrap();
         let client = Client::new(server.http);
         let world = Self { server: Some(server), client, clock, database, accounts, folder };
@@ -280,8 +317,7 @@ fn config(folder: &TempDir, database: &Database) -> Config {
 }
 
 /// Towns, one ZUPC, one exclusion zone and the accounts.
-async fn seed(config: &Config, clock: &Clock) -> BTreeMap<String, (i32, String)> {
-    let (store, secret) = open_store(config, clock.clone()).await.unwrap();
+async fn seed(store: &Store, secret: &SecretKey, _: &Clock) -> Accounts {
     let rows: Vec<_> = towns()["features"].as_array().unwrap().iter().map(town).collect();
     store.import_towns(&rows, |_| {}).await.unwrap();
     let zupc =
@@ -292,10 +328,9 @@ async fn seed(config: &Config, clock: &Clock) -> BTreeMap<String, (i32, String)>
     store.import_exclusions(&[exclusion], |_| {}).await.unwrap();
     let mut accounts = BTreeMap::new();
     for (name, role) in ACCOUNTS {
-        let account = add_user(&store, &secret, (name, name), "", &[role]).await.unwrap();
+        let account = add_user(store, secret, (name, name), "", &[role]).await.unwrap();
         accounts.insert(name.to_owned(), account);
     }
-    store.close().await;
     accounts
 }
 

@@ -1,0 +1,82 @@
+//! `GET /stats/heatmap_*`: where hails and free taxis are, point by point.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use engine::engine::{Engine, FRESH_MS, Fix};
+use engine::profile::Status;
+use ingest::clock::Millis;
+use ingest::position::TaxiKey;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{Answer, Problem};
+use crate::form::envelope::{self, Elements};
+use crate::openapi::{Chapter, Operation};
+use crate::role::ADMINISTRATORS;
+
+/// Points of a map.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Heatmap)]
+pub struct HeatmapAnswer {
+    /// Latitude and longitude of each, in degrees.
+    pub points: Vec<[f64; 2]>,
+}
+
+/// Where the customer of each hail that is kept was.
+pub async fn hails(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<HeatmapAnswer>>> {
+    caller.require(ADMINISTRATORS)?;
+    let customers = app.registry.store().customers_at().await?;
+    let degrees = |e7: i32| f64::from(e7) / 1e7;
+    let points = customers.into_iter().map(|(lat, lon)| [degrees(lat), degrees(lon)]).collect();
+    Ok(envelope::of_one(HeatmapAnswer { points }))
+}
+
+/// Where each free taxi is.
+pub async fn taxis(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<HeatmapAnswer>>> {
+    caller.require(ADMINISTRATORS)?;
+    let (engine, now) = (app.engine.clone(), app.clock.now());
+    let found = tokio::task::spawn_blocking(move || free(&engine, now)).await;
+    let found = found.map_err(|error| Problem::internal().because(&error))?;
+    let points = found.into_values().map(|fix| [fix.at.lat(), fix.at.lon()]).collect();
+    Ok(envelope::of_one(HeatmapAnswer { points }))
+}
+
+/// `GET /stats/heatmap_hails` in the reference.
+pub fn describe_hails() -> Operation {
+    describe("Where customers hailed", "Of every hail that is kept; of older ones the town's middle.")
+}
+
+/// `GET /stats/heatmap_taxis` in the reference.
+pub fn describe_taxis() -> Operation {
+    describe("Where free taxis are", "Each once, at its newest position of less than two minutes.")
+}
+
+fn describe(summary: &'static str, about: &'static str) -> Operation {
+    Operation::new(Chapter::Statistics, summary, about).roles(ADMINISTRATORS).one(
+        200,
+        "The points, in no order.",
+        &HeatmapAnswer { points: vec![[45.75, 4.85]] },
+    )
+}
+
+/// The newest position of each taxi through an operator that calls it free. O(sources), in the map's writers.
+fn free(engine: &Engine, now: Millis) -> HashMap<TaxiKey, Fix> {
+    let mut newest: HashMap<TaxiKey, Fix> = HashMap::new();
+    for fix in engine.dump(now.plus(-FRESH_MS)) {
+        let is_free = engine.profiles().with(&fix.source.taxi, |profile| {
+            let described = profile.descriptions.iter().find(|one| one.operator == fix.source.operator);
+            described.is_some_and(|one| one.status == Status::Free)
+        });
+        if is_free == Some(true) {
+            let shown = newest.entry(fix.source.taxi).or_insert(fix);
+            if fix.order.received_at > shown.order.received_at {
+                *shown = fix;
+            }
+        }
+    }
+    newest
+}

@@ -1,0 +1,45 @@
+//! Taxis in what outlives them: a keyed hash in place of the taxi.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use ingest::position::TaxiKey;
+use sha2::Sha256;
+
+use crate::secrets::SecretKey;
+
+/// Hashes taxis: always to the same number, by which nobody who lacks the deployment's secret finds the taxi again.
+#[derive(Clone)]
+pub struct TaxiHashes {
+    mac: Hmac<Sha256>,
+}
+
+impl TaxiHashes {
+    /// With a key of its own, derived from the deployment's.
+    pub fn new(secret: &SecretKey) -> Self {
+        // HMAC takes a key of any length; the other arm is for the compiler.
+        let key = secret.derive("taxi hash");
+        let mac = Hmac::new_from_slice(&key).unwrap_or_else(|_| Hmac::new(&[0; 64].into()));
+        Self { mac }
+    }
+
+    /// 64 bits of HMAC-SHA-256 of the taxi's number: of 60,000 taxis two agree with a probability of 10^-10.
+    pub fn hash(&self, taxi: TaxiKey) -> i64 {
+        let mut mac = self.mac.clone();
+        mac.update(&taxi.0.to_be_bytes());
+        let bytes = mac.finalize().into_bytes();
+        bytes.iter().take(8).fold(0, |hash, byte| hash << 8 | i64::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taxi_has_one_hash_under_each_secret() {
+        let hashes = |hex: &str| TaxiHashes::new(&SecretKey::from_hex(&hex.repeat(32)).unwrap());
+        let taxis = [0, 1, 2, u32::MAX].map(|number| hashes("5a").hash(TaxiKey(number)));
+        assert_eq!(taxis, [0, 1, 2, u32::MAX].map(|number| hashes("5a").hash(TaxiKey(number))));
+        assert_ne!(taxis[0], taxis[1]);
+        assert_ne!(taxis[1], hashes("5b").hash(TaxiKey(1)));
+    }
+}

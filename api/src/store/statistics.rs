@@ -1,0 +1,5 @@
+//! What statistics read of the rows, and the rows that are kept for them.
+
+pub mod copies;
+pub mod hails;
+pub mod registered;
