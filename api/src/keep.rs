@@ -13,7 +13,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::store::{Result, StoreError};
+use crate::statistics::calendar::hour;
+use crate::store::{Result, Store, StoreError};
 
 /// How often the map forgets who went silent.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -36,33 +37,65 @@ const RECEIPT_TO_LOG: Duration = Duration::from_secs(DELIVERED_WITHIN.as_secs() 
 pub(crate) struct Keeper {
     app: App,
     follower: Arc<Follower>,
-    /// From when on sources that were heard have to be saved; the lock keeps savings apart.
-    unsaved_since: Arc<Mutex<Millis>>,
+    /// The lock keeps savings apart.
+    saved: Arc<Mutex<Saved>>,
+}
+
+/// How far savings have come.
+#[derive(Clone, Copy)]
+struct Saved {
+    /// From when on sources that were heard have to be saved.
+    sources_until: Millis,
+    /// Hours that began before are counted.
+    hours_until: Millis,
 }
 
 impl Keeper {
     /// Nothing is saved yet: the first saving covers every source.
     pub(crate) fn new(app: App, follower: Arc<Follower>) -> Self {
-        Self { app, follower, unsaved_since: Arc::new(Mutex::new(Millis(i64::MIN))) }
+        let never = Millis(i64::MIN);
+        let saved = Saved { sources_until: never, hours_until: never };
+        Self { app, follower, saved: Arc::new(Mutex::new(saved)) }
     }
 
-    /// Saves the last position of every source heard since the last saving, and how far in the log that reaches.
+    /// Saves the last position of every source heard since the last saving, who was heard in which hour, and how far in
+    /// the log that reaches; counts the hours that are over.
     pub(crate) async fn save(&self) -> Result<()> {
-        let mut unsaved_since = self.unsaved_since.lock().await;
+        let mut saved = self.saved.lock().await;
         let (began, caught_up) = (self.app.clock.now(), self.follower.caught_up());
         // The offsets first: what the map holds a moment later covers them.
         let offsets = self.follower.offsets();
-        let (engine, since) = (self.app.engine.clone(), *unsaved_since);
+        let (engine, since) = (self.app.engine.clone(), saved.sources_until);
         let dumped = tokio::task::spawn_blocking(move || engine.dump(since)).await;
         // What a dead writer held is not in the dump: its positions are still to be replayed from the log.
         let fixes = dumped.ok().filter(|_| self.app.engine.is_alive()).ok_or_else(map_is_dead)?;
         let store = self.app.registry.upkeep();
+        self.save_heard(store).await?;
         store.save_last_positions(&fixes, self.app.log.epoch(), &offsets).await?;
         // Whoever was behind may yet hear of older positions; who was not hears of those received from about now on.
         if caught_up {
-            *unsaved_since = began.plus(-i64::try_from(RECEIPT_TO_LOG.as_millis()).unwrap_or(i64::MAX));
+            saved.sources_until = began.plus(-i64::try_from(RECEIPT_TO_LOG.as_millis()).unwrap_or(i64::MAX));
+            let over = hour(saved.sources_until);
+            if over > saved.hours_until {
+                store.count_hours(over).await?;
+                saved.hours_until = over;
+            }
         }
         Ok(())
+    }
+
+    /// Saves who was heard since the last saving.
+    async fn save_heard(&self, store: &Store) -> Result<()> {
+        let heard = self.app.engine.heard().take();
+        let saving = async {
+            store.save_first_positions(&heard).await?;
+            store.save_heard_hours(&heard).await
+        };
+        let saved = saving.await;
+        if saved.is_err() {
+            self.app.engine.heard().put_back(heard);
+        }
+        saved
     }
 
     /// After the log was closed: lets the map read its end, and saves.

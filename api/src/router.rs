@@ -116,6 +116,7 @@ pub fn routes() -> Routes {
         .get("/stations/stations.json", stations::geojson, stations::describe_geojson())
         .get("/stations/stations.csv", stations::csv, stations::describe_csv())
         // Figures, for administrators; a few for everybody.
+        .get("/stats/taxis", stats::taxis::read, stats::taxis::describe_read())
         .get("/stats/hails", stats::hails::read, stats::hails::describe_read())
         .get("/stats/groupements", groupements::read, groupements::describe_read())
         .get("/stats/adsmap", adsmap::read, adsmap::describe_read())

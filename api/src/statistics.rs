@@ -8,3 +8,9 @@ pub mod filter;
 pub mod hails;
 pub mod outcome;
 pub mod taxi_hash;
+
+/// A part of something; None of nothing.
+#[expect(clippy::cast_precision_loss, reason = "2^53 milliseconds are 285 thousand years")]
+pub fn ratio(part: i64, of: i64) -> Option<f64> {
+    (of != 0).then(|| part as f64 / of as f64)
+}

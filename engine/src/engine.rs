@@ -21,6 +21,7 @@ use ingest::clock::Millis;
 use ingest::position::{LatLon, OperatorKey, Order, Position, SourceKey};
 
 use crate::block::Sighting;
+use crate::heard::Heard;
 use crate::offer::is_within;
 use crate::profile::Profiles;
 use crate::shard::{Shard, shard_of};
@@ -137,6 +138,7 @@ pub struct Room {
 
 pub(crate) struct Shared {
     profiles: Arc<Profiles>,
+    heard: Heard,
     pub(crate) shards: Vec<Arc<Shard>>,
     /// By shard.
     queues: Vec<Sender<Message>>,
@@ -164,7 +166,7 @@ impl Engine {
             }
             queues.push(queue);
         }
-        Self { shared: Arc::new(Shared { profiles, shards, queues, writers }) }
+        Self { shared: Arc::new(Shared { profiles, heard: Heard::default(), shards, queues, writers }) }
     }
 
     /// Hands fixes to the writers of their shards; waits while a queue is full. Fixes of one source applied
@@ -209,6 +211,11 @@ impl Engine {
     /// O(sources).
     pub fn dump(&self, received_since: Millis) -> Vec<Fix> {
         self.ask(|answer| Message::Dump(received_since, answer)).into_iter().flatten().collect()
+    }
+
+    /// Who was heard in which hour, of all that was followed: see [`crate::follow`].
+    pub fn heard(&self) -> &Heard {
+        &self.shared.heard
     }
 
     /// What the registry says of the taxis.

@@ -42,7 +42,10 @@ impl Follower {
     /// Hands a log's positions to the engine, from these offsets, by partition.
     pub fn start(log: Log, engine: Engine, from: &[Offset]) -> std::io::Result<Self> {
         let mut fixes = Vec::new();
-        Self::hand_over(log, from, move |record| apply(&record, &engine, &mut fixes))
+        Self::hand_over(log, from, move |record| {
+            apply(&record, &engine, &mut fixes);
+            engine.heard().note(&record.entries);
+        })
     }
 }
 

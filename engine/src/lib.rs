@@ -19,6 +19,8 @@ pub mod engine;
 #[cfg(not(loom))]
 pub mod follow;
 #[cfg(not(loom))]
+pub mod heard;
+#[cfg(not(loom))]
 mod lives;
 #[cfg(not(loom))]
 mod nearby;

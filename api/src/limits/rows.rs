@@ -25,6 +25,10 @@ pub const DAILY_AGAIN: Duration = Duration::from_mins(1);
 pub const DAILY_LEASE: Duration = Duration::from_mins(2);
 /// Hails that are copied in one transaction: thirty parameters each.
 pub const COPIES_A_TRANSACTION: i64 = 500;
+/// Taxis that were heard in one statement, and in one transaction.
+pub const HEARD_A_STATEMENT: usize = 1_000;
+/// Taxis that were heard in an hour that is counted, and are forgotten in one transaction.
+pub const HEARD_FORGOTTEN: i64 = 10_000;
 
 const _: () = assert!(COPIES_A_TRANSACTION.unsigned_abs() * 30 <= PARAMETERS_MAX as u64);
 const _: () =

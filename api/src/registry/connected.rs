@@ -33,6 +33,23 @@ impl LastFound {
     }
 }
 
+/// Taxis heard since then through an operator that describes their vehicle, and when last. O(sources), in the map's
+/// writers.
+pub fn heard_since(engine: &Engine, since: Millis) -> HashMap<TaxiKey, Millis> {
+    let mut heard: HashMap<TaxiKey, Millis> = HashMap::new();
+    for fix in engine.dump(since) {
+        let source = fix.source;
+        let describes = engine.profiles().with(&source.taxi, |profile| {
+            profile.descriptions.iter().any(|one| one.operator == source.operator)
+        });
+        if describes == Some(true) {
+            let last = heard.entry(source.taxi).or_insert(fix.order.received_at);
+            *last = fix.order.received_at.max(*last);
+        }
+    }
+    heard
+}
+
 /// Connected taxis at an instant.
 ///
 /// Registered taxis heard through an operator that describes their vehicle, whatever their status, wherever they

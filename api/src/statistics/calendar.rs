@@ -5,14 +5,13 @@ use std::ops::Range;
 use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, NaiveTime, Utc};
 use ingest::clock::Millis;
 
+pub use engine::heard::HOUR_MS;
+
 /// From when on figures since the decree count: 2022-01-01T00:00:00.
 pub const THRESHOLD: Millis = Millis(1_640_995_200_000);
 
 /// A day in milliseconds.
 pub const DAY_MS: i64 = 86_400_000;
-
-/// An hour in milliseconds.
-pub const HOUR_MS: i64 = 3_600_000;
 
 /// How many months ago the milestones are.
 const MILESTONES: [u32; 4] = [0, 3, 6, 12];

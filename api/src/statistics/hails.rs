@@ -8,6 +8,7 @@ use ingest::clock::Millis;
 
 use super::calendar::{date, first_of_month, monday};
 use super::outcome::Outcome;
+use super::ratio;
 use crate::store::statistics::hails::{Delay, Tally};
 
 /// Which copies are looked at.
@@ -76,20 +77,15 @@ pub fn busy<'a>(days: impl IntoIterator<Item = &'a Tally>, which: Which) -> Busy
     }
     let mean = |of: fn(NaiveDate) -> NaiveDate| {
         let busy: BTreeSet<_> = dates.iter().copied().map(of).collect();
-        ratio(copies, i64::try_from(busy.len()).unwrap_or(i64::MAX))
+        ratio(copies, i64::try_from(busy.len()).unwrap_or(i64::MAX)).unwrap_or(0.0)
     };
     Busy { daily: mean(|date| date), weekly: mean(monday), monthly: mean(first_of_month) }
 }
 
 /// A mean delay in seconds, to the microsecond; 0 where there is none.
 pub fn mean_s(delay: Delay) -> f64 {
-    (ratio(delay.took_ms, delay.hails) * 1_000.0).round() / 1_000_000.0
-}
-
-/// A part of something; 0 of nothing.
-#[expect(clippy::cast_precision_loss, reason = "2^53 milliseconds are 285 thousand years")]
-fn ratio(part: i64, of: i64) -> f64 {
-    if of == 0 { 0.0 } else { part as f64 / of as f64 }
+    let took_ms = ratio(delay.took_ms, delay.hails).unwrap_or(0.0);
+    (took_ms * 1_000.0).round() / 1_000_000.0
 }
 
 fn taken<'a>(tallies: impl IntoIterator<Item = &'a Tally>, which: Which) -> impl Iterator<Item = &'a Tally> {

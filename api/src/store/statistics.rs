@@ -2,4 +2,5 @@
 
 pub mod copies;
 pub mod hails;
+pub mod heard;
 pub mod registered;

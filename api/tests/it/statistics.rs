@@ -6,19 +6,21 @@ use crate::world::World;
 
 mod copies;
 mod example;
+mod hours;
 
 use example::{OP_A, OP_B, example};
 
 on_each_database!(in example:
     groups_and_departments_are_as_in_the_example,
     the_public_figures_are_as_in_the_example,
+    taxis_are_as_in_the_example,
     hails_are_as_in_the_example,
     heat_maps_are_as_in_the_example,
     wrong_accounts_are_told_and_only_administrators_ask,
 );
 
 /// The endpoints that are narrowed.
-const NARROWED: [&str; 3] = ["/stats/hails", "/stats/groupements", "/stats/adsmap"];
+const NARROWED: [&str; 4] = ["/stats/taxis", "/stats/hails", "/stats/groupements", "/stats/adsmap"];
 
 /// The elements of an answer to the administrator.
 async fn elements(world: &World, path: &str) -> Value {
@@ -34,6 +36,73 @@ async fn element(world: &World, path: &str) -> Value {
 /// Milestones as the example writes them.
 fn milestones([today, three, six, twelve]: [i64; 4]) -> Value {
     json!({"today": today, "three_months_ago": three, "six_months_ago": six, "twelve_months_ago": twelve})
+}
+
+async fn taxis_are_as_in_the_example(world: &mut World) {
+    let taxis = |[registered, registered_since, connected, connected_since]: [[i64; 4]; 4],
+                 now: i64,
+                 monthly: f64,
+                 radius: Value,
+                 change: f64,
+                 per_hour: Value| {
+        json!({"registered_taxis": milestones(registered),
+               "registered_taxis_since_threshold": milestones(registered_since),
+               "connected_taxis": milestones(connected),
+               "connected_taxis_since_threshold": milestones(connected_since), "connected_taxis_now": now,
+               "monthly_hails_per_taxi": monthly, "average_radius": radius, "average_radius_change": change,
+               "connected_taxis_per_hour": per_hour})
+    };
+    let all = [[6, 4, 3, 2], [4, 2, 1, 0], [6, 4, 2, 2], [6, 4, 2, 2]];
+    let isere = [[2, 1, 1, 0], [2, 1, 1, 0], [2, 1, 0, 0], [2, 1, 0, 0]];
+    // Of opA: T1 and T2 in Lyon, T3 in Grenoble; copies of the last three months: H6, H8 (T3) and H9 (T1).
+    let managed = [[3, 3, 3, 2], [1, 1, 1, 0], [3, 3, 2, 2], [3, 3, 2, 2]];
+    for (arguments, expected) in [
+        (
+            "",
+            taxis(
+                all,
+                5,
+                0.277_777_777_777_777_8,
+                json!(175.0),
+                33.333_333_333_333_336,
+                json!({"9": 3.5, "14": 1.0}),
+            ),
+        ),
+        ("?departements=38", taxis(isere, 1, 0.333_333_333_333_333_3, json!(200.0), 50.0, json!({"9": 1.0}))),
+        (
+            "?groups=4",
+            taxis(
+                [[3, 1, 0, 0]; 4],
+                2,
+                0.222_222_222_222_222_2,
+                Value::Null,
+                0.0,
+                json!({"9": 1.5, "14": 1.0}),
+            ),
+        ),
+        (
+            "?manager=2",
+            taxis(
+                managed,
+                3,
+                0.333_333_333_333_333_3,
+                json!(175.0),
+                66.666_666_666_666_67,
+                json!({"9": 2.0}),
+            ),
+        ),
+    ] {
+        assert_eq!(element(world, &format!("/stats/taxis{arguments}")).await, expected, "{arguments}");
+    }
+    let nobody = element(world, "/stats/taxis?groups=2").await;
+    assert_eq!(nobody["registered_taxis"], milestones([0; 4]));
+    for field in ["monthly_hails_per_taxi", "average_radius", "average_radius_change"] {
+        assert_eq!(nobody[field], Value::Null, "{field}");
+    }
+    assert_eq!(
+        (&nobody["connected_taxis_now"], &nobody["connected_taxis_per_hour"]),
+        (&json!(0), &json!({}))
+    );
 }
 
 async fn groups_and_departments_are_as_in_the_example(world: &mut World) {

@@ -17,6 +17,23 @@ pub struct OfAccount {
     pub newest_at: i64,
 }
 
+/// A taxi, as figures need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+pub struct RegisteredRow {
+    /// Its number.
+    pub id: i32,
+    /// When it was added, in milliseconds since 1970; so are the others.
+    pub created_at: i64,
+    /// When it was heard for the first time.
+    pub ever_at: Option<i64>,
+    /// The same since the decree.
+    pub since_threshold_at: Option<i64>,
+    /// Whether the account that registered it describes its vehicle, and the radius that it then says, in metres.
+    pub is_described: bool,
+    #[expect(missing_docs, reason = "told above")]
+    pub radius: Option<i32>,
+}
+
 const FROM: &str = "FROM taxis t JOIN ads a ON a.id = t.ads_id";
 
 /// Narrows taxis by the town of their ADS and the account that registered them.
@@ -25,6 +42,18 @@ pub(super) fn condition(filter: &Filter) -> String {
 }
 
 impl Store {
+    /// Every taxi.
+    pub async fn registered(&self, filter: &Filter) -> Result<Vec<RegisteredRow>> {
+        let sql = format!(
+            "SELECT t.id, t.created_at, f.ever_at, f.since_threshold_at, d.id IS NOT NULL AS is_described, d.radius
+             {FROM} LEFT JOIN first_positions f ON f.taxi_id = t.id
+             LEFT JOIN vehicle_descriptions d ON d.vehicle_id = t.vehicle_id AND d.operator_id = t.operator_id
+             WHERE {}",
+            condition(filter)
+        );
+        read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(db))
+    }
+
     /// What each account that registered taxis registered.
     pub async fn taxis_by_account(&self, filter: &Filter) -> Result<Vec<OfAccount>> {
         let sql = format!(

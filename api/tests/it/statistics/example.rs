@@ -22,6 +22,7 @@ use api::store::taxis::TaxiParts;
 use api::store::users::UserChanges;
 use api::store::vehicles::DescriptionChanges;
 use engine::engine::Fix;
+use engine::heard::HeardTaxi;
 use ingest::clock::{Clock, Millis};
 use ingest::position::{LatLon, OperatorKey, Order, SourceKey, TaxiKey};
 
@@ -77,6 +78,31 @@ const POSITIONS: [(u32, i32, &str, (f64, f64)); 7] = [
     (5, OP_B, "09:40:00", (45.17, 5.70)),
     (6, OP_B, "10:29:30", (45.755, 4.86)),
 ];
+
+/// When taxis were heard first, ever and since the decree.
+const FIRST_HEARD: [(u32, &str); 8] = [
+    (1, "2021-11-06"),
+    (1, "2022-01-03"),
+    (2, "2022-01-03"),
+    (2, "2021-11-21"),
+    (3, "2025-10-05"),
+    (4, "2025-10-02"),
+    (5, "2026-02-21"),
+    (6, "2026-03-18T10:01:00"),
+];
+
+/// Who was connected in which hours; each is saved once more than is needed.
+const CONNECTED: [(&str, &[u32]); 5] = [
+    ("2021-12-31T09:30:00", &[1, 2]),
+    ("2026-03-17T09:00:00", &[1, 3, 4, 1]),
+    ("2026-03-17T14:59:59.999", &[4]),
+    ("2026-03-18T09:10:00", &[1, 2, 4]),
+    ("2026-03-18T09:20:00", &[5, 4]),
+];
+
+fn heard((taxi, when): (u32, &str)) -> HeardTaxi {
+    HeardTaxi { taxi: TaxiKey(taxi), received_at: at(when) }
+}
 
 /// A hail of the table.
 struct Hailed {
@@ -176,6 +202,14 @@ async fn seed(store: &Store, secret: &SecretKey, clock: &Clock) -> Accounts {
     for (operator, taxi, status, radius) in DESCRIPTIONS {
         describe(store, operator, taxi, status, radius).await;
     }
+    store.save_first_positions(&FIRST_HEARD.map(heard)).await.unwrap();
+    for hour in CONNECTED {
+        store
+            .save_heard_hours(&hour.1.iter().map(|taxi| heard((*taxi, hour.0))).collect::<Vec<_>>())
+            .await
+            .unwrap();
+    }
+    store.count_hours(clock.now()).await.unwrap();
     let hashes = TaxiHashes::new(secret);
     let copies: Vec<_> = hails().iter().filter_map(|hail| copy(hail, &hashes)).collect();
     assert_eq!(copies.len(), 9);
