@@ -125,6 +125,8 @@ pub fn routes() -> Routes {
         .get("/stats/letaxi", letaxi::read, letaxi::describe_read())
         .get("/stats/heatmap_hails", heatmaps::hails, heatmaps::describe_hails())
         .get("/stats/heatmap_taxis", heatmaps::taxis, heatmaps::describe_taxis())
+        .get("/stats/searches", stats::searches::read, stats::searches::describe_read())
+        .get("/stats/heatmap_searches", stats::searches::heatmap, stats::searches::describe_heatmap())
         // Accounts.
         .get("/users", users::list, users::describe_list())
         .get("/users/{id}", users::read, users::describe_read())

@@ -12,6 +12,7 @@ pub mod groups;
 pub mod hails;
 pub mod heatmaps;
 pub mod letaxi;
+pub mod searches;
 pub mod taxis;
 
 /// What was so before each of four instants.

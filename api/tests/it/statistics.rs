@@ -7,6 +7,7 @@ use crate::world::World;
 mod copies;
 mod example;
 mod hours;
+mod searches;
 
 use example::{OP_A, OP_B, example};
 
@@ -20,7 +21,8 @@ on_each_database!(in example:
 );
 
 /// The endpoints that are narrowed.
-const NARROWED: [&str; 4] = ["/stats/taxis", "/stats/hails", "/stats/groupements", "/stats/adsmap"];
+const NARROWED: [&str; 5] =
+    ["/stats/taxis", "/stats/hails", "/stats/groupements", "/stats/adsmap", "/stats/searches"];
 
 /// The elements of an answer to the administrator.
 async fn elements(world: &World, path: &str) -> Value {
