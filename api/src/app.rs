@@ -20,6 +20,7 @@ use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::rates::Buckets;
 use crate::registry::Registry;
+use crate::retention::Retention;
 use crate::searches::History;
 use crate::serve::ProcessRole;
 use crate::statistics::taxi_hash::TaxiHashes;
@@ -53,6 +54,8 @@ pub struct App {
     pub geocoder: Geocoder,
     /// Who listens to events of hails.
     pub streams: Arc<Streams>,
+    /// How long what is kept.
+    pub retention: Retention,
     /// How answers are to look.
     pub behaviour: Arc<Behaviour>,
     /// Since when this process takes datagrams.

@@ -17,6 +17,7 @@ mod health;
 mod import;
 mod json;
 mod replay;
+mod retain;
 mod serve;
 mod settings;
 mod simulate;
@@ -48,6 +49,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Send recorded traces to any server, and account for every position.
     Replay(replay::Args),
+    /// Blur and delete now what is too old, or list what would be.
+    Retain(retain::Args),
     /// Show each setting's value and where it came from.
     Config(settings::Args),
     /// Accounts.
@@ -79,6 +82,7 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
             log_to_stderr(&Config::new(&values(&flags)?)?)?;
             replay::run(&args, clock).await
         }
+        Command::Retain(args) => retain::run(&args, &Config::new(&values(&flags)?)?, clock).await,
         Command::Config(args) => settings::run(&args, &values(&flags)?),
         Command::User(command) => user::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::Export(command) => export::run(&command, &Config::new(&values(&flags)?)?, clock).await,

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use ingest::log::LogUrl;
 use reqwest::Url;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use crate::outbound::address;
 use crate::rates::RateLimits;
+use crate::retention::Retention;
 use crate::secrets::SecretKey;
 use crate::serve::ProcessRole;
 use crate::store::DatabaseUrl;
@@ -248,6 +250,8 @@ pub struct Config {
     pub limits: crate::limits::Http,
     /// How often an account may ask, by role.
     pub rate_limits: RateLimits,
+    /// How long what is kept.
+    pub retention: Retention,
     /// What is logged.
     pub logging: String,
 }
@@ -300,6 +304,7 @@ impl Config {
             },
             limits: crate::limits::Http::default(),
             rate_limits: values.parse("rate_limits", RateLimits::from_str)?,
+            retention: retention(values)?,
             logging: values.parse("logging", |value| {
                 value
                     .parse::<tracing_subscriber::EnvFilter>()
@@ -329,6 +334,19 @@ impl Config {
             }
         }
     }
+}
+
+/// Hails are kept at least as long as they are exact, and these until they are copied.
+fn retention(values: &Values) -> Result<Retention, ConfigError> {
+    const DAYS_MAX: u64 = 36_500;
+    let days = |key, least| values.number(key, least..=DAYS_MAX);
+    let exact = days("retain_exact_days", 3)?;
+    let of_days = |days: u64| Duration::from_hours(24 * days);
+    Ok(Retention {
+        exact: of_days(exact),
+        hails: of_days(days("retain_hails_days", exact)?),
+        taxis: of_days(days("retain_taxis_days", exact)?),
+    })
 }
 
 #[cfg(test)]
@@ -415,6 +433,19 @@ mod tests {
         assert_eq!(config(&flags, &[], None).unwrap().1.role, ProcessRole::Ingest);
         let error = config(&[("role", "cook")], &[], None).unwrap_err().to_string();
         assert!(error.contains("all, ingest or api"), "{error}");
+    }
+
+    #[test]
+    fn hails_are_kept_as_long_as_they_are_exact() {
+        let days = |exact: &str, hails: &str| {
+            let flags = [("retain_exact_days", exact), ("retain_hails_days", hails)];
+            config(&flags, &[], None).map(|(_, config)| config.retention.exact.as_secs() / 86_400)
+        };
+        assert_eq!(days("90", "90").unwrap(), 90);
+        let error = days("90", "89").unwrap_err().to_string();
+        assert!(error.contains("retain_hails_days = \"89\"") && error.contains("from 90 to"), "{error}");
+        // Copies are of exact ones.
+        assert!(days("2", "365").is_err());
     }
 
     #[test]

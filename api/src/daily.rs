@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::limits::{DAILY_AGAIN, DAILY_EVERY};
+use crate::retention::{Keeping, Step};
 use crate::statistics::calendar::{DAY_MS, day};
 use crate::statistics::copies::copy_hails;
 use crate::store::Result;
@@ -20,23 +21,39 @@ use crate::store::daily::{Run, Stands};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Job {
     CopyHails,
+    Retain(Step),
 }
 
 impl Job {
-    /// Each of them, in the order in which they are done where several are due.
-    const ALL: [Self; 1] = [Self::CopyHails];
+    /// Each of them, in the order in which they are done where several are due: what is to be copied is copied before
+    /// it is blurred.
+    const ALL: [Self; 6] = [
+        Self::CopyHails,
+        Self::Retain(Step::BlurPositions),
+        Self::Retain(Step::BlurHails),
+        Self::Retain(Step::DeleteHails),
+        Self::Retain(Step::DeleteTaxis),
+        Self::Retain(Step::DeleteOrphans),
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::CopyHails => "copy_hails",
+            Self::Retain(step) => step.name(),
         }
     }
 
     /// Its time of day.
     fn after_midnight(self) -> Duration {
-        match self {
-            Self::CopyHails => Duration::from_mins(4 * 60 + 10),
-        }
+        let after_four = match self {
+            Self::Retain(Step::BlurPositions) => 0,
+            Self::Retain(Step::BlurHails) => 2,
+            Self::Retain(Step::DeleteHails) => 4,
+            Self::Retain(Step::DeleteTaxis) => 6,
+            Self::Retain(Step::DeleteOrphans) => 8,
+            Self::CopyHails => 10,
+        };
+        Duration::from_mins(4 * 60 + after_four)
     }
 
     /// When it was due last.
@@ -48,9 +65,17 @@ impl Job {
 
     /// Does it. What it did not get to is left where it was to stop.
     async fn work(self, app: &App, run: &Run, stop: &CancellationToken) -> Result<()> {
-        match self {
-            Self::CopyHails => copy_hails(app, run, stop).await,
+        let Self::Retain(step) = self else {
+            return copy_hails(app, run, stop).await;
+        };
+        let (store, territory) = (app.registry.upkeep(), app.registry.territory());
+        let keeping = Keeping { store, territory: &territory, retention: app.retention };
+        step.work(&keeping, run, stop).await?;
+        if step == Step::DeleteTaxis {
+            // Nobody says which are gone.
+            app.registry.read_all().await?;
         }
+        Ok(())
     }
 
     /// Does it, unless it was done or another process does it. True: it was done, here or elsewhere.

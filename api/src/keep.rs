@@ -68,7 +68,10 @@ impl Keeper {
         let (engine, since) = (self.app.engine.clone(), saved.sources_until);
         let dumped = tokio::task::spawn_blocking(move || engine.dump(since)).await;
         // What a dead writer held is not in the dump: its positions are still to be replayed from the log.
-        let fixes = dumped.ok().filter(|_| self.app.engine.is_alive()).ok_or_else(map_is_dead)?;
+        let mut fixes = dumped.ok().filter(|_| self.app.engine.is_alive()).ok_or_else(map_is_dead)?;
+        // What is to be blurred was saved long ago, and is no longer exact there.
+        let exact_since = self.app.retention.exact_since(began);
+        fixes.retain(|fix| fix.order.received_at > exact_since);
         let store = self.app.registry.upkeep();
         self.save_heard(store).await?;
         store.save_last_positions(&fixes, self.app.log.epoch(), &offsets).await?;

@@ -27,6 +27,7 @@ pub mod rates;
 pub mod refused;
 pub mod registry;
 pub mod replay;
+pub mod retention;
 pub mod role;
 pub mod router;
 pub mod routes;

@@ -164,6 +164,7 @@ impl Server {
             to_webhooks: Outbound::new(WEBHOOK_LOOKUPS_MAX, config.behaviour.private_endpoints)?,
             geocoder: Geocoder::new(config.geocoder.clone())?,
             streams: Arc::new(Streams::new(limits, stop_serving.clone())),
+            retention: config.retention,
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), drops },
             refusals: refusals.clone(),

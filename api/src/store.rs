@@ -42,6 +42,7 @@ pub mod places;
 pub mod positions;
 pub mod projected;
 pub mod refusals;
+pub mod retention;
 pub mod stations;
 pub mod statistics;
 mod synced;

@@ -18,7 +18,7 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 21] = [
+pub const SETTINGS: [Setting; 24] = [
     setting(
         ROLE,
         "all",
@@ -74,6 +74,18 @@ pub const SETTINGS: [Setting; 21] = [
         "geocoder",
         "",
         "URL of a geocoder, asked for a customer's address where a hail has none; without it, none is",
+    ),
+    setting(
+        "retain_exact_days",
+        "60",
+        "days for which positions and hails are exact; then they become those of their town, and hails lose addresses \
+         and phone numbers",
+    ),
+    setting("retain_hails_days", "365", "days after which hails are deleted; statistics outlive them"),
+    setting(
+        "retain_taxis_days",
+        "365",
+        "days after which taxis are deleted that nobody hears and no hail has, and what nothing refers to any more",
     ),
     setting("logging", "info,fjall=warn,lsm_tree=warn", "what is logged, as a tracing filter"),
 ];

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use engine::engine::Seen;
-use ingest::position::{SourceKey, TaxiKey};
+use ingest::position::{LatLon, SourceKey, TaxiKey};
 use serde_json::{Map, Value, json};
 
 use super::naive_timestamp;
@@ -20,6 +20,7 @@ use crate::form::kind::{IntegerWithin, Kind as _, Length, NonEmpty, OneOf, OpenO
 use crate::form::query::Query;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::card::{characteristics, non_empty};
+use crate::retention::blurred;
 use crate::role::{REGISTRARS, Role};
 use crate::router::Payload;
 use crate::store::taxis::{FoundParts, TaxiFilter, TaxiParts, TaxiRow};
@@ -165,7 +166,13 @@ pub(super) fn unknown(id: &str) -> Problem {
 fn last_seen(app: &App, row: &TaxiRow) -> Option<Seen> {
     let taxi = TaxiKey(u32::try_from(row.id).ok()?);
     let operator = ingest::position::OperatorKey(u32::try_from(row.operator_id).ok()?);
-    app.engine.get(SourceKey { taxi, operator })
+    let mut seen = app.engine.get(SourceKey { taxi, operator })?;
+    // Memory holds it for as long as the process runs.
+    if seen.received_at <= app.retention.exact_since(app.clock.now()) {
+        let (lat_e7, lon_e7) = blurred(&app.registry.territory(), (seen.at.lat_e7(), seen.at.lon_e7()));
+        seen.at = LatLon::from_e7(lat_e7, lon_e7).ok()?;
+    }
+    Some(seen)
 }
 
 type Availability = (Option<&'static str>, Option<Option<i32>>);

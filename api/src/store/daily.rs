@@ -1,6 +1,7 @@
 //! Runs of what is done once a day: one process at a time does one, in steps, and another goes on where it ended.
 
 use ingest::clock::Millis;
+use sqlx::AssertSqlSafe;
 
 use super::batch::{Batch, Run as _};
 use super::{Result, Store, read, write};
@@ -97,6 +98,37 @@ impl Store {
                 tx.run(batch).await?;
             }
             true
+        } })
+    }
+
+    /// Runs a statement that writes or removes rows as a step of a run; gives how many. None: another process has the
+    /// run, and nothing was done.
+    pub(super) async fn sweep(&self, run: &Run, sql: String) -> Result<Option<u64>> {
+        let held_until = self.now_ms() + lease_ms();
+        write!(self, tx => { 'sweep: {
+            let held = sqlx::query(
+                "UPDATE daily_runs SET held_until = $4
+                 WHERE name = $1 AND due_at = $2 AND held_by = $3 AND ended_at IS NULL",
+            )
+            .bind(run.name)
+            .bind(run.due_at.0)
+            .bind(&run.holder)
+            .bind(held_until)
+            .execute(&mut **tx)
+            .await?
+            .rows_affected() == 1;
+            if !held {
+                break 'sweep None;
+            }
+            let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+            let rows = query.execute(&mut **tx).await?.rows_affected();
+            sqlx::query("UPDATE daily_runs SET row_count = row_count + $3 WHERE name = $1 AND due_at = $2")
+                .bind(run.name)
+                .bind(run.due_at.0)
+                .bind(i64::try_from(rows).unwrap_or(i64::MAX))
+                .execute(&mut **tx)
+                .await?;
+            Some(rows)
         } })
     }
 

@@ -56,6 +56,7 @@ const HISTORY: &[Step] = &[
     portable(10, "webhooks", include_str!("../../../migrations/0010_webhooks.sql")),
     portable(11, "webhook leases", include_str!("../../../migrations/0011_webhook_leases.sql")),
     portable(12, "statistics", include_str!("../../../migrations/0012_statistics.sql")),
+    portable(13, "retention", include_str!("../../../migrations/0013_retention.sql")),
 ];
 
 impl Store {

@@ -36,6 +36,7 @@ mod refusals;
 mod registry;
 mod replay;
 mod restart;
+mod retention;
 mod roles;
 mod schema;
 mod search;

@@ -48,13 +48,13 @@ impl Store {
     /// Whoever was heard in them is to be saved.
     pub async fn count_hours(&self, before: Millis) -> Result<()> {
         write!(self, tx => {
-            // An hour is counted whole, and marked in the same transaction.
+            // An hour is counted whole, and marked in the same transaction; in one order, as several processes may.
             sqlx::query(
                 "INSERT INTO connected_parts (hour, insee, account_id, taxis)
                  SELECT h.hour, a.insee, t.operator_id, count(*) FROM heard_hours h
                  JOIN taxis t ON t.id = h.taxi_id JOIN ads a ON a.id = t.ads_id
                  WHERE h.hour < $1 AND NOT EXISTS (SELECT 1 FROM connected_hours c WHERE c.hour = h.hour)
-                 GROUP BY h.hour, a.insee, t.operator_id
+                 GROUP BY h.hour, a.insee, t.operator_id ORDER BY h.hour, a.insee, t.operator_id
                  ON CONFLICT (hour, insee, account_id) DO NOTHING",
             )
             .bind(before.0)
@@ -62,7 +62,7 @@ impl Store {
             .await?;
             sqlx::query(
                 "INSERT INTO connected_hours (hour, taxis) SELECT hour, count(*) FROM heard_hours WHERE hour < $1
-                 GROUP BY hour ON CONFLICT (hour) DO NOTHING",
+                 GROUP BY hour ORDER BY hour ON CONFLICT (hour) DO NOTHING",
             )
             .bind(before.0)
             .execute(&mut **tx)

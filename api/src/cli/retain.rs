@@ -1,0 +1,55 @@
+//! `maraude retain`: what is too old, listed, or blurred and deleted now rather than tonight.
+
+use clap::Args as Arguments;
+use ingest::clock::Clock;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::json;
+use crate::config::Config;
+use crate::registry::geometry::territory;
+use crate::retention::{Keeping, Step};
+use crate::serve::open_store;
+use crate::store::daily::{Run, Stands};
+
+/// How it is done.
+#[derive(Debug, Arguments)]
+pub(super) struct Args {
+    /// Change nothing; list what would be blurred and deleted.
+    #[arg(long)]
+    dry_run: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does each step of it, one after the other, as a server does each night.
+pub(super) async fn run(args: &Args, config: &Config, clock: Clock) -> anyhow::Result<()> {
+    let (store, _) = open_store(config, clock.clone()).await?;
+    let territory = territory(store.places().await?)?;
+    let keeping = Keeping { store: &store, territory: &territory, retention: config.retention };
+    let mut told = Vec::new();
+    for step in Step::ALL {
+        if args.dry_run {
+            for plan in step.plan(&keeping, clock.now()).await? {
+                let rows = plan.rows.len();
+                if !args.json {
+                    println!("{rows} of {} would be {}: {}", plan.table, plan.what, plan.rows.join(", "));
+                }
+                told.push(json!({"table": plan.table, "what": plan.what, "rows": plan.rows}));
+            }
+        } else {
+            let holder = uuid::Uuid::new_v4().to_string();
+            let run = Run { name: step.name(), due_at: clock.now(), holder };
+            anyhow::ensure!(store.take_run(&run).await? == Stands::Held, "another process does it now");
+            step.work(&keeping, &run, &CancellationToken::new()).await?;
+            let rows = store.end_run(&run).await?;
+            if !args.json {
+                println!("{}: {} rows", step.name(), rows.unwrap_or_default());
+            }
+            told.push(json!({"name": step.name(), "rows": rows}));
+        }
+    }
+    store.close().await;
+    if args.json { json::print(&told) } else { Ok(()) }
+}
