@@ -15,6 +15,8 @@ pub mod disk;
 #[cfg(not(loom))]
 pub mod distance;
 #[cfg(not(loom))]
+mod elsewhere;
+#[cfg(not(loom))]
 pub mod engine;
 #[cfg(not(loom))]
 pub mod follow;

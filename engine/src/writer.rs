@@ -15,6 +15,10 @@
 //! A source that comes back to a cell in which an entry of it waits revives that entry: a death carries the
 //! number of the move that caused it, and is void when the entry waits for another move or for none.
 //!
+//! One that hops from cell to cell within a batch would leave an entry in each, and every fix would be stored in all of
+//! them. Once a few wait, its later fixes are kept in its record alone, and its entries follow when the batch is done:
+//! what a batch costs is linear in its fixes, and a search sees one place the less of somebody who was everywhere.
+//!
 //! A full block is replaced by one that holds its living and waiting entries, a deserted one is dropped with
 //! its cell. A search that still reads the former block sees its members as they were: what was appended
 //! since is, for that search, still waiting elsewhere.
@@ -32,6 +36,7 @@ use ingest::position::Order;
 
 use crate::block::{Members, Sighting, Signal, Slot, storable};
 use crate::cover::{self, Cell};
+use crate::elsewhere::{Due, Elsewhere, MOST_WAITING, Waiting};
 use crate::engine::{FRESH_MS, Fix};
 use crate::lives::{Entered, Lives};
 use crate::profile::Profiles;
@@ -85,6 +90,8 @@ struct Writer {
     /// Entries of sources outside the cell in which they live, of those who have any or had one a moment ago. No cell
     /// is there twice.
     waiting: HashMap<Slot, Elsewhere, RandomState>,
+    /// Sources whose entries follow at the end of this batch.
+    late: Vec<Slot>,
     /// How many times something was told to happen once searches have ended: the number of the last.
     moves: u64,
     /// What this round told to happen.
@@ -99,31 +106,6 @@ struct Population {
     members: Members,
 }
 
-/// An entry that is to die.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Waiting {
-    entered: Entered,
-    /// The move that it is to die of.
-    dies_of: u64,
-}
-
-/// Where else a source may be found than where it lives.
-#[derive(Default)]
-struct Elsewhere {
-    entries: Vec<Waiting>,
-    /// When there are none: the number of what ends this.
-    ends_by: u64,
-}
-
-/// What is to happen once every search under way has ended. Void where its number is no longer that of what it is
-/// about.
-enum Due {
-    /// An entry dies.
-    Death { slot: Slot, population: u32, of: u64 },
-    /// A source of which no search sees a second entry is no longer said to wait.
-    End { slot: Slot, by: u64 },
-}
-
 impl Writer {
     fn new(shard: Arc<Shard>, profiles: Arc<Profiles>) -> Self {
         Self {
@@ -133,6 +115,7 @@ impl Writer {
             populations: Vec::new(),
             deserted: Vec::new(),
             waiting: HashMap::default(),
+            late: Vec::new(),
             moves: 0,
             told: Vec::new(),
             dying: VecDeque::new(),
@@ -150,6 +133,7 @@ impl Writer {
                         self.show(fix);
                     }
                 }
+                self.catch_up();
             }
             Message::Settle(done) => {
                 let _ = done.send(());
@@ -188,14 +172,43 @@ impl Writer {
         let sighting = Sighting { slot, at: fix.at, received_at: order.received_at };
         record.show(sighting, order);
         let lives = Lives::from_bits(record.lives.get());
+        if !(lives.waits && self.is_put_off(slot)) {
+            self.follow(sighting, lives);
+        }
+    }
+
+    /// Whether a source has hopped so much that its entries follow later.
+    fn is_put_off(&mut self, slot: Slot) -> bool {
+        let Some(elsewhere) = self.waiting.get_mut(&slot) else { return false };
+        let is_put_off = elsewhere.entries.len() >= MOST_WAITING;
+        if is_put_off && !std::mem::replace(&mut elsewhere.is_late, true) {
+            self.late.push(slot);
+        }
+        is_put_off
+    }
+
+    /// Lets the entries of who was put off follow to where it was shown last.
+    fn catch_up(&mut self) {
+        while let Some(slot) = self.late.pop() {
+            if let Some(elsewhere) = self.waiting.get_mut(&slot) {
+                elsewhere.is_late = false;
+            }
+            if let Some(shown) = self.shard.register.record(slot).and_then(|record| record.home.load()) {
+                self.follow(shown, self.lives(slot));
+            }
+        }
+    }
+
+    /// Stores where a source was shown in its entries, and sees that one is in the cell around it.
+    fn follow(&mut self, sighting: Sighting, lives: Lives) {
         if lives.waits {
-            for one in self.waiting.get(&slot).into_iter().flat_map(|elsewhere| &elsewhere.entries) {
+            for one in self.waiting.get(&sighting.slot).into_iter().flat_map(|elsewhere| &elsewhere.entries) {
                 self.store(one.entered, sighting);
             }
         }
         let stays = lives.entered.is_some_and(|home| {
             self.store(home, sighting);
-            self.populations[home.population as usize].cell == cover::cell_at(fix.at)
+            self.populations[home.population as usize].cell == cover::cell_at(sighting.at)
         });
         if !stays {
             self.settle_in(sighting);
@@ -453,6 +466,27 @@ mod tests {
             waiting.map(|w| (w.at, w.received_at)),
             Some((fix(48.1, 3).at, Millis(1_577_836_800_000)))
         );
+    }
+
+    #[test]
+    fn who_hops_from_cell_to_cell_leaves_a_few_entries_and_is_found_where_it_was_last() {
+        let mut writer = writer();
+        let _searching = epoch::pin();
+        for batch in 0..3 {
+            let hops: Vec<_> =
+                (0..16_000).map(|hop| fix(f64::from(hop) / 100.0 - 80.0, batch + i64::from(hop))).collect();
+            let last = hops[hops.len() - 1].at;
+            writer.handle(Message::Fixes(hops));
+            writer.end_round();
+            let entries = entries(&writer);
+            assert_eq!(entries[0], (cover::cell_at(last), None));
+            // The one in which it lived before the batch, too.
+            let most = MOST_WAITING + 1 + usize::try_from(batch).unwrap();
+            assert!((MOST_WAITING..=most).contains(&(entries.len() - 1)), "{}", entries.len());
+            for population in &writer.populations {
+                assert!(population.members.block().sightings().all(|seen| seen.at == last));
+            }
+        }
     }
 
     #[test]

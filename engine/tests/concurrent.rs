@@ -96,14 +96,16 @@ impl World {
             .collect()
     }
 
-    /// Moves every taxi whose key leaves `half` as the rest of a division by two, until told to stop.
-    fn write(&self, half: u32) {
+    /// Moves every taxi whose key leaves `half` as the rest of a division by two, so many times at once, until told to
+    /// stop.
+    fn write(&self, half: u32, times: u32) {
         let mut random = SmallRng::seed_from_u64(u64::from(half));
         let mut round = 0;
         while !self.stop.is_raised() {
             round += 1;
             let half = (0..INSIDE + ROAMING).filter(|taxi| taxi % 2 == half);
-            self.engine.apply(&self.moves(round, half, &mut random));
+            let moves = (0..times).flat_map(|_| self.moves(round, half.clone(), &mut random));
+            self.engine.apply(&moves.collect::<Vec<_>>());
             if round % 16 == 0 {
                 self.engine.sweep(NOW.plus(60_000));
             }
@@ -132,7 +134,7 @@ impl World {
         }
     }
 
-    fn run(&self) {
+    fn run(&self, times: u32) {
         /// Raised however the readers end, or writers would outlive a failure and the test hang.
         struct Raise<'a>(&'a Flag);
         impl Drop for Raise<'_> {
@@ -146,7 +148,7 @@ impl World {
                 let start = &start;
                 scope.spawn(move || {
                     start.wait();
-                    self.write(half);
+                    self.write(half, times);
                 });
             }
             let read = || {
@@ -164,12 +166,17 @@ impl World {
 
 #[test]
 fn nobody_inside_is_missed_with_one_writer() {
-    World::new(1).run();
+    World::new(1).run(1);
 }
 
 #[test]
 fn nobody_inside_is_missed_with_three_writers() {
-    World::new(3).run();
+    World::new(3).run(1);
+}
+
+#[test]
+fn nobody_inside_is_missed_who_hops_again_and_again_at_once() {
+    World::new(2).run(3 * u32::try_from(PLACES).unwrap());
 }
 
 /// Waits, by rounds of the writers, until what waited to die has died.

@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use engine::distance::distance_m;
@@ -130,9 +131,9 @@ fn operators() -> impl Strategy<Value = OperatorKey> {
     (1..=OPERATORS).prop_map(OperatorKey)
 }
 
-fn told() -> impl Strategy<Value = Told> {
+fn told(taxis: u32) -> impl Strategy<Value = Told> {
     let source =
-        (0..TAXIS, operators()).prop_map(|(taxi, operator)| SourceKey { taxi: TaxiKey(taxi), operator });
+        (0..taxis, operators()).prop_map(|(taxi, operator)| SourceKey { taxi: TaxiKey(taxi), operator });
     let age_ms = prop_oneof![119_998..120_002_i64, 115_000..125_000_i64, 0..3_i64, 0..300_000_i64];
     let skew_ms = prop::option::of(prop_oneof![-500..500_i64, 9_990..10_010_i64]);
     (source, offsets(), age_ms, skew_ms).prop_map(|(source, offset, age_ms, skew_ms)| Told {
@@ -141,6 +142,15 @@ fn told() -> impl Strategy<Value = Told> {
         age_ms,
         skew_ms,
     })
+}
+
+/// What is told at once: of everybody, or of one who hops from place to place.
+fn batches() -> impl Strategy<Value = Vec<Told>> {
+    let hops = prop::collection::vec(told(1), 60..160).prop_map(|mut hops| {
+        hops.sort_by_key(|told| Reverse(told.age_ms));
+        hops
+    });
+    prop_oneof![3 => prop::collection::vec(told(TAXIS), 0..60), 1 => hops]
 }
 
 fn profiles() -> impl Strategy<Value = BTreeMap<TaxiKey, Profile>> {
@@ -194,7 +204,7 @@ proptest! {
         shards in 1..4_usize,
         place in places(),
         profiles in profiles(),
-        rounds in prop::collection::vec((prop::collection::vec(told(), 0..60), any::<bool>()), 1..5),
+        rounds in prop::collection::vec((batches(), any::<bool>()), 1..5),
         searches in prop::collection::vec(asked(), 12),
     ) {
         let (engine, mut oracle) = (Engine::start(shards), Oracle::default());
