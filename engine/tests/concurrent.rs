@@ -8,14 +8,16 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam::epoch;
 use engine::cover;
 use engine::engine::Room;
 use engine::geo::{self, Destination, Geodesic};
 use engine::profile::{Description, Profile, Status};
 use engine::territory::Insee;
-use engine::{Engine, Fix, Search};
+use engine::window::Window;
+use engine::{Engine, Fix, Search, Seen};
 use ingest::clock::Millis;
-use ingest::counter::Flag;
+use ingest::counter::{Counter, Flag};
 use ingest::position::{LatLon, OperatorKey, Order, SourceKey, TaxiKey};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -206,6 +208,56 @@ fn endless_moves_leave_no_trace() {
             assert!(room.entries <= most + least, "round {round}: {room:?} for {sources} sources");
         }
     }
+}
+
+#[test]
+fn a_window_counts_once_who_moves_in_it_and_stops_where_there_are_too_many() {
+    let engine = Engine::start(1);
+    let at = |step: u32| LatLon::new(48.8 + f64::from(step) / 100.0, 2.0).unwrap();
+    let fix = |taxi: u32, step: u32| {
+        let source = SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(0) };
+        Fix { source, at: at(step), order: Order { received_at: NOW, device_at: None } }
+    };
+    let (west, east) = (LatLon::new(48.7, 1.9).unwrap(), LatLon::new(48.9, 2.1).unwrap());
+    let window = Window::new(west, east).unwrap();
+    let within = |most| engine.within(&window, NOW, most, |_| true);
+    // As long as this thread is pinned, whoever moves leaves an entry in each cell.
+    let searching = epoch::pin();
+    for step in 0..7 {
+        engine.apply(&[fix(0, step)]);
+    }
+    engine.settle();
+    assert_eq!(engine.room().cells, 7);
+    assert_eq!(within(1), Some(vec![(fix(0, 0).source, Seen { at: at(6), received_at: NOW })]));
+    assert_eq!(within(0), None);
+    drop(searching);
+
+    let stop = Flag::default();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut step = 0;
+            while !stop.is_raised() {
+                step += 1;
+                engine.apply(&[fix(0, step % 7), fix(0, step % 5)]);
+            }
+        });
+        let seen: Vec<_> = (0..SEARCHES).map(|_| within(1)).collect();
+        stop.raise();
+        for seen in seen {
+            let [(source, Seen { at: seen, .. })] = seen.unwrap()[..] else { panic!("one, and it is there") };
+            assert!(source.taxi == TaxiKey(0) && (0..7).any(|step| at(step) == seen), "{seen:?}");
+        }
+    });
+
+    engine.apply(&(1..1_000).map(|taxi| fix(taxi, taxi % 7)).collect::<Vec<_>>());
+    engine.settle();
+    assert_eq!(within(1_000).map(|seen| seen.len()), Some(1_000));
+    let asked = Counter::default();
+    let found = engine.within(&window, NOW, 10, |_| {
+        asked.add(1);
+        true
+    });
+    assert!(found.is_none() && asked.get() < 200, "one cell of seven was enough: {}", asked.get());
 }
 
 #[test]
