@@ -34,6 +34,7 @@ pub mod routes;
 pub mod searches;
 pub mod secrets;
 pub mod serve;
+mod shares;
 pub mod simulation;
 pub mod statistics;
 pub mod store;

@@ -14,9 +14,11 @@ use ingest::limits::{
 
 use crate::hail::Status;
 
+mod http;
 mod rows;
 
-pub use rows::*;
+pub use self::http::Http;
+pub use self::rows::*;
 
 // What a request may be.
 
@@ -126,6 +128,10 @@ pub const STREAMS_MAX: usize = 10_000;
 pub const STREAMS_AN_ACCOUNT: usize = 2_500;
 /// Of these, streams of the map, each of which looks at its window twice a second.
 pub const LIVE_STREAMS_MAX: usize = 64;
+/// The same of one account.
+pub const LIVE_STREAMS_AN_ACCOUNT: usize = 16;
+/// Such looks at a time, each of which takes a core for milliseconds; the others wait for their turn.
+pub const LIVE_LOOKS_MAX: usize = 2;
 /// The height and the width of such a window, in 1e-7 degrees: one degree, 40 thousand cells of each shard.
 pub const LIVE_SIDE_MAX_E7: i64 = 10_000_000;
 /// Taxis in such a window, each told in about 120 bytes.
@@ -143,6 +149,8 @@ pub const REQUESTS_MAX: usize = 1_024;
 /// `POST /positions` under way; one more is answered 503. Each may take longer than other requests, and more memory: a
 /// batch of positions as it came.
 pub const STREAMED_REQUESTS_MAX: usize = 32;
+/// The same of one account.
+pub const STREAMED_REQUESTS_AN_ACCOUNT: usize = 8;
 /// Statements that run on the database or wait for a connection to it; one more is answered 503. What needs no
 /// database (searches, positions) always has room besides.
 pub const STATEMENTS_MAX: usize = 256;
@@ -290,7 +298,12 @@ const _: () = assert!(POSITIONS_AN_APPEND <= MAX_RECORD_ROWS, "an append makes o
 const _: () = assert!(MAX_ARROW_BODY <= STREAMED_MAX_BYTES, "a batch fits a body");
 const _: () = assert!(STREAMED_REQUESTS_MAX * 16 <= REQUESTS_MAX, "streams leave room for searches");
 const _: () = assert!(REQUESTS_MAX < CONNECTIONS_MAX, "who is one too many has a connection to be told so");
-const _: () = assert!(STREAMS_AN_ACCOUNT * 4 <= STREAMS_MAX, "one account leaves room for others");
+const _: () = assert!(
+    STREAMS_AN_ACCOUNT * 4 <= STREAMS_MAX
+        && LIVE_STREAMS_AN_ACCOUNT * 4 <= LIVE_STREAMS_MAX
+        && STREAMED_REQUESTS_AN_ACCOUNT * 4 <= STREAMED_REQUESTS_MAX,
+    "one account leaves room for others"
+);
 const _: () =
     assert!(STREAM_READINGS_MAX <= POSTGRES_CONNECTIONS as usize / 4, "who resumes leaves connections");
 const _: () = assert!(STREAM_READINGS_MAX * 2 <= SQLITE_READERS as usize, "and readers");
@@ -346,45 +359,3 @@ const _: () = assert!(LIVE_STREAMS_MAX < STREAMS_MAX, "who looks at the map leav
 const _: () = assert!(LIVE_EVERY.as_millis() < HEARTBEAT.as_millis());
 const _: () = assert!(GEOCODED_WITHIN.as_secs() < REQUEST_WITHIN.as_secs());
 const _: () = assert!(REPLY_MAX_BYTES <= BODY_MAX_BYTES, "nobody says more when asked than unasked");
-
-/// Those limits of the HTTP interface that a test needs to reach; in service they are the constants above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Http {
-    /// See [`CONNECTIONS_MAX`].
-    pub connections: usize,
-    /// See [`REQUESTS_MAX`].
-    pub requests: usize,
-    /// See [`STREAMS_MAX`].
-    pub streams: usize,
-    /// See [`STREAMS_AN_ACCOUNT`].
-    pub streams_an_account: usize,
-    /// See [`LIVE_TAXIS_MAX`].
-    pub live_taxis: usize,
-    /// See [`HEARTBEAT`].
-    pub heartbeat: Duration,
-    /// See [`REQUEST_READ_WITHIN`].
-    pub request_read_within: Duration,
-    /// See [`STREAMED_WITHIN`].
-    pub streamed_within: Duration,
-    /// See [`ANSWER_READ_WITHIN`].
-    pub answer_read_within: Duration,
-    /// See [`IDLE_WITHIN`].
-    pub idle_within: Duration,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            connections: CONNECTIONS_MAX,
-            requests: REQUESTS_MAX,
-            streams: STREAMS_MAX,
-            streams_an_account: STREAMS_AN_ACCOUNT,
-            live_taxis: LIVE_TAXIS_MAX,
-            heartbeat: HEARTBEAT,
-            request_read_within: REQUEST_READ_WITHIN,
-            streamed_within: STREAMED_WITHIN,
-            answer_read_within: ANSWER_READ_WITHIN,
-            idle_within: IDLE_WITHIN,
-        }
-    }
-}

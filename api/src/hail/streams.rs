@@ -9,10 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::body::Bytes;
 use ingest::counter::Counter;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{self, LINE_MESSAGES, LINE_OF_ALL_MESSAGES, LIVE_STREAMS_MAX, STREAM_READINGS_MAX};
+use crate::limits::{
+    self, LINE_MESSAGES, LINE_OF_ALL_MESSAGES, LIVE_LOOKS_MAX, LIVE_STREAMS_AN_ACCOUNT, LIVE_STREAMS_MAX,
+    STREAM_READINGS_MAX,
+};
 use crate::routes::hails::answer::Eyes;
+use crate::shares::{NoShare, Share, Shares};
 
 /// What somebody may listen to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +62,8 @@ pub enum Full {
     Account,
     /// There are too many that look at the map.
     Map,
+    /// The account has too many that look at the map.
+    MapOfAccount,
 }
 
 /// Everybody who listens. Shared by reference.
@@ -70,17 +77,14 @@ pub struct Streams {
     pub events_sent: Counter,
     /// Positions that were sent, likewise.
     pub positions_sent: Counter,
-    open: Mutex<Open>,
+    lines: Mutex<Lines>,
+    all: Shares,
+    of_map: Shares,
     readings: Semaphore,
+    looks: Arc<Semaphore>,
 }
 
-#[derive(Debug, Default)]
-struct Open {
-    lines: HashMap<Line, broadcast::Sender<Message>>,
-    /// How many streams each account has.
-    accounts: HashMap<i32, usize>,
-    streams: usize,
-}
+type Lines = HashMap<Line, broadcast::Sender<Message>>;
 
 impl Streams {
     /// Nobody listens yet. Streams end at `stop`.
@@ -90,37 +94,36 @@ impl Streams {
             stop,
             events_sent: Counter::default(),
             positions_sent: Counter::default(),
-            open: Mutex::default(),
+            lines: Mutex::default(),
+            all: Shares::new(limits.streams, limits.streams_an_account),
+            of_map: Shares::new(LIVE_STREAMS_MAX, LIVE_STREAMS_AN_ACCOUNT),
             readings: Semaphore::new(STREAM_READINGS_MAX),
+            looks: Arc::new(Semaphore::new(LIVE_LOOKS_MAX)),
         }
     }
 
     /// Begins to listen as an account: whatever is told from here on is heard.
     pub fn listen(self: &Arc<Self>, account: i32, line: Line) -> Result<Listener, Full> {
-        let mut open = self.open();
-        if open.streams >= self.limits.streams {
-            return Err(Full::Server);
-        }
-        let looking = open.lines.get(&Line::Map).map_or(0, broadcast::Sender::receiver_count);
-        if line == Line::Map && looking >= LIVE_STREAMS_MAX {
-            return Err(Full::Map);
-        }
-        let of_account = open.accounts.entry(account).or_default();
-        if *of_account >= self.limits.streams_an_account {
-            return Err(Full::Account);
-        }
-        *of_account += 1;
-        open.streams += 1;
+        let share = self.all.take(account).map_err(|why| match why {
+            NoShare::Left => Full::Server,
+            NoShare::OfAccount => Full::Account,
+        })?;
+        let looks = (line == Line::Map).then(|| self.of_map.take(account)).transpose();
+        let looks = looks.map_err(|why| match why {
+            NoShare::Left => Full::Map,
+            NoShare::OfAccount => Full::MapOfAccount,
+        })?;
         let capacity = if line == Line::All { LINE_OF_ALL_MESSAGES } else { LINE_MESSAGES };
-        let sender = open.lines.entry(line.clone()).or_insert_with(|| broadcast::Sender::new(capacity));
+        let mut lines = self.lines();
+        let sender = lines.entry(line.clone()).or_insert_with(|| broadcast::Sender::new(capacity));
         let heard = sender.subscribe();
-        drop(open);
-        Ok(Listener { streams: self.clone(), account, line, heard })
+        drop(lines);
+        Ok(Listener { streams: self.clone(), line, heard, _shares: (share, looks) })
     }
 
     /// Tells those who listen to a line.
     pub fn tell(&self, line: &Line, message: Message) {
-        if let Some(sender) = self.open().lines.get(line) {
+        if let Some(sender) = self.lines().get(line) {
             // Nobody is left where the last one is just leaving.
             let _ = sender.send(message);
         }
@@ -128,12 +131,12 @@ impl Streams {
 
     /// Whether somebody listens to a line.
     pub fn has(&self, line: &Line) -> bool {
-        self.open().lines.contains_key(line)
+        self.lines().contains_key(line)
     }
 
     /// How many streams there are.
     pub fn count(&self) -> usize {
-        self.open().streams
+        self.all.count()
     }
 
     /// A turn to read rows: a few streams do at a time, so that those who resume leave the database to others.
@@ -141,8 +144,21 @@ impl Streams {
         self.readings.acquire().await.ok()
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does what looks at the map where it keeps nobody waiting: a window takes milliseconds, for which a thread that
+    /// serves requests would serve none. None: it panicked.
+    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        // The look has it, not the stream, which may end before it.
+        let turn = self.looks.clone().acquire_owned().await.ok()?;
+        let looked = spawn_blocking(move || {
+            let seen = look();
+            drop(turn);
+            seen
+        });
+        looked.await.ok()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,9 +166,10 @@ impl Streams {
 #[derive(Debug)]
 pub struct Listener {
     streams: Arc<Streams>,
-    account: i32,
     line: Line,
     heard: broadcast::Receiver<Message>,
+    /// Of all streams, and of those that look at the map if it is one.
+    _shares: (Share, Option<Share>),
 }
 
 impl Listener {
@@ -165,23 +182,20 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let mut open = self.streams.open();
-        open.streams -= 1;
-        if let Some(count) = open.accounts.get_mut(&self.account) {
-            *count -= 1;
-            if *count == 0 {
-                open.accounts.remove(&self.account);
-            }
-        }
+        let mut lines = self.streams.lines();
         // Nobody begins to listen meanwhile: that takes the lock, too.
-        if open.lines.get(&self.line).is_some_and(|sender| sender.receiver_count() <= 1) {
-            open.lines.remove(&self.line);
+        if lines.get(&self.line).is_some_and(|sender| sender.receiver_count() <= 1) {
+            lines.remove(&self.line);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::task::JoinSet;
+
     use super::*;
 
     fn streams(streams: usize, streams_an_account: usize) -> Arc<Streams> {
@@ -207,19 +221,49 @@ mod tests {
         assert!(!streams.has(&Line::Account(1)));
         drop(streams.listen(1, Line::Account(1)).unwrap());
         drop(third);
-        let open = streams.open();
-        assert!(open.lines.is_empty() && open.accounts.is_empty() && open.streams == 0, "{open:?}");
+        assert!(streams.lines().is_empty() && streams.count() == 0, "{streams:?}");
     }
 
     #[test]
     fn few_look_at_the_map_and_the_others_may_still_listen() {
         let streams = streams(LIVE_STREAMS_MAX + 2, LIVE_STREAMS_MAX + 2);
-        let mut looking: Vec<_> =
-            (0..LIVE_STREAMS_MAX).map(|_| streams.listen(1, Line::Map).unwrap()).collect();
-        assert_eq!(streams.listen(1, Line::Map).err(), Some(Full::Map));
-        let _listening = streams.listen(1, Line::Account(1)).unwrap();
+        let look = |account| streams.listen(account, Line::Map);
+        let mut looking: Vec<_> = (0..LIVE_STREAMS_AN_ACCOUNT).map(|_| look(0).unwrap()).collect();
+        assert_eq!(look(0).err(), Some(Full::MapOfAccount), "which leaves room for others");
+        looking.extend((1..).flat_map(look).take(LIVE_STREAMS_MAX - LIVE_STREAMS_AN_ACCOUNT));
+        assert_eq!(look(-1).err(), Some(Full::Map));
+        assert_eq!(streams.count(), LIVE_STREAMS_MAX, "who was refused takes no room");
+        let _listening = streams.listen(0, Line::Account(0)).unwrap();
         looking.pop();
-        assert!(streams.listen(1, Line::Map).is_ok());
+        assert!(look(-1).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_few_look_at_a_time_and_none_on_a_thread_that_serves() {
+        let streams = streams(10, 10);
+        let (serves, at_once) = (std::thread::current().id(), Arc::new(Mutex::new(0)));
+        let mut looks = JoinSet::new();
+        for _ in 0..8 {
+            let (streams, at_once) = (streams.clone(), at_once.clone());
+            let look = move || {
+                let count = |by: isize| {
+                    let mut at_once = at_once.lock().unwrap();
+                    *at_once += by;
+                    *at_once
+                };
+                let beside = count(1);
+                // Long enough for the others to come, too, if they may.
+                std::thread::park_timeout(Duration::from_millis(20));
+                count(-1);
+                (usize::try_from(beside).unwrap(), std::thread::current().id())
+            };
+            looks.spawn(async move { streams.look(look).await.unwrap() });
+        }
+        for (at_once, thread) in looks.join_all().await {
+            assert!(at_once <= LIVE_LOOKS_MAX && thread != serves, "{at_once}");
+        }
+        assert_eq!(streams.look(|| panic!("as it should")).await, None::<()>);
+        assert_eq!(streams.look(|| 7).await, Some(7), "one that failed keeps no turn");
     }
 
     #[tokio::test]

@@ -69,8 +69,9 @@ pub async fn open(State(app): State<App>, caller: Caller, query: Query) -> Answe
     let mut beat = interval(LIVE_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let operator = (!caller.0.has(Role::Admin)).then(|| caller.operator());
-    let view = View { app: app.clone(), window, operator };
-    if view.look().is_none() {
+    let view = Arc::new(View { app: app.clone(), window, operator });
+    let looks = view.clone();
+    if !app.streams.look(move || looks.look().is_some()).await.ok_or_else(Problem::internal)? {
         return Err(too_many(app.streams.limits.live_taxis));
     }
     let now = Instant::now();
@@ -105,6 +106,7 @@ pub fn describe_open() -> Operation {
         )
         .refuses(400, "The window is none, or too large.", &json!({"bbox": [SIDES]}))
         .refuses_with("The map does not know everybody yet.", &not_yet())
+        .refuses_with("The account has too many streams of the map.", &full(Full::MapOfAccount))
         .refuses_with("There are too many streams of the map.", &full(Full::Map))
 }
 
@@ -171,7 +173,21 @@ struct Shown {
 }
 
 impl View {
-    /// Who is in the window, by their keys; None where they are too many. At most a few milliseconds.
+    /// What is to be told to whom `before` was told, if anything is, and what it says: everything to whom nothing was
+    /// told yet, or who left out some beats. None where there are too many taxis. Some milliseconds.
+    fn tell(&self, before: Option<&[Shown]>, left_out: u32) -> Option<(Vec<Shown>, Option<String>)> {
+        let now = self.look()?;
+        let text = match before {
+            None => Some(format!("retry: {RETRY_MS}\n\n{}", self.snapshot(&now))),
+            Some(_) if left_out > 0 => {
+                Some(event("skipped", &json!({"beats": left_out})) + &self.snapshot(&now))
+            }
+            Some(before) => self.changes(before, &now),
+        };
+        Some((now, text))
+    }
+
+    /// Who is in the window, by their keys; None where they are too many.
     fn look(&self) -> Option<Vec<Shown>> {
         let (engine, most) = (&self.app.engine, self.app.streams.limits.live_taxis);
         let is_own = |source: SourceKey| self.operator.is_none_or(|own| own == source.operator);
@@ -232,7 +248,7 @@ impl View {
 
 /// A stream that is being sent.
 struct Live {
-    view: View,
+    view: Arc<View>,
     caller: Caller,
     /// Its place among the streams.
     _listener: Listener,
@@ -257,34 +273,26 @@ impl Live {
     }
 
     async fn tell(&mut self, left_out: u32) -> Option<Bytes> {
-        let (stop, heartbeat) = (self.view.app.streams.stop.clone(), self.view.app.streams.limits.heartbeat);
+        let streams = self.view.app.streams.clone();
         while !self.is_over {
             tokio::select! {
-                () = stop.cancelled() => return None,
+                () = streams.stop.cancelled() => return None,
                 _ = self.beat.tick() => {}
             }
             if !self.caller.stands(&self.view.app) {
                 return None;
             }
-            let Some(now) = self.view.look() else {
+            let (view, before) = (self.view.clone(), self.shown.take());
+            let Some((now, text)) = streams.look(move || view.tell(before.as_deref(), left_out)).await?
+            else {
                 self.is_over = true;
-                return Some(
-                    event("too_many", &json!({"most": self.view.app.streams.limits.live_taxis})).into(),
-                );
-            };
-            let text = match &self.shown {
-                None => Some(format!("retry: {RETRY_MS}\n\n{}", self.view.snapshot(&now))),
-                Some(_) if left_out > 0 => {
-                    let skipped = event("skipped", &json!({"beats": left_out}));
-                    Some(skipped + &self.view.snapshot(&now))
-                }
-                Some(before) => self.view.changes(before, &now),
+                return Some(event("too_many", &json!({"most": streams.limits.live_taxis})).into());
             };
             self.shown = Some(now);
             if let Some(text) = text {
                 return Some(text.into());
             }
-            if self.told_at.elapsed() >= heartbeat {
+            if self.told_at.elapsed() >= streams.limits.heartbeat {
                 return Some(HEARTBEAT);
             }
         }

@@ -7,7 +7,6 @@ mod appends;
 mod item;
 mod ndjson;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -20,7 +19,6 @@ use ingest::log::Full;
 use ingest::wire::arrow::{BadStream, Row, Stream};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
@@ -32,12 +30,13 @@ use crate::auth::{Caller, Peer};
 use crate::error::{Answer, Problem};
 use crate::form::envelope;
 use crate::limits::{
-    self, REFUSALS_SHOWN_MAX, STREAMED_MAX_BYTES, STREAMED_POSITIONS_MAX, STREAMED_REQUESTS_MAX,
-    STREAMED_WITHIN,
+    self, REFUSALS_SHOWN_MAX, STREAMED_MAX_BYTES, STREAMED_POSITIONS_MAX, STREAMED_REQUESTS_AN_ACCOUNT,
+    STREAMED_REQUESTS_MAX, STREAMED_WITHIN,
 };
 use crate::openapi::{Chapter, Operation};
 use crate::role::REGISTRARS;
 use crate::router::Pieces;
+use crate::shares::{NoShare, Shares};
 
 /// Its path, which the router knows as the one whose body it does not read.
 pub const PATH: &str = "/positions";
@@ -45,14 +44,15 @@ pub const PATH: &str = "/positions";
 /// How many of these requests are read at a time, and how long each may take.
 #[derive(Clone, Debug)]
 pub struct Room {
-    permits: Arc<Semaphore>,
+    shares: Shares,
     within: Duration,
 }
 
 impl Room {
     /// For so many.
     pub fn new(limits: limits::Http) -> Self {
-        Self { permits: Arc::new(Semaphore::new(STREAMED_REQUESTS_MAX)), within: limits.streamed_within }
+        let shares = Shares::new(STREAMED_REQUESTS_MAX, STREAMED_REQUESTS_AN_ACCOUNT);
+        Self { shares, within: limits.streamed_within }
     }
 }
 
@@ -91,7 +91,7 @@ pub async fn create(
 ) -> Answer<Response> {
     caller.require(REGISTRARS)?;
     let mut reader = Reader::of(&headers).ok_or_else(unknown_type)?;
-    let _permit = room.permits.try_acquire().map_err(|_| Problem::overloaded("streams of positions"))?;
+    let _share = room.shares.take(caller.0.id).map_err(no_room)?;
     let sender = item::Sender { caller: &caller, from };
     let mut intake = Intake {
         app: &app,
@@ -141,7 +141,16 @@ pub fn describe_create() -> Operation {
         .refuses_with("The body does not come in time.", &Stop::Slow(STREAMED_WITHIN).problem(&told))
         .refuses_with("The body is too large, or has too many positions.", &Stop::TooLarge.problem(&told))
         .refuses_with("The body is of neither type.", &unknown_type())
+        .refuses_with("The account has too many of these requests under way.", &no_room(NoShare::OfAccount))
+        .refuses_with("There are too many of them under way.", &no_room(NoShare::Left))
         .refuses_with("The log takes nothing now.", &Stop::Log(NotTaken::Full(Full::Queue)).problem(&told))
+}
+
+fn no_room(why: NoShare) -> Problem {
+    Problem::overloaded(match why {
+        NoShare::Left => "streams of positions",
+        NoShare::OfAccount => "streams of positions of this account",
+    })
 }
 
 const NDJSON: &str = "application/x-ndjson";

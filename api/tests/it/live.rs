@@ -1,6 +1,6 @@
 //! Streams of the map from end to end: who is in the window, what changes there, and to whom it is told.
 
-use api::limits::{Http, LIVE_EVERY};
+use api::limits::{Http, LIVE_EVERY, LIVE_STREAMS_AN_ACCOUNT};
 use api::router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 
 use crate::events::{Stream, Told};
 use crate::harness::places::MIDDLE;
-use crate::harness::wait::SOON;
+use crate::harness::wait::{SOON, within};
 use crate::world::World;
 
 on_each_database!(
@@ -20,6 +20,7 @@ on_each_database!(
     who_reads_too_slowly_is_told_so_and_begins_anew,
     a_window_with_too_many_taxis_is_refused_and_a_stream_of_it_ends,
     windows_and_roles_are_checked,
+    one_account_leaves_room_for_others,
 );
 
 const WINDOW: &str = "/live?bbox=2.30,48.80,2.40,48.90";
@@ -172,4 +173,23 @@ async fn windows_and_roles_are_checked(world: &mut World) {
     drop(opened);
     assert_eq!(world.client.get(world.key("app"), WINDOW).await.status, 403);
     assert_eq!(world.client.get("", WINDOW).await.status, 401);
+}
+
+async fn one_account_leaves_room_for_others(world: &mut World) {
+    let mut looking = Vec::new();
+    for _ in 0..LIVE_STREAMS_AN_ACCOUNT {
+        looking.push(open(world, "op-a").await);
+    }
+    let refused = world.client.get(world.key("op-a"), WINDOW).await;
+    let message =
+        "The server has too many streams of the map of this account now. Please repeat this request.";
+    assert_eq!((refused.status, refused.body), (503, json!({"errors": {"": [message]}})));
+    open(world, "op-b").await;
+    looking.pop();
+    let opened = async || {
+        let url = format!("{}{WINDOW}", world.client.base);
+        let answer = world.client.http.get(url).header("X-Api-Key", world.key("op-a")).send().await.unwrap();
+        (answer.status() == 200).then_some(())
+    };
+    within(SOON, "room where a stream ended", opened).await;
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::limits::{self, LINE_MAX_BYTES, POSITIONS_AN_APPEND, REFUSALS_SHOWN_MAX, STREAMED_POSITIONS_MAX};
+use api::limits::{
+    self, LINE_MAX_BYTES, POSITIONS_AN_APPEND, REFUSALS_SHOWN_MAX, STREAMED_POSITIONS_MAX,
+    STREAMED_REQUESTS_AN_ACCOUNT,
+};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow_ipc::writer::StreamWriter;
 use ingest::clock::Millis;
@@ -27,6 +30,7 @@ on_each_database!(
     a_body_that_does_not_come_is_not_waited_for,
     a_closed_log_takes_nothing_and_says_so,
     who_may_not_send_is_told_whatever_the_body,
+    one_account_leaves_room_for_others,
 );
 
 const LINES: &str = "application/x-ndjson";
@@ -251,4 +255,25 @@ async fn who_may_not_send_is_told_whatever_the_body(world: &mut World) {
     let url = format!("{}/positions/", world.client.base);
     let request = world.client.http.post(url).header("Content-Type", LINES).body(large());
     assert_eq!(Answer::of(request).await.unwrap().status, 401);
+}
+
+async fn one_account_leaves_room_for_others(world: &mut World) {
+    let (mine, theirs) = (world.register("op-a", 1, MIDDLE).await, world.register("op-b", 2, MIDDLE).await);
+    let mut under_way = Vec::new();
+    let ask = async || send(world, "op-a", LINES, line(&mine).into()).await;
+    let refused = async || {
+        under_way.push(begin(world, "op-a", LINES, 1_000_000).await);
+        Some(ask().await).filter(|answer| answer.status == 503)
+    };
+    let refused = within(SOON, "one request too many", refused).await;
+    assert!(under_way.len() >= STREAMED_REQUESTS_AN_ACCOUNT, "{} before", under_way.len());
+    let message =
+        "The server has too many streams of positions of this account now. Please repeat this request.";
+    assert_eq!(refused.body, json!({"errors": {"": [message]}}));
+    assert_eq!(refused.headers["retry-after"], "1");
+    let others = send(world, "op-b", LINES, line(&theirs).into()).await;
+    assert_eq!((others.status, told(&others)), (200, (1, 0)), "{others:?}");
+    drop(under_way);
+    let taken = async || (ask().await.status == 200).then_some(());
+    within(SOON, "room where requests ended", taken).await;
 }

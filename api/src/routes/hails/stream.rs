@@ -109,6 +109,7 @@ pub(in crate::routes) fn full(full: Full) -> Problem {
         Full::Server => "event streams",
         Full::Account => "event streams of this account",
         Full::Map => "streams of the map",
+        Full::MapOfAccount => "streams of the map of this account",
     })
 }
 
