@@ -89,6 +89,8 @@ impl App {
 pub struct Meters {
     /// Positions that were acknowledged over HTTP.
     pub http_positions: Counter,
+    /// Of those that passed every check, those whose device's clock is more than two minutes off.
+    pub http_clocks_off: Counter,
     /// Requests by route, method and status.
     pub requests: Requests,
 }

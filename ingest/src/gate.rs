@@ -21,7 +21,7 @@ use self::sessions::Sessions;
 use self::tally::{Noted, Secrets};
 use crate::clock::Millis;
 use crate::directory::{Directory, NoSource, Operator};
-use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_DATAGRAM};
+use crate::limits::MAX_DATAGRAM;
 use crate::position::{LatLon, Motion, OutOfRange, Position, ReportedStatus, Transport};
 use crate::wire;
 use crate::wire::binary::ACKNOWLEDGEMENT;
@@ -98,8 +98,7 @@ impl Gate {
         };
         match self.judge(&fields, (&mut scratch.number, &mut scratch.signed), now) {
             Ok(position) => {
-                let off = |at: Millis| at.0.abs_diff(now.0) > MAX_CLOCK_SKEW_MS;
-                let is_off = position.device_at.is_some_and(off);
+                let is_off = position.is_clock_off();
                 self.refusals.count_accepted(position.source.operator, 1, u64::from(is_off));
                 Ok(position)
             }

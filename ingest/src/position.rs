@@ -8,6 +8,7 @@ use thiserror::Error;
 
 pub use self::motion::{Accuracy, Heading, MAX_ACCURACY_M, MAX_SPEED_M_S, Motion, NoMotion, Speed};
 use crate::clock::Millis;
+use crate::limits::MAX_CLOCK_SKEW_MS;
 
 /// The greatest latitude at which a taxi or a customer may be, in degrees: where Web Mercator's square ends.
 /// The registry's public interface has promised this bound since its first version.
@@ -223,6 +224,11 @@ impl Position {
     /// This position's place in the order of its source.
     pub fn order(&self) -> Order {
         Order { received_at: self.received_at, device_at: self.device_at }
+    }
+
+    /// Whether the device's clock is more than [`MAX_CLOCK_SKEW_MS`] off ours.
+    pub fn is_clock_off(&self) -> bool {
+        self.device_at.is_some_and(|at| at.0.abs_diff(self.received_at.0) > MAX_CLOCK_SKEW_MS)
     }
 }
 

@@ -51,6 +51,11 @@ fn datagrams(Sources { app, .. }: &Sources, families: &mut Families) {
         "Positions that were acknowledged over HTTP.",
         app.meters.http_positions.get(),
     );
+    families.counter(
+        "maraude_http_positions_clock_off_total",
+        "Accepted positions over HTTP whose device's clock is more than two minutes off.",
+        app.meters.http_clocks_off.get(),
+    );
 }
 
 fn log(Sources { app, .. }: &Sources, families: &mut Families) {

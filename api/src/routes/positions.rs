@@ -325,7 +325,10 @@ impl Intake<'_> {
         let now: Millis = self.app.clock.now();
         let operator = self.sender.caller.operator();
         match given.and_then(|given| given.check(self.app.registry.directory(), operator, now)) {
-            Ok(position) => self.appends.add(position).await.map_err(Stop::Log),
+            Ok(position) => {
+                self.app.meters.http_clocks_off.add(u64::from(position.is_clock_off()));
+                self.appends.add(position).await.map_err(Stop::Log)
+            }
             Err(wrong) => {
                 self.sender.note(&self.app.refusals, wrong.refusal, &sent(), now);
                 self.told.refused += 1;

@@ -18,12 +18,14 @@ use tokio::net::TcpStream;
 use crate::harness::client::Answer;
 use crate::harness::places::MIDDLE;
 use crate::harness::wait::{SOON, within};
+use crate::metrics::scrape;
 use crate::positions::logged;
 use crate::world::{NOW, World};
 
 on_each_database!(
     good_lines_are_taken_and_bad_ones_are_told_one_by_one,
     columns_say_what_lines_say,
+    clocks_far_off_are_counted,
     a_body_that_breaks_off_tells_what_was_taken_before,
     a_connection_that_is_cut_loses_nothing_that_had_come,
     there_is_an_end_to_everything,
@@ -156,6 +158,16 @@ async fn columns_say_what_lines_say(world: &mut World) {
     assert_eq!(world.server().app.meters.http_positions.get(), 3_000);
 }
 
+async fn clocks_far_off_are_counted(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    let at = |seconds: i64| json!({"taxi": taxi, "lat": HERE.0, "lon": HERE.1, "timestamp": NOW.seconds() + seconds});
+    let lines = [-121, -120, 0, 120, 121].map(|seconds| at(seconds).to_string() + "\n").concat();
+    let answer = send(world, "op-a", LINES, lines.into_bytes()).await;
+    assert_eq!((answer.status, told(&answer)), (200, (5, 0)), "{answer:?}");
+    let clocks_off = scrape(world).await.value("maraude_http_positions_clock_off_total", &[]);
+    assert_eq!(clocks_off.to_string(), "2");
+}
+
 async fn a_body_that_breaks_off_tells_what_was_taken_before(world: &mut World) {
     let taxi = world.register("op-a", 1, MIDDLE).await;
     let whole = columns(&taxi, &[1_500, 10]);
@@ -241,6 +253,8 @@ async fn a_closed_log_takes_nothing_and_says_so(world: &mut World) {
     assert_eq!(answer.headers["retry-after"], "1");
     let overloaded = world.server().app.refusals.take();
     assert!(overloaded.iter().any(|(_, refusal, _)| refusal.name() == "overloaded"), "{overloaded:?}");
+    let datagrams = world.client.get(world.key("op-a"), "/operators/me/positions").await.element(200);
+    assert_eq!((&datagrams["accepted"], &datagrams["refused"]), (&json!(0), &json!({})), "it was none");
 }
 
 async fn who_may_not_send_is_told_whatever_the_body(world: &mut World) {

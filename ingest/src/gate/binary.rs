@@ -102,8 +102,7 @@ impl Gate {
         for claim in claims {
             match position(&claim, &sources, way) {
                 Ok(position) => {
-                    let off = |at: Millis| at.0.abs_diff(way.now.0) > MAX_CLOCK_SKEW_MS;
-                    clocks_off += u64::from(position.device_at.is_some_and(off));
+                    clocks_off += u64::from(position.is_clock_off());
                     positions.push(position);
                     taken += 1;
                 }

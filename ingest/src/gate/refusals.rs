@@ -307,6 +307,7 @@ mod tests {
         refusals.note(OperatorKey(2), Refusal::BadHash, &noted);
         refusals.note(OperatorKey(1), Refusal::BadHash, &noted);
         refusals.count_overloaded([OperatorKey(1)], Transport::Udp, Millis(8));
+        refusals.count_overloaded([OperatorKey(1); 4], Transport::Http, Millis(9));
         refusals.count_unowned(Refusal::NotJson);
         let expected = vec![
             (None, Refusal::NotJson, 1),
@@ -327,7 +328,7 @@ mod tests {
         let [one, two] = [1, 2].map(|key| Some(OperatorKey(key)));
         let first = [
             (one, Refusal::BadHash, 1, 1, 7),
-            (one, Refusal::Overloaded, 1, 0, 8),
+            (one, Refusal::Overloaded, 5, 0, 9),
             (two, Refusal::BadHash, 2, 1, 7),
         ];
         assert_eq!(take(), first);
