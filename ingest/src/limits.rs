@@ -71,6 +71,9 @@ pub const MAX_ARROW_BODY: usize = 1 << 20;
 /// Rows of a batch in an Arrow stream.
 pub const MAX_ARROW_ROWS: usize = 16_384;
 
+/// Batches without rows in an Arrow stream: nothing else that it has bounds how many there are.
+pub const MAX_EMPTY_BATCHES: usize = 1_000;
+
 /// Partitions of a log.
 pub const MAX_PARTITIONS: u16 = 256;
 

@@ -10,7 +10,7 @@ use arrow_array::{
 };
 use arrow_ipc::writer::StreamWriter;
 use ingest::clock::Millis;
-use ingest::limits::{MAX_ARROW_BODY, MAX_ARROW_METADATA, MAX_ARROW_ROWS};
+use ingest::limits::{MAX_ARROW_BODY, MAX_ARROW_METADATA, MAX_ARROW_ROWS, MAX_EMPTY_BATCHES};
 use ingest::wire::arrow::{BadStream, Row, Stream};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -124,6 +124,35 @@ fn a_stream_may_be_of_no_rows_and_end_with_or_without_a_mark() {
     assert_eq!(read([whole.as_slice(), b"x"]).1, Err(BadStream::CutOff), "not a message yet");
     assert_eq!(read([whole.as_slice(), whole.as_slice()]).1, Err(BadStream::Trailing));
     assert_eq!(read([]).1, Err(BadStream::CutOff));
+}
+
+#[test]
+fn few_batches_may_be_of_no_rows() {
+    let mut batches = vec![batch(&least(0)); MAX_EMPTY_BATCHES];
+    batches.push(batch(&least(1)));
+    assert_eq!(
+        (read([stream(&batches).as_slice()]).0.len(), read([stream(&batches).as_slice()]).1),
+        (1, Ok(()))
+    );
+    batches.push(batch(&least(0)));
+    let (rows, end) = read([stream(&batches).as_slice()]);
+    assert_eq!((rows.len(), end), (1, Err(BadStream::Empty)), "what came before was read");
+}
+
+#[test]
+fn many_small_batches_that_come_at_once_are_not_copied() {
+    let whole = stream(&vec![batch(&least(1)); 3_000]);
+    let (mut stream, mut rows) = (Stream::default(), 0);
+    let allocated = allocation_counter::measure(|| {
+        for piece in [&whole[..100], &whole[100..]] {
+            stream.push(piece);
+            while let Some(batch) = stream.next_batch().unwrap() {
+                rows += batch.len();
+            }
+        }
+    });
+    assert_eq!((rows, stream.finish()), (3_000, Ok(())));
+    assert!(allocated.bytes_total < 2 * whole.len() as u64, "{allocated:?} for {} bytes", whole.len());
 }
 
 #[test]

@@ -18,23 +18,29 @@
 
 mod columns;
 
+use std::ops::Range;
+
 use arrow_ipc::{MessageHeader, root_as_message_with_opts};
 use flatbuffers::VerifierOptions;
 use thiserror::Error;
 
-use self::columns::Layout;
+use self::columns::{Layout, Places};
 pub use self::columns::{Row, Rows};
-use crate::limits::{MAX_ARROW_BODY, MAX_ARROW_METADATA, MAX_ARROW_ROWS};
+use crate::limits::{MAX_ARROW_BODY, MAX_ARROW_METADATA, MAX_ARROW_ROWS, MAX_EMPTY_BATCHES};
 
 /// A stream as far as it has come.
 #[derive(Debug, Default)]
 pub struct Stream {
-    /// What has come and was not read yet, from the beginning of a message.
+    /// What has come, but for what was read when it came.
     held: Vec<u8>,
+    /// Where in it the next message begins.
+    at: usize,
     layout: Option<Layout>,
     has_ended: bool,
-    /// Where the description and the whole of the message that is coming end: a body that comes in many pieces is not
-    /// looked at again with each.
+    /// Batches without rows that have come.
+    empty: usize,
+    /// How long the description and the whole of the message that is coming are: a body that comes in many pieces is
+    /// not looked at again with each.
     coming: Option<(usize, usize)>,
 }
 
@@ -52,6 +58,9 @@ pub enum BadStream {
     /// A batch has too many rows.
     #[error("a batch has more than {MAX_ARROW_ROWS} rows")]
     TooManyRows,
+    /// Too many batches have no rows.
+    #[error("more than {MAX_EMPTY_BATCHES} batches have no rows")]
+    Empty,
     /// A message's description is damaged.
     #[error("a message's description is damaged")]
     Damaged,
@@ -91,16 +100,28 @@ const VERIFIED: VerifierOptions = VerifierOptions {
 impl Stream {
     /// Takes the next bytes. Call [`Stream::next_batch`] until there is nothing more before more of them.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.held.drain(..self.at);
+        self.at = 0;
         self.held.extend_from_slice(bytes);
     }
 
-    /// The next batch; None as long as it has not come whole. After an error there is nothing more to be read.
-    pub fn next_batch(&mut self) -> Result<Option<Rows>, BadStream> {
-        while let Some((described, end)) = self.message()? {
-            let rest = self.held.split_off(end);
-            let message = std::mem::replace(&mut self.held, rest);
-            if let Some(rows) = self.read(message, described)? {
-                return Ok(Some(rows));
+    /// The next batch that has rows; None as long as it has not come whole. After an error there is nothing more to be
+    /// read.
+    pub fn next_batch(&mut self) -> Result<Option<Rows<'_>>, BadStream> {
+        let Some((columns, rows, places)) = self.find_batch()? else { return Ok(None) };
+        Ok(Some(Rows::new(self.held.get(columns).unwrap_or_default(), rows, places)))
+    }
+
+    /// Where the columns of the next batch are, how many rows it has, and where in them each column is.
+    fn find_batch(&mut self) -> Result<Option<(Range<usize>, usize, Places)>, BadStream> {
+        while let Some((described, length)) = self.message()? {
+            let (from, columns) = (self.at, self.at + described..self.at + length);
+            self.at += length;
+            match self.read(from + PREFIX..columns.start, columns.clone())? {
+                None => {}
+                Some((0, _)) if self.empty == MAX_EMPTY_BATCHES => return Err(BadStream::Empty),
+                Some((0, _)) => self.empty += 1,
+                Some((rows, places)) => return Ok(Some((columns, rows, places))),
             }
         }
         Ok(None)
@@ -108,21 +129,23 @@ impl Stream {
 
     /// Whether all of it has come: it may end with its mark of an end, or without.
     pub fn finish(&self) -> Result<(), BadStream> {
-        if self.held.is_empty() && self.layout.is_some() { Ok(()) } else { Err(BadStream::CutOff) }
+        if self.at == self.held.len() && self.layout.is_some() { Ok(()) } else { Err(BadStream::CutOff) }
     }
 
-    /// Where the description and the whole of the next message end; None as long as it has not come.
+    /// How long the description and the whole of the next message are; None as long as it has not come.
     fn message(&mut self) -> Result<Option<(usize, usize)>, BadStream> {
         if self.coming.is_none() {
             self.coming = self.describe()?;
         }
-        let has_come = |(_, end): &(usize, usize)| *end <= self.held.len();
+        let come = self.held.len() - self.at;
+        let has_come = |(_, length): &(usize, usize)| *length <= come;
         Ok(self.coming.take_if(|coming| has_come(coming)))
     }
 
-    /// Where the description and the whole of the next message will end; None as long as the description has not come.
+    /// How long they will be; None as long as the description has not come.
     fn describe(&mut self) -> Result<Option<(usize, usize)>, BadStream> {
-        let Some((prefix, rest)) = self.held.split_first_chunk::<PREFIX>() else { return Ok(None) };
+        let held = self.held.get(self.at..).unwrap_or_default();
+        let Some((prefix, rest)) = held.split_first_chunk::<PREFIX>() else { return Ok(None) };
         if self.has_ended {
             return Err(BadStream::Trailing);
         }
@@ -133,8 +156,8 @@ impl Stream {
         let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
         if length == 0 {
             self.has_ended = true;
-            self.held.drain(..PREFIX);
-            return if self.held.is_empty() { Ok(None) } else { Err(BadStream::Trailing) };
+            self.at += PREFIX;
+            return if rest.is_empty() { Ok(None) } else { Err(BadStream::Trailing) };
         }
         if length > MAX_ARROW_METADATA {
             return Err(BadStream::TooLarge);
@@ -148,9 +171,13 @@ impl Stream {
         Ok(Some((PREFIX + length, PREFIX + length + body)))
     }
 
-    /// The batch in a whole message; None if it is the schema.
-    fn read(&mut self, bytes: Vec<u8>, described: usize) -> Result<Option<Rows>, BadStream> {
-        let description = bytes.get(PREFIX..described).unwrap_or_default();
+    /// How many rows the batch in a whole message has, and where its columns are; None if it is the schema.
+    fn read(
+        &mut self,
+        description: Range<usize>,
+        columns: Range<usize>,
+    ) -> Result<Option<(usize, Places)>, BadStream> {
+        let description = self.held.get(description).unwrap_or_default();
         let message = root_as_message_with_opts(&VERIFIED, description).map_err(|_| BadStream::Damaged)?;
         match (message.header_type(), &self.layout) {
             (MessageHeader::Schema, None) => {
@@ -160,8 +187,7 @@ impl Stream {
             }
             (MessageHeader::RecordBatch, Some(layout)) => {
                 let batch = message.header_as_record_batch().ok_or(BadStream::Damaged)?;
-                let (rows, places) = layout.place(batch, bytes.get(described..).unwrap_or_default())?;
-                Ok(Some(Rows::new(bytes, described, rows, places)))
+                layout.place(batch, self.held.get(columns).unwrap_or_default()).map(Some)
             }
             _ => Err(BadStream::Unexpected),
         }

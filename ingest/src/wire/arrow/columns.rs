@@ -169,10 +169,8 @@ pub(super) type Places = [Option<Place>; NAMES.len()];
 
 /// One batch.
 #[derive(Debug)]
-pub struct Rows {
-    message: Vec<u8>,
-    /// Where the columns begin.
-    body: usize,
+pub struct Rows<'a> {
+    columns: &'a [u8],
     len: usize,
     places: Places,
 }
@@ -198,9 +196,9 @@ pub struct Row<'a> {
     pub status: Option<&'a [u8]>,
 }
 
-impl Rows {
-    pub(super) fn new(message: Vec<u8>, body: usize, len: usize, places: Places) -> Self {
-        Self { message, body, len, places }
+impl<'a> Rows<'a> {
+    pub(super) fn new(columns: &'a [u8], len: usize, places: Places) -> Self {
+        Self { columns, len, places }
     }
 
     /// How many rows it has.
@@ -214,7 +212,7 @@ impl Rows {
     }
 
     /// Its rows, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Row<'a>> {
         (0..self.len).map(|row| Row {
             taxi: self.text(0, row),
             lat: self.number(1, row),
@@ -236,7 +234,7 @@ impl Rows {
         is_there.then_some(place)
     }
 
-    fn text(&self, column: usize, row: usize) -> Option<&[u8]> {
+    fn text(&self, column: usize, row: usize) -> Option<&'a [u8]> {
         let place = self.place(column, row)?;
         let Kind::Text { offsets } = place.kind else { return None };
         let at = |row| offset(self.bytes(&place.values), offsets, row);
@@ -265,7 +263,7 @@ impl Rows {
         }))
     }
 
-    fn bytes(&self, range: &Range<usize>) -> &[u8] {
-        self.message.get(self.body..).and_then(|body| body.get(range.clone())).unwrap_or_default()
+    fn bytes(&self, range: &Range<usize>) -> &'a [u8] {
+        self.columns.get(range.clone()).unwrap_or_default()
     }
 }
