@@ -3,6 +3,8 @@
 #![cfg(not(loom))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod records;
+
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -10,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use engine::follow::Follower;
 use engine::{Engine, Fix};
+use ingest::batch::SCHEMA_VERSION;
 use ingest::clock::{Clock, Millis};
-use ingest::log::{Log, LogUrl, Offset, Partition, Settings};
+use ingest::log::{Damage, Log, LogError, LogUrl, Offset, Partition, Settings};
 use ingest::position::{
     LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport,
 };
@@ -132,4 +135,35 @@ fn what_was_removed_before_it_was_read_is_counted() {
     append(&log, positions(4));
     wait_until(|| follower.caught_up());
     assert_eq!((follower.skipped(), shown(&engine)), (2, fixes(4)));
+}
+
+#[test]
+fn a_record_of_a_later_version_ends_it_and_a_damaged_one_is_passed_over() {
+    let (directory, later) = (tempfile::tempdir().unwrap(), SCHEMA_VERSION + 1);
+    let url = LogUrl::File(directory.path().to_owned());
+    let settings = Settings { partitions: 1, commit_interval_ms: 0, ..Settings::default() };
+    // Follows all of it with a map that knows nothing, for as long as that goes on.
+    let follow = |read: u64| {
+        let (log, engine) = (Log::open(&url, &settings, Clock::manual(NOW)).unwrap(), Engine::start(1));
+        let follower = Follower::start(log.clone(), engine.clone(), &[]).unwrap();
+        wait_until(|| follower.caught_up() || !follower.is_alive());
+        assert_eq!((follower.offsets(), follower.lag()), (vec![Offset(read)], 3 - read));
+        let told = (follower.failure(), follower.skipped(), shown(&engine));
+        drop((follower, engine));
+        log.close();
+        told
+    };
+    let log = Log::open(&url, &settings, Clock::manual(NOW)).unwrap();
+    (0..3).for_each(|round| append(&log, positions(round)));
+    drop(log);
+    records::change(directory.path(), 1, |record| record[4..6].copy_from_slice(&later.to_le_bytes()));
+    let damage = Damage::Version(later);
+    let failure = LogError::Damaged { partition: Partition(0), offset: Offset(1), damage };
+    assert_eq!(follow(1), (Some(failure), 0, fixes(0)), "a later program reads it, and what comes after it");
+    records::change(directory.path(), 1, |record| {
+        record[4..6].copy_from_slice(&SCHEMA_VERSION.to_le_bytes());
+    });
+    assert_eq!(follow(3), (None, 0, fixes(2)));
+    records::change(directory.path(), 1, |record| record[40] ^= 1);
+    assert_eq!(follow(3), (None, 1, fixes(2)), "no program reads it");
 }

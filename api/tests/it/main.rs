@@ -10,6 +10,8 @@
 mod broker;
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../../../engine/tests/records/mod.rs"]
+mod records;
 #[macro_use]
 mod world;
 

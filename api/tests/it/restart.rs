@@ -1,13 +1,22 @@
 //! A server that stops and starts again knows what it knew.
 
-use ingest::log::{Offset, Partition};
+use ingest::batch::SCHEMA_VERSION;
+use ingest::log::{Log, LogUrl, Offset, Partition, Settings};
+use ingest::position::{LatLon, Motion, Position, ReportedStatus, Transport};
 use serde_json::json;
 
+use crate::harness::client::Client;
 use crate::harness::places::MIDDLE;
+use crate::harness::wait::{SOON, within};
 use crate::positions::logged;
+use crate::records;
 use crate::world::World;
 
-on_each_database!(what_was_shown_is_shown_again, last_positions_outlive_the_log);
+on_each_database!(
+    what_was_shown_is_shown_again,
+    last_positions_outlive_the_log,
+    a_map_that_meets_a_record_of_a_later_version_says_that_it_is_not_ready,
+);
 
 const PLACES: [(f64, f64); 3] = [(48.83, 2.35), (48.831, 2.351), (48.832, 2.352)];
 
@@ -64,4 +73,50 @@ async fn last_positions_outlive_the_log(world: &mut World) {
     world.start().await;
     let after = world.look("op-a", &taxi).await;
     assert_eq!(after["position"], json!({"lat": PLACES[0].0, "lon": PLACES[0].1}));
+}
+
+async fn a_map_that_meets_a_record_of_a_later_version_says_that_it_is_not_ready(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    world.place("op-a", &taxi, PLACES[0]).await;
+    let (source, before) = (world.source("op-a", &taxi).unwrap(), world.look("op-a", &taxi).await);
+    world.stop().await;
+    let folder = world.folder().join("log");
+    let url = LogUrl::File(folder.clone());
+    for (lat, lon) in [PLACES[1], PLACES[2]] {
+        world.clock.advance(1_000);
+        let position = Position {
+            source,
+            at: LatLon::new(lat, lon).unwrap(),
+            received_at: world.clock.now(),
+            device_at: None,
+            status: ReportedStatus::Unsaid,
+            motion: Motion::default(),
+            transport: Transport::Udp,
+        };
+        let log = Log::open(&url, &Settings::default(), world.clock.clone()).unwrap();
+        log.append(vec![position]).unwrap();
+        log.close();
+    }
+    let write = |version: u16| {
+        records::change(&folder, 1, |record| record[4..6].copy_from_slice(&version.to_le_bytes()));
+    };
+    write(SCHEMA_VERSION + 1);
+    let (server, _folder) = world.another(|config| config.log = url).await;
+    let lost = async || server.app.readiness.lost.is_raised().then_some(());
+    within(SOON, "the end of following", lost).await;
+    let client = Client::new(server.http);
+    let ready = client.get("", "/health/ready").await;
+    let told = json!({"status": "not ready", "map": "not ready", "log": "ready", "database": "ready"});
+    assert_eq!((ready.status, ready.body), (503, told));
+    let shown = client.get(world.key("op-a"), &format!("/taxis/{taxi}")).await.element(200);
+    assert_eq!(shown["position"], before["position"], "what comes after it is not shown either");
+    let metrics = format!("http://{}/metrics", server.metrics.unwrap());
+    let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("\nmaraude_follower_skipped_records_total 0\n"), "{metrics}");
+    server.stop().await;
+
+    // A program that knows the version goes on from there.
+    write(SCHEMA_VERSION);
+    world.start().await;
+    world.shown("op-a", &taxi, PLACES[2]).await;
 }
