@@ -158,10 +158,13 @@ async fn whoever_asks_for_the_nearest_gets_no_more(world: &mut World) {
         let ids: Vec<_> = answer.body["data"].as_array().unwrap().iter().map(id).collect();
         assert_eq!(ids, found, "{nearest}");
     }
-    let wrong = json!({"errors": {"nearest": ["Must be greater than or equal to 1 and less than or equal to 1000."]}});
-    for nearest in ["0", "1001"] {
+    let range = "Must be greater than or equal to 1 and less than or equal to 1000.";
+    let none = "Not a valid integer.";
+    for (nearest, wrong) in
+        [("0", range), ("1001", range), ("-1", range), ("x", none), ("1.5", none), ("", none)]
+    {
         let answer = ask(nearest).await;
-        assert_eq!((answer.status, &answer.body), (400, &wrong));
+        assert_eq!((answer.status, answer.body), (400, json!({"errors": {"nearest": [wrong]}})), "{nearest}");
     }
 }
 

@@ -7,7 +7,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::visibility::{Condition, Ground};
-use engine::engine::{Engine, Fix};
+use engine::distance::distance_m;
+use engine::engine::{Engine, Fix, Hit};
 use engine::geo::{MultiPolygon, Rect, coord};
 use engine::profile::{Description, Profile, Status};
 use engine::territory::{Exclusion, Insee, Territory, Town, Zupc};
@@ -134,8 +135,15 @@ fn check(world: &World, seen: &RefCell<BTreeMap<String, u32>>) -> Result<(), Tes
         for &customer in customers {
             let ground = Ground::at(&territory, place(customer));
             let now = clock.now();
-            let mut found: Vec<_> =
-                ground.look(&engine, now, None, usize::MAX).offered.iter().map(|hit| hit.source).collect();
+            let hits = ground.look(&engine, now, None, usize::MAX).offered;
+            // The nearest so many are the first so many of all, by the distance that decides.
+            prop_assert!(hits.is_sorted_by(|a, b| a.nearer(b).is_lt()));
+            let exact_m = |hit: &Hit| distance_m(place(customer), hit.at);
+            prop_assert!(hits.iter().all(|hit| hit.distance_m.total_cmp(&exact_m(hit)).is_eq()));
+            for count in 0..hits.len() {
+                prop_assert_eq!(&ground.look(&engine, now, None, count).offered, &hits[..count]);
+            }
+            let mut found: Vec<_> = hits.iter().map(|hit| hit.source).collect();
             found.retain(|&source| world.is_known(source));
             for &source in &sources {
                 let visibility = ground.visibility(&engine, now, source, world.is_known(source));
