@@ -112,7 +112,7 @@ struct Maraude {
 
 impl Receive for Maraude {
     fn start(&self, socket: UdpSocket, stop: Arc<Flag>) -> io::Result<JoinHandle<()>> {
-        udp::serve(socket, self.gate.clone(), self.log.clone(), Clock::System, stop)
+        Ok(udp::serve(socket, self.gate.clone(), self.log.clone(), Clock::System, stop)?.receiving)
     }
 
     fn taken(&self) -> u64 {

@@ -10,7 +10,7 @@ use ingest::clock::Clock;
 use ingest::counter::Flag;
 use ingest::gate::{Gate, Refusals};
 use ingest::log::{Log, LogUrl, Partition};
-use ingest::udp::{self, Beside, Drops};
+use ingest::udp::{self, Beside, Drops, Threads};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -110,7 +110,7 @@ pub struct Server {
     pub metrics: Option<SocketAddr>,
     /// None: it has no map.
     keeper: Option<Keeper>,
-    receivers: Vec<JoinHandle<()>>,
+    receivers: Vec<Threads>,
     stop_receiving: Arc<Flag>,
     stop_serving: CancellationToken,
     stop_tasks: CancellationToken,
@@ -222,12 +222,13 @@ impl Server {
     pub async fn stop(mut self) {
         self.stop_receiving.raise();
         self.stop_serving.cancel();
-        let receivers = std::mem::take(&mut self.receivers);
-        let joined =
-            tokio::task::spawn_blocking(move || receivers.into_iter().for_each(|thread| drop(thread.join())));
+        let receivers = std::mem::take(&mut self.receivers).into_iter();
+        let (receiving, answering): (Vec<_>, Vec<_>) =
+            receivers.map(|threads| (threads.receiving, threads.answering)).unzip();
+        let joined = join(receiving);
         let drained =
             tokio::time::timeout(DRAIN, async { while self.serving.join_next().await.is_some() {} });
-        let (_, drained) = tokio::join!(joined, drained);
+        let ((), drained) = tokio::join!(joined, drained);
         if drained.is_err() {
             tracing::warn!(after_s = DRAIN.as_secs(), "requests still under way were cut off");
             self.serving.abort_all();
@@ -246,15 +247,28 @@ impl Server {
         if let (Err(error), _) | (_, Err(error)) = closed {
             tracing::error!(%error, "a log did not close cleanly; what was acknowledged is safe");
         }
+        // What the log took last is acknowledged now.
+        let answered = tokio::time::timeout(END, join(answering));
         // A courtesy to the next start, which replays more of the log without it.
-        if let Some(keeper) = &self.keeper
-            && tokio::time::timeout(END, keeper.finish()).await.is_err()
-        {
+        let saved = tokio::time::timeout(END, async {
+            if let Some(keeper) = &self.keeper {
+                keeper.finish().await;
+            }
+        });
+        let (_, saved) = tokio::join!(answered, saved);
+        if saved.is_err() {
             tracing::warn!("last positions were not saved in time; the next start replays more of the log");
         }
         // A connection on which nothing answers any more would be waited for.
         let _ = tokio::time::timeout(END, self.app.registry.store().close()).await;
     }
+}
+
+/// Waits for threads that end.
+async fn join(threads: Vec<JoinHandle<()>>) {
+    // One that panicked has ended, too.
+    let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+    let _ = tokio::task::spawn_blocking(join).await;
 }
 
 /// The sockets of datagrams. Only who fills the same log may take some beside us; an embedded one has a single process.

@@ -31,23 +31,35 @@ use crate::limits::{DATAGRAMS_PER_CALL, DRAIN_CALLS, MAX_DATAGRAM, STOP_LATENCY_
 use crate::log::Log;
 use crate::wire::positions_at_most;
 
-/// Starts the thread that takes datagrams from a socket through the gate into the log. It ends soon after `stop` is
-/// raised, once it has taken what the socket holds; what comes from then on is for the other sockets of its address.
+/// The threads of a socket.
+#[derive(Debug)]
+pub struct Threads {
+    /// Takes datagrams through the gate into the log. It ends soon after it was told to stop, once it has taken what
+    /// the socket holds; what comes from then on is for the other sockets of its address.
+    pub receiving: JoinHandle<()>,
+    /// Sends acknowledgements. It ends after the other one, once the log has told what became of each position, as it
+    /// has when it is closed.
+    pub answering: JoinHandle<()>,
+}
+
+/// Starts the threads of a socket; raising `stop` ends them.
 ///
-/// An error means that the socket cannot be set up or the thread not started.
+/// An error means that the socket cannot be set up or a thread not started.
 pub fn serve(
     socket: UdpSocket,
     gate: Arc<Gate>,
     log: Log,
     clock: Clock,
     stop: Arc<Flag>,
-) -> io::Result<JoinHandle<()>> {
+) -> io::Result<Threads> {
     socket.set_read_timeout(Some(Duration::from_millis(STOP_LATENCY_MS)))?;
     let name = format!("udp-{}", socket.local_addr()?.port());
-    let batch = Batch::new(log, Answers::start(&socket)?);
+    let (answers, answering) = Answers::start(&socket)?;
+    let batch = Batch::new(log, answers);
     // Made on its thread: the kernel's headers hold pointers, which do not move between threads.
     let run = move || Receiver::new(socket, gate, batch, clock).run(&stop);
-    std::thread::Builder::new().name(name).spawn(run)
+    let receiving = std::thread::Builder::new().name(name).spawn(run)?;
+    Ok(Threads { receiving, answering })
 }
 
 /// One byte more than a datagram may have, to tell those that have too many.
@@ -177,7 +189,7 @@ mod tests {
         let socket = listen("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody).unwrap().remove(0);
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let (sender, address) = (UdpSocket::bind("127.0.0.1:0").unwrap(), socket.local_addr().unwrap());
-        let batch = Batch::new(log.clone(), Answers::start(&socket).unwrap());
+        let batch = Batch::new(log.clone(), Answers::start(&socket).unwrap().0);
         let mut receiver = Receiver::new(socket, gate, batch, clock);
         let (good, mut reader) = (datagram(), log.reader(&[]));
         let unsigned = good.replace("48.86", "48.87");

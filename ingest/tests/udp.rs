@@ -18,7 +18,7 @@ use ingest::gate::{Gate, Refusal, Refusals};
 use ingest::limits::MAX_DATAGRAM;
 use ingest::log::{Log, LogUrl, Settings};
 use ingest::position::{OperatorKey, Position, Transport};
-use ingest::udp::{self, Beside, Drops};
+use ingest::udp::{self, Beside, Drops, Threads};
 use ingest::wire::binary::{Acknowledgement, Claim, Head, MAC};
 
 const NOON: Millis = Millis(1_764_158_400_000);
@@ -29,7 +29,9 @@ struct Service {
     log: Log,
     gate: Arc<Gate>,
     stop: Arc<Flag>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Threads>,
+    /// Those that were stopped, but for what they still have to answer.
+    answering: Vec<JoinHandle<()>>,
     address: SocketAddr,
 }
 
@@ -50,14 +52,15 @@ impl Service {
         let serve =
             |socket| udp::serve(socket, gate.clone(), log.clone(), clock.clone(), stop.clone()).unwrap();
         let threads = sockets.into_iter().map(serve).collect();
-        Self { _directory: directory_of_log, log, gate, stop, threads, address }
+        Self { _directory: directory_of_log, log, gate, stop, threads, answering: Vec::new(), address }
     }
 
     /// Asks the threads to stop and waits for them.
     fn stop(&mut self) {
         self.stop.raise();
-        for thread in self.threads.drain(..) {
-            thread.join().unwrap();
+        for Threads { receiving, answering } in self.threads.drain(..) {
+            receiving.join().unwrap();
+            self.answering.push(answering);
         }
     }
 
@@ -173,6 +176,22 @@ fn what_is_not_synced_is_not_acknowledged() {
 }
 
 #[test]
+fn who_is_owed_an_answer_has_it_once_everything_has_ended() {
+    let mut service = Service::start("127.0.0.1:0", 3);
+    let senders: Vec<_> = (0..30).map(|_| service.sender()).collect();
+    for (session, sender) in (0..).zip(&senders) {
+        sender.send(&written(&Head { session, ..HEAD }, &[CLAIM; 20])).unwrap();
+    }
+    service.stop();
+    service.log.close();
+    service.answering.drain(..).for_each(|thread| thread.join().unwrap());
+    for sender in &senders {
+        sender.set_nonblocking(true).unwrap();
+        assert!(sender.recv(&mut [0; 64]).is_ok(), "nothing is sent any more");
+    }
+}
+
+#[test]
 fn a_stop_is_seen_soon_and_takes_what_has_come() {
     let mut service = Service::start("127.0.0.1:0", 1);
     let sender = service.sender();
@@ -267,7 +286,7 @@ fn the_next_process_takes_over_without_a_loss() {
     send_until(&old, Some(beside), &|| accepted(beside) > 1_000);
     let before = accepted(&old);
     old.stop.raise();
-    send_until(&old, Some(beside), &|| old.threads.iter().all(JoinHandle::is_finished));
+    send_until(&old, Some(beside), &|| old.threads.iter().all(|threads| threads.receiving.is_finished()));
     send_until(&old, Some(beside), &|| true);
     assert!(accepted(&old) > before, "the stop came before anything else was sent");
     old.stop();

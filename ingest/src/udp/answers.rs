@@ -5,6 +5,7 @@ use std::io;
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::thread::JoinHandle;
 
 use crossbeam::channel::{Sender, bounded};
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
@@ -16,13 +17,14 @@ use crate::wire::binary::ACKNOWLEDGEMENT;
 /// What is sent to whom.
 pub(super) type Answer = (SocketAddr, [u8; ACKNOWLEDGEMENT]);
 
-/// Where answers are handed over. Its thread ends with the last clone.
+/// Where answers are handed over.
 #[derive(Clone, Debug)]
 pub(super) struct Answers(Sender<Vec<Answer>>);
 
 impl Answers {
-    /// Starts the thread that answers from a socket, which its receiving thread goes on using.
-    pub(super) fn start(socket: &UdpSocket) -> io::Result<Self> {
+    /// Starts the thread that answers from a socket, which its receiving thread goes on using. It ends with the last
+    /// clone, once it has sent all that was handed over.
+    pub(super) fn start(socket: &UdpSocket) -> io::Result<(Self, JoinHandle<()>)> {
         let (sender, waiting) = bounded::<Vec<Answer>>(ANSWERS_WAITING);
         let bound = socket.local_addr()?;
         let name = format!("udp-ack-{}", bound.port());
@@ -33,8 +35,7 @@ impl Answers {
                 let _ = origin.send(&bytes, to);
             }
         };
-        std::thread::Builder::new().name(name).spawn(run)?;
-        Ok(Self(sender))
+        Ok((Self(sender), std::thread::Builder::new().name(name).spawn(run)?))
     }
 
     /// Has them sent, or drops them while too many wait. Never waits.
@@ -107,7 +108,7 @@ mod tests {
             let any = if ip.is_ipv4() { ["0.0.0.0", "::"].as_slice() } else { &["::"] };
             for bound in any.iter().map(|any| any.parse().unwrap()).chain([ip]) {
                 let socket = listen(SocketAddr::new(bound, 0), 1, Beside::Nobody).unwrap().remove(0);
-                let answers = Answers::start(&socket).unwrap();
+                let (answers, thread) = Answers::start(&socket).unwrap();
                 let sender = UdpSocket::bind((ip, 0)).unwrap();
                 sender.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
                 // It hears of nobody else.
@@ -124,6 +125,8 @@ mod tests {
                     let length = sender.recv(&mut bytes).map_err(|error| (error, number, bound, ip)).unwrap();
                     assert_eq!(bytes[..length], [number; ACKNOWLEDGEMENT]);
                 }
+                drop(answers);
+                thread.join().unwrap();
             }
             tried += u32::from(!ip.is_loopback());
         }
