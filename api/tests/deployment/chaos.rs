@@ -2,19 +2,22 @@
 //! answer, and none passes over a part of the log.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ingest::clock::Clock;
 use ingest::log::{Log, LogUrl, Partition, Settings};
+use ingest::wire::binary::{Acknowledgement, Claim, Head, MacKey, Writer};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::cluster::Cluster;
 use crate::harness::client::Client;
@@ -22,19 +25,25 @@ use crate::harness::places::MIDDLE;
 use crate::harness::wait::{SOON, within};
 
 const TAXIS: u32 = 40;
-/// How often each taxi is reported.
+/// How often each taxi is reported, once over HTTP and once in a datagram.
 const EVERY: Duration = Duration::from_millis(50);
+/// Taxis in a datagram: of several partitions of the log.
+const TAXIS_A_DATAGRAM: usize = 10;
+/// How long an acknowledgement is waited for: what ends just now never sends it.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(500);
 /// How long the processes live between two crashes, in milliseconds.
 const LIFE_MS: std::ops::RangeInclusive<u64> = 500..=2_500;
 const SEED: u64 = 6;
 /// Where the taxis start northwards side by side, a centimetre between them and between two positions of each.
 const SOUTH_WEST: (i32, i32) = (488_500_000, 23_500_000);
+/// How far east of that datagrams say that they are.
+const EAST: i32 = 1_000;
 
 /// A position by where it is: no two are the same.
 type Place = (i32, i32);
 
-/// Where clients may post positions: every process, or where it was.
-type Clients = watch::Receiver<Vec<Client>>;
+/// Where clients may post positions and send datagrams: every process, or where it was.
+type Doors = watch::Receiver<(Vec<Client>, Vec<SocketAddr>)>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn positions_outlive_crashes_of_any_role() {
@@ -51,18 +60,28 @@ async fn positions_outlive_crashes_of_any_role() {
         taxis.push(cluster.services[&apis[0]].client.register(&cluster.operator, number, MIDDLE).await);
     }
 
-    let (clients, listening) = watch::channel(clients_of(&cluster));
+    let (doors, listening) = watch::channel(doors_of(&cluster));
     let stop = watch::Sender::new(false);
-    let mut driving = JoinSet::new();
+    let (mut driving, mut sending) = (JoinSet::new(), JoinSet::new());
     for (number, taxi) in (0..).zip(&taxis) {
         let driver = Driver {
             key: cluster.operator.clone(),
             taxi: taxi.clone(),
-            clients: listening.clone(),
+            doors: listening.clone(),
             number,
             rng: StdRng::seed_from_u64(seed + 1_000 + u64::from(number.unsigned_abs())),
         };
         driving.spawn(driver.drive(stop.subscribe()));
+    }
+    for (session, taxis) in (0..).zip(taxis.chunks(TAXIS_A_DATAGRAM)) {
+        let device = Device {
+            key: MacKey::of_api_key(&cluster.operator),
+            taxis: taxis.to_vec(),
+            doors: listening.clone(),
+            session,
+            rng: StdRng::seed_from_u64(seed + 2_000 + session),
+        };
+        sending.spawn(device.drive(stop.subscribe()));
     }
     let (until, mut crashes) = (Instant::now() + Duration::from_secs(seconds), BTreeMap::new());
     while Instant::now() < until {
@@ -77,14 +96,11 @@ async fn positions_outlive_crashes_of_any_role() {
         }
         for name in &victims {
             cluster.services.get_mut(name).unwrap().start_again().await;
-            clients.send_replace(clients_of(&cluster));
+            doors.send_replace(doors_of(&cluster));
         }
     }
     stop.send_replace(true);
-    let mut acknowledged = Vec::new();
-    while let Some(driven) = driving.join_next().await {
-        acknowledged.extend(driven.unwrap());
-    }
+    let driven = [driving.join_all().await.concat(), sending.join_all().await.concat()];
 
     let last = report_all(&cluster, &taxis).await;
     for api in &apis {
@@ -99,21 +115,30 @@ async fn positions_outlive_crashes_of_any_role() {
     cluster.stop().await;
 
     let (logged, ends, epoch) = spawn_blocking(move || read_log(&log)).await.unwrap();
-    for place in &acknowledged {
+    for place in driven.iter().flatten() {
         assert_eq!(logged.get(place), Some(&1), "{place:?} was acknowledged");
     }
     assert!(logged.values().all(|count| *count == 1), "nothing is logged twice, acknowledged or not");
     assert_eq!(covered(&database, epoch).await, ends, "the last positions in SQL are of the log's end");
-    println!("{} positions acknowledged, {} logged; crashes: {crashes:?}", acknowledged.len(), logged.len());
+    let [over_http, in_datagrams] = driven.map(|places| places.len() as u64);
+    println!(
+        "acknowledged: {over_http} positions over HTTP, {in_datagrams} in datagrams; {} logged",
+        logged.len()
+    );
+    println!("crashes: {crashes:?}");
     let crashes: u64 = crashes.values().sum();
     assert!(
-        acknowledged.len() as u64 > 20 * seconds && crashes > seconds / 10,
+        over_http.min(in_datagrams) > 20 * seconds && crashes > seconds / 10,
         "crashes fall into something"
     );
 }
 
-fn clients_of(cluster: &Cluster) -> Vec<Client> {
-    cluster.services.values().map(|process| process.client.clone()).collect()
+fn doors_of(cluster: &Cluster) -> (Vec<Client>, Vec<SocketAddr>) {
+    let processes = || cluster.services.values();
+    (
+        processes().map(|process| process.client.clone()).collect(),
+        processes().filter_map(|process| process.udp).collect(),
+    )
 }
 
 async fn assert_nothing_skipped(cluster: &Cluster, name: &str) {
@@ -127,7 +152,7 @@ async fn assert_nothing_skipped(cluster: &Cluster, name: &str) {
 struct Driver {
     key: String,
     taxi: String,
-    clients: Clients,
+    doors: Doors,
     number: i32,
     rng: StdRng,
 }
@@ -139,16 +164,81 @@ impl Driver {
         while !*stop.borrow() {
             let next = Instant::now() + EVERY;
             place.0 += 1;
-            let client = self.clients.borrow().choose(&mut self.rng).unwrap().clone();
+            let client = self.doors.borrow().0.choose(&mut self.rng).unwrap().clone();
             let positions = positions(&self.taxi, place);
             // What came of one that was not answered is unknown: it is another's turn.
             let answer = client.ask(Method::POST, "/geotaxi", &self.key, Some(&positions)).await;
             if answer.is_ok_and(|answer| answer.status == 200) {
                 acknowledged.push(place);
             }
-            tokio::time::sleep_until(next).await;
+            sleep_until(next).await;
         }
         acknowledged
+    }
+}
+
+/// Reports some taxis in compact datagrams to whichever ingest comes.
+struct Device {
+    key: MacKey,
+    taxis: Vec<String>,
+    doors: Doors,
+    session: u64,
+    rng: StdRng,
+}
+
+impl Device {
+    /// Drives until `stop`; gives the positions that were acknowledged.
+    async fn drive(mut self, stop: watch::Receiver<bool>) -> Vec<Place> {
+        let (mut acknowledged, mut sequence) = (Vec::new(), 0);
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let west = SOUTH_WEST.1 + EAST * (1 + i32::try_from(self.session).unwrap());
+        while !*stop.borrow() {
+            let next = Instant::now() + EVERY;
+            sequence += 1;
+            let lat = SOUTH_WEST.0 + i32::try_from(sequence).unwrap();
+            let places: Vec<Place> = (west..).take(self.taxis.len()).map(|lon| (lat, lon)).collect();
+            let ingest = *self.doors.borrow().1.choose(&mut self.rng).unwrap();
+            socket.send_to(&self.datagram(sequence, &places), ingest).await.unwrap();
+            if timeout(ACKNOWLEDGED_WITHIN, self.answer(&socket, sequence)).await == Ok(places.len()) {
+                acknowledged.extend(places);
+            }
+            sleep_until(next).await;
+        }
+        acknowledged
+    }
+
+    /// Never sent twice: what came of one that was not answered is unknown.
+    fn datagram(&self, sequence: u32, places: &[Place]) -> Vec<u8> {
+        let (session, sent_at) = (self.session, Clock::System.now());
+        let mut writer = Writer::default();
+        let head = Head { wants_acknowledgement: true, sequence, session, sent_at, operator: "op" };
+        writer.begin(&head).unwrap();
+        for (taxi, &(lat_e7, lon_e7)) in self.taxis.iter().zip(places) {
+            let claim = Claim {
+                taxi: taxi.as_bytes(),
+                status: 1,
+                lat_e7,
+                lon_e7,
+                device_after_ms: None,
+                speed_cm_s: None,
+                heading_cdeg: None,
+                accuracy_dm: None,
+            };
+            writer.push(&claim).unwrap();
+        }
+        writer.seal(&self.key).to_vec()
+    }
+
+    /// How many positions of this datagram are in the log, once somebody says so.
+    async fn answer(&self, socket: &UdpSocket, sequence: u32) -> usize {
+        let mut bytes = [0; 64];
+        loop {
+            let length = socket.recv(&mut bytes).await.unwrap();
+            let answer = Acknowledgement::open(&bytes[..length], &self.key).unwrap();
+            if (answer.session, answer.sequence) == (self.session, sequence) {
+                return answer.taken.into();
+            }
+        }
     }
 }
 
