@@ -110,8 +110,10 @@ pub(crate) async fn keep(app: App, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticker.tick() => {}
         }
+        // One instant for all, so that what follows another does so however long that takes.
+        let now = app.clock.now();
         for (job, done, again_at) in &mut jobs {
-            let due_at = job.due_at(app.clock.now());
+            let due_at = job.due_at(now);
             if *done == Some(due_at) || Instant::now() < *again_at {
                 continue;
             }
