@@ -236,29 +236,29 @@ async fn forbid(world: &World, taxi: usize) {
     }
 }
 
-/// Registers so many free taxis of `op-a` behind the server's back, and waits until it knows them.
+/// Registers so many free taxis of `op-a` just now behind the server's back, and waits until it knows them.
 async fn fill(world: &World, taxis: usize) {
-    let operator = world.number("op-a");
+    let (operator, now) = (world.number("op-a"), world.clock.now().0);
     let numbers =
         format!("WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {taxis})");
     let plate = "'BULK' || substr('00000' || i, length('00000' || i) - 4)";
     let statements = [
-        format!("INSERT INTO vehicles (licence_plate, created_at) {numbers} SELECT {plate}, 1 FROM n"),
+        format!("INSERT INTO vehicles (licence_plate, created_at) {numbers} SELECT {plate}, {now} FROM n"),
         format!(
             "INSERT INTO vehicle_descriptions (vehicle_id, operator_id, status, created_at, updated_at, version)
-             SELECT id, {operator}, 'free', 1, 1, 1 FROM vehicles"
+             SELECT id, {operator}, 'free', {now}, {now}, 1 FROM vehicles"
         ),
         format!(
             "INSERT INTO ads (operator_id, insee, numero, created_at, updated_at)
-             SELECT {operator}, '{MIDDLE}', licence_plate, 1, 1 FROM vehicles"
+             SELECT {operator}, '{MIDDLE}', licence_plate, {now}, {now} FROM vehicles"
         ),
         format!(
             "INSERT INTO drivers (operator_id, departement, professional_licence, first_name, last_name, created_at,
-             updated_at) SELECT {operator}, '75', licence_plate, 'A', 'B', 1, 1 FROM vehicles"
+             updated_at) SELECT {operator}, '75', licence_plate, 'A', 'B', {now}, {now} FROM vehicles"
         ),
         format!(
             "INSERT INTO taxis (public_id, vehicle_id, ads_id, driver_id, operator_id, created_at, updated_at, version)
-             SELECT v.licence_plate, v.id, a.id, d.id, {operator}, 1, 1, 1 FROM vehicles v
+             SELECT v.licence_plate, v.id, a.id, d.id, {operator}, {now}, {now}, 1 FROM vehicles v
              JOIN ads a ON a.numero = v.licence_plate JOIN drivers d ON d.professional_licence = v.licence_plate"
         ),
     ];
