@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
+use crate::cpu::used_by;
 use crate::open_loop::{Connection, wait_until};
 
 /// How often it is asked whether it is ready.
@@ -29,6 +30,11 @@ impl Program {
             wait_until(Instant::now() + LOOK);
         }
         Ok(server)
+    }
+
+    /// The CPU time that it has used.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        used_by(&self.0.id().to_string())
     }
 
     /// What of its memory is in the machine's, in MB.

@@ -76,9 +76,10 @@ fn main() -> anyhow::Result<()> {
         let found = String::from_utf8_lossy(&app.body).matches("\"crowfly_distance\"").count();
         ensure!(status == 200, "a search is answered {status}");
         let answered_s = began.elapsed().as_secs_f64();
-        let memory_mb = server.resident_mb()?;
+        let (cpu_s, memory_mb) = (server.cpu()?.as_secs_f64(), server.resident_mb()?);
         println!(
-            "ready after {ready_s:.1} s, has answered after {answered_s:.1} s, {found} taxis; {memory_mb} MB"
+            "ready after {ready_s:.1} s, has answered after {answered_s:.1} s, {found} taxis; \
+             {cpu_s:.1} s of CPU, {memory_mb} MB"
         );
     }
     Ok(())

@@ -3,25 +3,23 @@
 //! Every write goes through here: it commits and projects in one detached task, so that a client that hangs up skips
 //! neither. Search, positions and authentication read memory alone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use engine::engine::Engine;
-use engine::profile::{Description, Profile, Status};
-use engine::territory::{Insee, Territory};
+use engine::territory::Territory;
 use ingest::clock::Millis;
-use ingest::directory::{Directory, Operator, Taxi};
+use ingest::directory::{Directory, Operator};
 use ingest::position::{OperatorKey, SourceKey, TaxiKey};
-use ingest::projection::Projection;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use crate::hail::meters::Meters;
 use crate::limits::{CALLS_MAX, TAXIS_A_READING};
 use crate::secrets::SecretKey;
+use crate::store::bulk::Text;
 use crate::store::changes::Change;
 use crate::store::hails::HailRow;
-use crate::store::projected::{ProjectedRow, Which};
+use crate::store::projected::Which;
 use crate::store::users::UserRow;
 use crate::store::{Result, Store, StoreError};
 
@@ -31,6 +29,7 @@ pub mod connected;
 pub mod follow;
 pub mod gazetteer;
 pub mod geometry;
+mod reading;
 mod webhooks;
 mod writes;
 
@@ -40,6 +39,7 @@ use accounts::{Account, Accounts};
 use card::Card;
 use connected::{Connected, LastFound};
 use gazetteer::Gazetteer;
+use reading::{Readings, Taxis};
 
 /// What the program knows of the registry. Shared by reference.
 pub struct Registry {
@@ -54,10 +54,7 @@ pub struct Registry {
     /// What the places in memory were read from, and the lock of reading them again.
     places_read: Mutex<Option<(i64, i64)>>,
     accounts_read: Mutex<()>,
-    directory: Arc<Directory>,
-    cards: Arc<Projection<TaxiKey, Arc<Card>>>,
-    /// Its profiles are a projection like the others.
-    engine: Engine,
+    taxis: Taxis,
     /// Somebody committed but could not project: everything is to be read again soon.
     stale: Notify,
     /// Other processes' writes are heard of.
@@ -86,9 +83,7 @@ impl Registry {
             territory: ArcSwap::new(nowhere),
             places_read: Mutex::new(None),
             accounts_read: Mutex::new(()),
-            directory: Arc::new(Directory::default()),
-            cards: Arc::default(),
-            engine,
+            taxis: Taxis { directory: Arc::default(), cards: Arc::default(), engine },
             stale: Notify::new(),
             following: watch::Sender::new(false),
             made: (sender, Mutex::new(receiver)),
@@ -158,17 +153,17 @@ impl Registry {
 
     /// Who is connected, as of a second ago at most. Blocks: not for an asynchronous thread.
     pub fn connected(&self, now: Millis) -> Arc<Connected> {
-        self.connected.now(&self.engine, now)
+        self.connected.now(&self.taxis.engine, now)
     }
 
     /// Who may report which taxi.
     pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
+        &self.taxis.directory
     }
 
     /// What an app may see of a taxi.
     pub fn card(&self, taxi: TaxiKey) -> Option<Arc<Card>> {
-        self.cards.get(&taxi)
+        self.taxis.cards.get(&taxi)
     }
 
     /// The card of a taxi that is to be shown as one operator describes it; None: there is nothing to show.
@@ -186,42 +181,27 @@ impl Registry {
     pub async fn read_all(&self) -> Result<()> {
         self.read_accounts().await?;
         self.read_places().await?;
-        let (taxis, profiles, cards) = (
-            self.directory.taxis().begin_reading(),
-            self.engine.profiles().begin_reading(),
-            self.cards.begin_reading(),
-        );
-        let (mut read, mut after) = (Vec::new(), 0);
-        let last = self.upkeep.last_taxi().await?;
-        let mut rows = Vec::new();
-        loop {
-            // What is read is understood while the next is read.
-            let understood = aside(move || group(&rows).filter_map(ProjectedTaxi::new).collect::<Vec<_>>());
-            if after >= last {
-                read.extend(understood.await?);
-                break;
-            }
+        let reading = Arc::new(self.taxis.begin_reading());
+        let (mut after, last, mut text) = (0, self.upkeep.last_taxi().await?, None);
+        self.taxis.reserve(self.upkeep.taxis_there().await?);
+        while after < last {
             let upto = after.saturating_add(TAXIS_A_READING);
-            let (part, next) =
-                tokio::try_join!(understood, self.upkeep.projected(Which::Between(after, upto)))?;
-            read.extend(part);
-            (rows, after) = (next, upto);
+            // What is read is understood while the next is read.
+            let ((), next) = tokio::try_join!(
+                self.understand(text, &reading),
+                self.upkeep.projected(Which::Between(after, upto))
+            )?;
+            (after, text) = (upto, Some(next));
         }
-        let memory = (self.directory.clone(), self.engine.clone(), self.cards.clone());
-        aside(move || {
-            let (directory, engine, all_cards) = memory;
-            directory.taxis().finish_reading(
-                &taxis,
-                read.iter().map(|taxi| (taxi.card.public_id.as_str().into(), taxi.version, taxi.directory())),
-            );
-            engine.profiles().finish_reading(
-                &profiles,
-                read.iter().map(|taxi| (taxi.key, taxi.version, taxi.profile.clone())),
-            );
-            let read = read.into_iter().map(|taxi| (taxi.key, taxi.version, Arc::new(taxi.card)));
-            all_cards.finish_reading(&cards, read);
-        })
-        .await
+        self.understand(text, &reading).await?;
+        let taxis = self.taxis.clone();
+        aside(move || taxis.finish_reading(&reading)).await
+    }
+
+    async fn understand(&self, text: Option<Text>, reading: &Arc<Readings>) -> Result<()> {
+        let Some(text) = text else { return Ok(()) };
+        let (taxis, reading) = (self.taxis.clone(), reading.clone());
+        aside(move || taxis.put(&text, &reading)).await?
     }
 
     /// Reads again what changed.
@@ -254,21 +234,19 @@ impl Registry {
     }
 
     async fn read_taxis(&self, which: Which) -> Result<()> {
-        let rows = self.upkeep.projected(which).await?;
-        for taxi in group(&rows).filter_map(ProjectedTaxi::new) {
-            self.directory.taxis().put(taxi.card.public_id.as_str().into(), taxi.version, taxi.directory());
-            self.engine.profiles().put(taxi.key, taxi.version, taxi.profile);
-            self.cards.put(taxi.key, taxi.version, Arc::new(taxi.card));
-        }
-        Ok(())
+        self.taxis.put(&self.upkeep.projected(which).await?, &Readings::default())
     }
 
     /// The lock makes readings follow each other: the last one to begin is the last one to be seen.
     async fn read_accounts(&self) -> Result<()> {
         let _one_at_a_time = self.accounts_read.lock().await;
-        let reading = self.directory.operators().begin_reading();
+        let operators = self.taxis.directory.operators();
+        let reading = operators.begin_reading();
         let accounts = open_accounts(&self.upkeep, &self.secret).await?;
-        self.directory.operators().finish_reading(&reading, accounts.iter().filter_map(operator));
+        for (email, version, operator) in accounts.iter().filter_map(operator) {
+            operators.put_read(&reading, email, version, operator);
+        }
+        operators.finish_reading(&reading);
         self.accounts.store(Arc::new(Accounts::new(accounts)));
         Ok(())
     }
@@ -314,46 +292,4 @@ fn operator(account: &Account) -> Option<(Box<str>, u64, Operator)> {
     let version = u64::try_from(account.version).ok()?;
     let operator = Operator::new(key, account.api_key());
     account.is_operator().then(|| (account.email.as_str().into(), version, operator))
-}
-
-/// Rows of one taxi after the other.
-fn group(rows: &[ProjectedRow]) -> impl Iterator<Item = &[ProjectedRow]> {
-    rows.chunk_by(|a, b| a.taxi_id == b.taxi_id)
-}
-
-/// One taxi as memory holds it, from one snapshot of its rows.
-struct ProjectedTaxi {
-    key: TaxiKey,
-    version: u64,
-    profile: Profile,
-    card: Card,
-}
-
-impl ProjectedTaxi {
-    /// None for rows that no version of the program writes; they are left out rather than shown wrong.
-    fn new(rows: &[ProjectedRow]) -> Option<Self> {
-        let first = rows.first()?;
-        let version: i64 = first.taxi_version + rows.iter().map(|row| row.description_version).sum::<i64>();
-        let mut descriptions = BTreeMap::new();
-        for row in rows {
-            let operator = OperatorKey(u32::try_from(row.operator_id).ok()?);
-            let status: Status = row.status.parse().ok()?;
-            let radius_m = row.radius.and_then(|radius| u16::try_from(radius).ok());
-            descriptions.insert(operator, Description { operator, status, radius_m });
-        }
-        Some(Self {
-            key: TaxiKey(u32::try_from(first.taxi_id).ok()?),
-            version: u64::try_from(version).ok()?,
-            profile: Profile {
-                ads_town: first.insee.parse::<Insee>().ok()?,
-                descriptions: descriptions.into_values().collect(),
-            },
-            card: Card::new(rows)?,
-        })
-    }
-
-    fn directory(&self) -> Taxi {
-        let operators = self.profile.descriptions.iter().map(|description| description.operator).collect();
-        Taxi { key: self.key, operators }
-    }
 }

@@ -22,7 +22,7 @@ use crate::geocoder::Geocoder;
 use crate::hail::streams::Streams;
 use crate::hail::{backlog, deadlines, dispatch, events, webhooks};
 use crate::keep::Keeper;
-use crate::limits::{DRAIN, END, PARTNER_LOOKUPS_MAX, WEBHOOK_LOOKUPS_MAX};
+use crate::limits::{DRAIN, END, PARTNER_LOOKUPS_MAX, TAXIS_A_READING, WEBHOOK_LOOKUPS_MAX};
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
@@ -316,8 +316,13 @@ async fn open_and_follow(
 async fn follow_log(store: &Store, engine: &Engine, log: &Log) -> Result<Follower, StartError> {
     // The offsets first: another process may save meanwhile, and positions later than the offsets are harmless.
     let covered = store.covered_offsets(log.epoch()).await?.unwrap_or_default();
-    let (fixes, map) = (store.last_positions().await?, engine.clone());
-    aside("putting last positions on the map", move || map.apply(&fixes)).await?;
+    let (mut after, last) = (0, store.last_taxi().await?);
+    while after < last {
+        let upto = after.saturating_add(TAXIS_A_READING);
+        let (fixes, map) = (store.last_positions(after, upto).await?, engine.clone());
+        aside("putting last positions on the map", move || map.apply(&fixes)).await?;
+        after = upto;
+    }
     // A partition that was never covered is read from its start.
     let mut from: Vec<_> = (0..log.partitions()).map(|partition| log.start(Partition(partition))).collect();
     for (partition, offset) in covered {

@@ -29,6 +29,7 @@ use crate::limits::{
 pub mod activity;
 pub mod ads;
 mod batch;
+pub mod bulk;
 pub mod changes;
 mod checkpoints;
 pub mod customers;

@@ -67,9 +67,19 @@ impl Profiles {
         self.rows.begin_reading()
     }
 
-    /// Ends a full reading with every row that it found: see [`Projection::finish_reading`].
-    pub fn finish_reading(&self, reading: &Reading, rows: impl IntoIterator<Item = (TaxiKey, u64, Profile)>) {
-        self.rows.finish_reading(reading, rows);
+    /// Makes room for so many taxis: see [`Projection::reserve`].
+    pub fn reserve(&self, taxis: usize) {
+        self.rows.reserve(taxis);
+    }
+
+    /// Projects a profile that a full reading found, as [`Projection::put_read`] does.
+    pub fn put_read(&self, reading: &Reading, taxi: TaxiKey, version: u64, profile: Profile) -> bool {
+        self.change(taxi, || self.rows.put_read(reading, taxi, version, profile))
+    }
+
+    /// Ends a full reading that found every row: see [`Projection::finish_reading`].
+    pub fn finish_reading(&self, reading: &Reading) {
+        self.rows.finish_reading(reading);
         // Whoever read a profile before that has written its offer once its lock was free.
         self.locks.iter().for_each(|lock| drop(lock.lock()));
         for record in self.shards.iter().flat_map(|shard| shard.register.records()) {

@@ -192,15 +192,14 @@ fn what_the_registry_changes_holds_for_the_next_search() {
     assert_eq!(found(), [2]);
     let reading = engine.profiles().begin_reading();
     let profile = engine.profiles().get(&TaxiKey(1)).unwrap();
-    engine.profiles().finish_reading(
-        &reading,
-        [(TaxiKey(1), 6, Profile { ads_town: "13055".parse().unwrap(), ..profile })],
-    );
+    let moved = Profile { ads_town: "13055".parse().unwrap(), ..profile };
+    engine.profiles().put_read(&reading, TaxiKey(1), 6, moved);
+    engine.profiles().finish_reading(&reading);
     assert_eq!(found(), [0; 0], "its ADS is of another town");
     assert!(put(7, &[(1, Status::Free)]));
     assert_eq!(found(), [1]);
     let reading = engine.profiles().begin_reading();
-    engine.profiles().finish_reading(&reading, []);
+    engine.profiles().finish_reading(&reading);
     assert_eq!(found(), [0; 0], "its row is gone");
     describe(&engine, 2, &[(1, Status::Free)]);
     engine.apply(&[fix(2, 1, place, 0)]);

@@ -34,8 +34,8 @@ impl<K: Eq + Hash, V> Pinned<'_, K, V> {
     }
 }
 
-/// A full reading of the rows, begun before the database was asked.
-#[derive(Debug)]
+/// A full reading of the rows, begun before the database was asked. The default is none.
+#[derive(Debug, Default)]
 pub struct Reading {
     began: u64,
 }
@@ -47,6 +47,13 @@ struct Slot<V> {
     generation: u64,
     /// None: the row was deleted.
     value: Option<V>,
+}
+
+impl<V> Slot<V> {
+    /// Whether it is more than a tombstone from before the full reading that `began` then.
+    fn stands(&self, began: u64) -> bool {
+        self.value.is_some() || self.generation >= began
+    }
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Default for Projection<K, V> {
@@ -84,12 +91,12 @@ impl<K: Eq + Hash + Clone, V: Clone> Projection<K, V> {
 
     /// Projects a row read at `version`. Returns whether it was news; an equal version replaces, as it says the same.
     pub fn put(&self, key: K, version: u64, value: V) -> bool {
-        self.write(key, version, Some(&value))
+        self.write(key, version, Some(&value), 0)
     }
 
     /// Projects the deletion of a row whose last version was `version`.
     pub fn remove(&self, key: K, version: u64) -> bool {
-        self.write(key, version, None)
+        self.write(key, version, None, 0)
     }
 
     /// Begins a full reading. Call it before the database is asked.
@@ -97,13 +104,20 @@ impl<K: Eq + Hash + Clone, V: Clone> Projection<K, V> {
         Reading { began: self.generation.next() }
     }
 
-    /// Ends a full reading with every row it found: newer projections stay, rows that are gone go, and so do
-    /// tombstones older than the reading.
-    pub fn finish_reading(&self, reading: &Reading, rows: impl IntoIterator<Item = (K, u64, V)>) {
-        self.slots.pin().retain(|_, slot| slot.generation >= reading.began || slot.value.is_some());
-        for (key, version, value) in rows {
-            self.put(key, version, value);
-        }
+    /// Makes room for so many rows in all: a map that grows by and by moves what it has each time.
+    pub fn reserve(&self, rows: usize) {
+        let slots = self.slots.pin();
+        slots.reserve(rows.saturating_sub(slots.len()));
+    }
+
+    /// Projects a row that a full reading found, as [`Projection::put`] does; a tombstone older than the reading gives
+    /// way to it.
+    pub fn put_read(&self, reading: &Reading, key: K, version: u64, value: V) -> bool {
+        self.write(key, version, Some(&value), reading.began)
+    }
+
+    /// Ends a full reading that found every row: those that are gone go, and so do tombstones older than the reading.
+    pub fn finish_reading(&self, reading: &Reading) {
         self.slots.pin().retain(|_, slot| slot.generation >= reading.began);
     }
 
@@ -122,10 +136,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Projection<K, V> {
         self.slots.pin().values().filter_map(|slot| slot.value.clone()).collect()
     }
 
-    fn write(&self, key: K, version: u64, value: Option<&V>) -> bool {
+    /// Tombstones written before the full reading `began` count for nothing.
+    fn write(&self, key: K, version: u64, value: Option<&V>, began: u64) -> bool {
         let generation = self.generation.now();
         let slots = self.slots.pin();
-        let outcome = slots.compute(key, |old| match old {
+        let outcome = slots.compute(key, |old| match old.filter(|(_, old)| old.stands(began)) {
             Some((_, old)) if old.version > version => Operation::Abort(()),
             // A tombstone of the same version is the later word: rows are deleted, never undeleted.
             Some((_, old)) if old.version == version && old.value.is_none() => Operation::Abort(()),
@@ -171,7 +186,8 @@ mod tests {
         let reading = map.begin_reading();
         map.put("new", 1, 1);
         map.put("stays", 3, 3);
-        map.finish_reading(&reading, [("stays", 2, 2)]);
+        map.put_read(&reading, "stays", 2, 2);
+        map.finish_reading(&reading);
         assert_eq!((map.get("gone"), map.get("stays"), map.get("new")), (None, Some(3), Some(1)));
     }
 
@@ -179,10 +195,14 @@ mod tests {
     fn a_full_reading_buries_older_tombstones_only() {
         let map = Projection::default();
         map.remove("old", 1);
+        map.remove("back", 7);
         let reading = map.begin_reading();
         map.remove("during", 5);
-        map.finish_reading(&reading, [("during", 5, 5)]);
+        assert!(!map.put_read(&reading, "during", 5, 5), "read before it was deleted");
+        assert!(!map.put("back", 6, 6), "a tombstone stands until a reading knows better");
+        assert!(map.put_read(&reading, "back", 6, 6));
+        map.finish_reading(&reading);
         assert!(map.put("old", 1, 1), "a tombstone does not live for ever");
-        assert_eq!(map.get("during"), None, "read before it was deleted");
+        assert_eq!((map.get("during"), map.get("back")), (None, Some(6)));
     }
 }

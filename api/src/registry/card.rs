@@ -32,14 +32,15 @@ pub struct Face {
 
 impl Card {
     /// From the rows of one taxi; None without rows.
-    pub(super) fn new(rows: &[ProjectedRow]) -> Option<Self> {
+    pub(super) fn new(rows: &[ProjectedRow<'_>]) -> Option<Self> {
         let first = rows.first()?;
         let mut faces = rows
             .iter()
             .map(|row| Some((OperatorKey(u32::try_from(row.operator_id).ok()?), Face::new(row))))
             .collect::<Option<Vec<_>>>()?;
         faces.sort_by_key(|(operator, _)| *operator);
-        Some(Self { public_id: first.public_id.clone(), licence_plate: first.licence_plate.clone(), faces })
+        let (public_id, licence_plate) = (first.public_id.to_string(), first.licence_plate.to_string());
+        Some(Self { public_id, licence_plate, faces })
     }
 
     /// What `operator` says of the vehicle.
@@ -49,21 +50,13 @@ impl Card {
 }
 
 impl Face {
-    fn new(row: &ProjectedRow) -> Self {
+    fn new(row: &ProjectedRow<'_>) -> Self {
         Self {
             model: non_empty(&row.model),
             constructor: non_empty(&row.constructor),
-            engine: row.engine.clone(),
+            engine: row.engine.to_string(),
             nb_seats: row.nb_seats,
-            characteristics: characteristics([
-                row.pet_accepted,
-                row.bike_accepted,
-                row.baby_seat,
-                row.wifi,
-                row.vasp_handicap,
-                row.amex_accepted,
-                row.bank_check_accepted,
-            ]),
+            characteristics: characteristics(std::array::from_fn(|bit| Some(row.offers >> bit & 1 == 1))),
         }
     }
 }

@@ -4,12 +4,14 @@ use engine::engine::Fix;
 use ingest::clock::Millis;
 use ingest::log::{Offset, Partition};
 use ingest::position::{LatLon, ORDERING_SKEW_MS, OperatorKey, Order, SourceKey, TaxiKey};
-use sqlx::{AssertSqlSafe, FromRow};
+use serde::Deserialize;
+use sqlx::AssertSqlSafe;
 
 use super::{Result, Store, read, write};
 use crate::limits::{POSITIONS_A_STATEMENT, POSITIONS_A_TRANSACTION};
 
-#[derive(FromRow)]
+/// The columns of [`COLUMNS`], in their order.
+#[derive(Deserialize)]
 struct LastRow {
     taxi_id: i32,
     operator_id: i32,
@@ -19,14 +21,14 @@ struct LastRow {
     device_at: Option<i64>,
 }
 
+const COLUMNS: &str = "taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at";
+
 impl Store {
-    /// Every source's last position.
-    pub async fn last_positions(&self) -> Result<Vec<Fix>> {
-        let rows: Vec<LastRow> = read!(self, db => {
-            sqlx::query_as("SELECT taxi_id, operator_id, lat_e7, lon_e7, received_at, device_at
-                 FROM last_positions",
-            ).fetch_all(db)
-        })?;
+    /// The last position of each source whose taxi's number is beyond `after` and not beyond `upto`, in no order.
+    pub async fn last_positions(&self, after: i32, upto: i32) -> Result<Vec<Fix>> {
+        let from = "last_positions WHERE taxi_id > $1 AND taxi_id <= $2";
+        let text = self.text_of("last_positions", (COLUMNS, from), &[after, upto]).await?;
+        let rows: Vec<LastRow> = text.rows()?;
         // A row out of range was not written by us; it is left out rather than shown somewhere.
         Ok(rows.into_iter().filter_map(|row| fix(&row)).collect())
     }

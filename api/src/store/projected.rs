@@ -1,33 +1,38 @@
 //! What memory holds of taxis: one reading of a taxi with every operator's description of its vehicle.
 
-use sqlx::{AssertSqlSafe, FromRow};
+use std::borrow::Cow;
 
+use serde::Deserialize;
+
+use super::bulk::Text;
 use super::{Pool, Result, Store, read};
 
-/// One taxi as one operator describes its vehicle.
-#[derive(Clone, Debug, FromRow)]
+/// One taxi as one operator describes its vehicle: the columns of [`COLUMNS`], in their order.
+#[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "the columns, named as in the tables")]
-pub struct ProjectedRow {
+pub struct ProjectedRow<'a> {
     pub taxi_id: i32,
-    pub public_id: String,
+    #[serde(borrow)]
+    pub public_id: Cow<'a, str>,
     pub taxi_version: i64,
-    pub insee: String,
-    pub licence_plate: String,
+    #[serde(borrow)]
+    pub insee: Cow<'a, str>,
+    #[serde(borrow)]
+    pub licence_plate: Cow<'a, str>,
     pub operator_id: i32,
     pub description_version: i64,
-    pub status: String,
+    #[serde(borrow)]
+    pub status: Cow<'a, str>,
     pub radius: Option<i32>,
-    pub model: String,
-    pub constructor: String,
-    pub engine: String,
+    #[serde(borrow)]
+    pub model: Cow<'a, str>,
+    #[serde(borrow)]
+    pub constructor: Cow<'a, str>,
+    #[serde(borrow)]
+    pub engine: Cow<'a, str>,
     pub nb_seats: Option<i32>,
-    pub amex_accepted: Option<bool>,
-    pub bank_check_accepted: Option<bool>,
-    pub wifi: Option<bool>,
-    pub baby_seat: Option<bool>,
-    pub bike_accepted: Option<bool>,
-    pub pet_accepted: Option<bool>,
-    pub vasp_handicap: Option<bool>,
+    /// What the vehicle offers, a bit each, in the order of [`crate::registry::card::characteristics`].
+    pub offers: u8,
 }
 
 /// Which taxis to read.
@@ -41,16 +46,20 @@ pub enum Which {
     Vehicle(i32),
 }
 
-const SELECT: &str = "SELECT t.id AS taxi_id, t.public_id, t.version AS taxi_version, a.insee,
-    v.licence_plate, d.operator_id, d.version AS description_version, d.status, d.radius, d.model, d.constructor,
-    d.engine, d.nb_seats,
-    d.amex_accepted, d.bank_check_accepted, d.wifi, d.baby_seat, d.bike_accepted, d.pet_accepted, d.vasp_handicap
-    FROM taxis t JOIN ads a ON a.id = t.ads_id JOIN vehicles v ON v.id = t.vehicle_id
+const COLUMNS: &str =
+    "t.id, t.public_id, t.version, a.insee, v.licence_plate, d.operator_id, d.version, d.status,
+    d.radius, d.model, d.constructor, d.engine, d.nb_seats,
+    CASE WHEN d.pet_accepted THEN 1 ELSE 0 END + CASE WHEN d.bike_accepted THEN 2 ELSE 0 END
+    + CASE WHEN d.baby_seat THEN 4 ELSE 0 END + CASE WHEN d.wifi THEN 8 ELSE 0 END
+    + CASE WHEN d.vasp_handicap THEN 16 ELSE 0 END + CASE WHEN d.amex_accepted THEN 32 ELSE 0 END
+    + CASE WHEN d.bank_check_accepted THEN 64 ELSE 0 END";
+
+const FROM: &str = "taxis t JOIN ads a ON a.id = t.ads_id JOIN vehicles v ON v.id = t.vehicle_id
     JOIN vehicle_descriptions d ON d.vehicle_id = t.vehicle_id";
 
 impl Store {
-    /// Taxis with their descriptions, one snapshot, ordered by taxi and operator.
-    pub async fn projected(&self, which: Which) -> Result<Vec<ProjectedRow>> {
+    /// Taxis with their descriptions, one snapshot, to be read as [`ProjectedRow`]s.
+    pub async fn projected(&self, which: Which) -> Result<Text> {
         // One number is asked for as such: of a range of unknown ends PostgreSQL expects hundreds of taxis, and reads
         // whole tables to join them.
         let (condition, numbers) = match which {
@@ -58,11 +67,8 @@ impl Store {
             Which::Taxi(id) => ("t.id = $1", vec![id]),
             Which::Vehicle(id) => ("t.vehicle_id = $1", vec![id]),
         };
-        let sql = format!("{SELECT} WHERE {condition} ORDER BY t.id, d.operator_id");
-        read!(self, db => {
-            let query = sqlx::query_as(AssertSqlSafe(sql));
-            numbers.into_iter().fold(query, sqlx::query::QueryAs::bind).fetch_all(db)
-        })
+        let from = format!("{FROM} WHERE {condition}");
+        self.text_of("taxis", (COLUMNS, &from), &numbers).await
     }
 
     /// The number of a taxi.
@@ -83,5 +89,11 @@ impl Store {
         let (last,): (Option<i32>,) =
             read!(self, db => sqlx::query_as("SELECT max(id) FROM taxis").fetch_one(db))?;
         Ok(last.unwrap_or(0))
+    }
+
+    /// How many taxis there are. O(taxis).
+    pub async fn taxis_there(&self) -> Result<usize> {
+        let (count,): (i64,) = read!(self, db => sqlx::query_as("SELECT count(*) FROM taxis").fetch_one(db))?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 }

@@ -204,7 +204,7 @@ async fn last_positions_are_saved_whatever_their_number(world: &mut World) {
         .await
         .unwrap();
     let saved = async || {
-        let mut saved = store.last_positions().await.unwrap();
+        let mut saved = store.last_positions(0, i32::MAX).await.unwrap();
         saved.sort_by_key(|fix| fix.source);
         saved
     };

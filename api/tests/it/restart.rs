@@ -5,7 +5,7 @@ use ingest::log::{Log, LogUrl, Offset, Partition, Settings};
 use ingest::position::{LatLon, Motion, Position, ReportedStatus, Transport};
 use serde_json::json;
 
-use crate::harness::client::Client;
+use crate::harness::client::{Client, plate};
 use crate::harness::places::MIDDLE;
 use crate::harness::wait::{SOON, within};
 use crate::positions::logged;
@@ -14,6 +14,7 @@ use crate::world::World;
 
 on_each_database!(
     what_was_shown_is_shown_again,
+    every_letter_and_offer_of_a_vehicle_is_read_again,
     last_positions_outlive_the_log,
     a_map_that_meets_a_record_of_a_later_version_says_that_it_is_not_ready,
 );
@@ -52,6 +53,32 @@ async fn what_was_shown_is_shown_again(world: &mut World) {
         assert_eq!(world.server().app.log.end(Partition(0)), end);
     }
     assert_eq!(logged(world).len(), 6);
+}
+
+/// What no program writes that way: quotes, what JSON escapes, letters of four bytes.
+async fn every_letter_and_offer_of_a_vehicle_is_read_again(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    world.place("op-a", &taxi, PLACES[0]).await;
+    let (model, offers) =
+        ("Zoé \"R\" \\ \n\u{1}'😀", ["pet_accepted", "baby_seat", "vasp_handicap", "bank_check_accepted"]);
+    let mut vehicle =
+        json!({"licence_plate": plate(1), "model": model, "constructor": "[1,2]", "wifi": false});
+    for offer in offers {
+        vehicle[offer] = json!(true);
+    }
+    world.client.post(world.key("op-a"), "/vehicles", &vehicle).await.element(200);
+    for _ in 0..2 {
+        let found = world.search("admin", PLACES[0]).await;
+        let vehicle = &found[0]["vehicle"];
+        assert_eq!(
+            (&vehicle["model"], &vehicle["constructor"]),
+            (&json!(model), &json!("[1,2]")),
+            "{found:?}"
+        );
+        assert_eq!((&vehicle["characteristics"], &vehicle["nb_seats"]), (&json!(offers), &json!(4)));
+        world.stop().await;
+        world.start().await;
+    }
 }
 
 /// What SQL keeps of positions is enough, and another log's offsets say nothing of this one's.

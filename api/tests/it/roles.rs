@@ -217,7 +217,7 @@ async fn of_two_savings_the_later_position_stays(world: &mut World) {
     let saved = async |fix: Fix, offset| {
         store.save_last_positions(&[fix], 1, &[Offset(offset)]).await.unwrap();
         let (fixes, covered) =
-            (store.last_positions().await.unwrap(), store.covered_offsets(1).await.unwrap());
+            (store.last_positions(0, i32::MAX).await.unwrap(), store.covered_offsets(1).await.unwrap());
         (fixes[0].at.lat_e7(), covered.unwrap()[0].1)
     };
     let second = 1_000;
