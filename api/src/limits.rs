@@ -79,9 +79,6 @@ pub const HITS_MAX: usize = 1_000;
 /// The longest a search waits for others before it is logged, in milliseconds.
 pub const SEARCHES_GATHERED_MS: u64 = 200;
 
-/// Days after which a search's point becomes that of its town.
-pub const SEARCHES_EXACT_DAYS: i64 = 60;
-
 /// Days for which searches are kept.
 pub const SEARCHES_KEPT_DAYS: i64 = 365;
 
@@ -91,7 +88,6 @@ pub const SEARCHES_KEPT_MAX: usize = 10_000_000;
 /// Points on a map of searches, the latest ones.
 pub const SEARCH_POINTS_MAX: usize = 1_000_000;
 
-const _: () = assert!(SEARCHES_EXACT_DAYS < SEARCHES_KEPT_DAYS, "what is gone was blurred before");
 const _: () = assert!(SEARCH_POINTS_MAX <= SEARCHES_KEPT_MAX, "a map has no more than there is");
 
 // What a client may take of our time.

@@ -6,6 +6,7 @@
 pub mod kept;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
 
 use engine::follow::Follower;
 use engine::territory::Territory;
@@ -46,8 +47,13 @@ pub enum OpenHistoryError {
 
 impl History {
     /// Opens the log of searches beside that of positions at `positions`, and begins to read it. `settings` are those
-    /// of positions. Waits for disks and brokers.
-    pub fn open(positions: &LogUrl, settings: &Settings, clock: Clock) -> Result<Self, OpenHistoryError> {
+    /// of positions; points are exact for as long as `exact`. Waits for disks and brokers.
+    pub fn open(
+        positions: &LogUrl,
+        settings: &Settings,
+        exact: Duration,
+        clock: Clock,
+    ) -> Result<Self, OpenHistoryError> {
         let settings = Settings {
             partitions: 1,
             commit_interval_ms: SEARCHES_GATHERED_MS,
@@ -56,7 +62,7 @@ impl History {
         };
         let log = Log::open(&positions.searches(), &settings, clock)?;
         let opened_at = (0..log.partitions()).map(|partition| log.end(Partition(partition))).collect();
-        let kept = Arc::new(RwLock::new(Kept::default()));
+        let kept = Arc::new(RwLock::new(Kept::new(exact)));
         let reads = kept.clone();
         let follower = Follower::hand_over(log.clone(), &[], move |record| {
             reads.write().unwrap_or_else(PoisonError::into_inner).extend(record.entries);
@@ -112,5 +118,62 @@ impl History {
     pub fn close(&self) {
         self.0.log.close();
         self.0.follower.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use ingest::position::LatLon;
+
+    use super::*;
+
+    const NOW: Millis = Millis(1_790_000_000_000);
+
+    fn open(url: &LogUrl) -> History {
+        History::open(url, &Settings::default(), Duration::from_hours(24 * 60), Clock::manual(NOW)).unwrap()
+    }
+
+    fn search(caller: i32) -> Search {
+        Search {
+            at: NOW,
+            caller,
+            customer: LatLon::new(48.86, 2.35).unwrap(),
+            town: "75056".parse().unwrap(),
+            found: 1,
+            seen: 0,
+            closest_m: Some(700.0),
+        }
+    }
+
+    fn await_all(history: &History, count: usize) {
+        let began = Instant::now();
+        while history.len() < count || !history.is_whole() {
+            assert!(began.elapsed() < Duration::from_secs(30), "{count} searches do not come");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn searches_outlive_the_process_and_what_is_not_logged_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = LogUrl::File(folder.path().join("log"));
+        let history = open(&url);
+        assert!(history.is_whole() && history.is_empty());
+        (1..=3).for_each(|caller| history.add(search(caller)));
+        await_all(&history, 3);
+        assert_eq!((history.logged(), history.lost()), (3, 0));
+        history.close();
+        history.add(search(4));
+        assert_eq!((history.logged(), history.lost()), (3, 1));
+        drop(history);
+        assert!(folder.path().join("log-searches").is_dir(), "beside the log of positions");
+
+        let history = open(&url);
+        await_all(&history, 3);
+        let territory = Territory::new(vec![], vec![], vec![]);
+        let callers = history.kept(NOW, &territory).callers(NOW, |_, _| true);
+        assert_eq!(callers, [(3, 1), (2, 1), (1, 1)]);
     }
 }

@@ -291,9 +291,9 @@ async fn open_history(config: &Config, clock: Clock) -> Result<Option<History>, 
     if !config.role.follows() {
         return Ok(None);
     }
-    let (url, settings) = (config.log.clone(), config.log_settings.clone());
-    let opened =
-        aside("opening the log of searches", move || History::open(&url, &settings, clock)).await??;
+    let (url, settings, exact) = (config.log.clone(), config.log_settings.clone(), config.retention.exact);
+    let open = move || History::open(&url, &settings, exact, clock);
+    let opened = aside("opening the log of searches", open).await??;
     Ok(Some(opened))
 }
 

@@ -78,8 +78,8 @@ pub const SETTINGS: [Setting; 24] = [
     setting(
         "retain_exact_days",
         "60",
-        "days for which positions and hails are exact; then they become those of their town, and hails lose addresses \
-         and phone numbers",
+        "days for which positions, hails and searches are exact; then they become those of their town, and hails lose \
+         addresses and phone numbers",
     ),
     setting("retain_hails_days", "365", "days after which hails are deleted; statistics outlive them"),
     setting(

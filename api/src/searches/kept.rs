@@ -1,21 +1,24 @@
 //! What memory holds of searches: 32 bytes each, by days in UTC, and what statistics ask of them.
 //!
-//! Days are blurred and forgotten as wholes: a search's point becomes that of its town once its day ended
-//! [`SEARCHES_EXACT_DAYS`] ago, and it is gone once that was [`SEARCHES_KEPT_DAYS`] ago.
+//! Days are blurred and forgotten as wholes: a search's point becomes that of its town once its day ended as
+//! long ago as positions are exact, and it is gone once that was [`SEARCHES_KEPT_DAYS`] ago.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use engine::territory::{Insee, Territory};
 use ingest::clock::Millis;
 use ingest::position::LatLon;
 use ingest::searches::Search;
 
-use crate::limits::{SEARCHES_EXACT_DAYS, SEARCHES_KEPT_DAYS, SEARCHES_KEPT_MAX};
+use crate::limits::{SEARCHES_KEPT_DAYS, SEARCHES_KEPT_MAX};
 use crate::registry::geometry::inside;
 
 /// Searches, in the order of their days.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Kept {
+    /// Days for which they are exact.
+    exact_days: i64,
     /// By the number of the day since 1970.
     days: BTreeMap<i64, Day>,
     towns: Vec<Insee>,
@@ -76,6 +79,12 @@ impl Extend<Search> for Kept {
 }
 
 impl Kept {
+    /// None yet; they are exact for so many whole days.
+    pub fn new(exact: Duration) -> Self {
+        let exact_days = i64::try_from(exact.as_secs() / 86_400).unwrap_or(i64::MAX);
+        Self { exact_days, days: BTreeMap::new(), towns: Vec::new(), numbers: HashMap::new(), len: 0 }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len
@@ -98,7 +107,7 @@ impl Kept {
             self.len -= oldest.remove().searches.len();
         }
         let mut points = HashMap::new();
-        for day in self.days.range_mut(..today - SEARCHES_EXACT_DAYS).map(|(_, day)| day) {
+        for day in self.days.range_mut(..today.saturating_sub(self.exact_days)).map(|(_, day)| day) {
             for search in &mut day.searches[day.blurred..] {
                 let town = self.towns[search.town as usize];
                 search.customer = *points
@@ -256,7 +265,7 @@ mod tests {
     }
 
     fn kept(now: Millis) -> Kept {
-        let mut kept = Kept::default();
+        let mut kept = Kept::new(Duration::from_hours(24 * 60));
         kept.extend(searches());
         kept.forget(now, &territory());
         kept

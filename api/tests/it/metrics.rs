@@ -50,6 +50,15 @@ async fn every_metric_is_well_formed_and_counts_what_happened(world: &mut World)
         "told before it happens"
     );
     assert_eq!(value("maraude_datagrams_dropped_total", &[]), 0.0);
+    assert_eq!(value("maraude_searches_lost_total", &[]), 0.0);
+    let searched = value("maraude_search_duration_seconds_count", &[]);
+    let logged = async || {
+        let seen = scrape(world).await;
+        let [logged, kept] =
+            ["maraude_searches_logged_total", "maraude_searches_kept"].map(|name| seen.value(name, &[]));
+        (logged >= searched && kept >= searched).then_some(())
+    };
+    within(SOON, "every search in its log", logged).await;
     assert_eq!(value("maraude_http_positions_total", &[]), 1.0);
     assert_eq!(value("maraude_log_positions_total", &[]), 2.0);
     // What comes at one time is one append.
