@@ -246,6 +246,8 @@ fn offsets_outlive_the_records() {
     let records = drain(&log, &[]);
     assert_eq!(records.len(), 4);
     assert!(records.iter().all(|record| record.offset == Offset(2)));
+    drop(log);
+    assert_eq!(drain(&open_with(directory.path(), &clock, &settings), &[]), records);
 }
 
 #[test]

@@ -265,7 +265,7 @@ fn parse_identity(bytes: &[u8]) -> Option<(u64, u16)> {
         .then_some((u64::from_be_bytes(*epoch), partitions))
 }
 
-/// What is in the log, from its keyspaces. Those that a crash left without a record go.
+/// What is in the log, from its keyspaces. Those that a crash left without a record stay for the records of their day.
 fn recover(database: &Database, meta: &Keyspace, partitions: u16) -> fjall::Result<State> {
     let mut days = Days::default();
     let mut appended = Millis(i64::MIN);
@@ -273,7 +273,6 @@ fn recover(database: &Database, meta: &Keyspace, partitions: u16) -> fjall::Resu
         let Some((partition, day)) = parse_keyspace_name(&name) else { continue };
         let keyspace = database.keyspace(&name, keyspace_options)?;
         let (Some(first), Some(last)) = (keyspace.first_key_value(), keyspace.last_key_value()) else {
-            database.delete_keyspace(keyspace)?;
             continue;
         };
         days.begin(partition, day, &keyspace, offset_of_key(&first.key()?).unwrap_or(0));
@@ -406,6 +405,28 @@ mod tests {
         assert_eq!(error.to_string(), "record 2 of partition 0 of the log cannot be read: it is missing");
         reader.seek(partition, Offset(3));
         assert_eq!(poll(&mut reader).unwrap().unwrap().offset, Offset(3));
+    }
+
+    #[test]
+    fn a_day_that_a_crash_left_without_a_record_takes_some_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = open(directory.path());
+        assert_eq!(append(&log).recv_timeout(LONG), Ok(Ok(())));
+        // What a crash leaves that comes between the two steps of the first record of a day.
+        drop(log.0.shared.keyspace(Partition(0), Day(Day::of(NOON).0 + 1)).unwrap());
+        drop(log);
+        let settings = Settings { partitions: 1, commit_interval_ms: 0, ..Settings::default() };
+        let open =
+            || LocalLog::open(directory.path(), &settings, Clock::manual(NOON.plus(86_400_000))).unwrap();
+        drop(open());
+        for records in 1..4 {
+            let log = open();
+            let mut reader = log.reader(&[]);
+            for offset in 0..records {
+                assert_eq!(poll(&mut reader).unwrap().unwrap().offset, Offset(offset), "of {records}");
+            }
+            assert_eq!(append(&log).recv_timeout(LONG), Ok(Ok(())));
+        }
     }
 
     #[test]

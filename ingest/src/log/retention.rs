@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-use super::days::Day;
+use super::days::{Day, parse_keyspace_name};
 use super::local::{Shared, cause};
-use super::{Entry, LogError, Offset, Settings};
+use super::{Entry, LogError, Offset, Partition, Settings};
 use crate::clock::Millis;
 
 impl<E: Entry> Shared<E> {
@@ -13,9 +13,10 @@ impl<E: Entry> Shared<E> {
     pub(super) fn retain(&self, needed_from: Option<&[Offset]>) -> Result<usize, LogError> {
         // Groups wait meanwhile: days are few and dropping one takes about a tenth of a second.
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error: fjall::Error| LogError::Storage { cause: cause(&error) };
+        let now = self.clock.now().max(self.state().appended_at);
         let doomed = {
             let state = self.state();
-            let now = self.clock.now().max(state.appended_at);
             let mut sizes = BTreeMap::<Day, DaySize>::new();
             for (partition, day, held, next_first) in state.days.all() {
                 let end = next_first.unwrap_or_else(|| state.end(partition));
@@ -27,17 +28,37 @@ impl<E: Entry> Shared<E> {
             }
             due(&sizes, now, &self.settings)
         };
+        if !doomed.is_empty() {
+            // fjall numbers keyspaces from the last that is left, and forgets one that takes the number of one removed:
+            // what is made before the removals keeps their numbers from being used again.
+            self.keyspace(Partition(0), Day::of(now)).map_err(failed)?;
+        }
         for day in &doomed {
             let mut keyspaces = Vec::new();
             // First unseen, then gone: a reader that came before still holds what it reads.
             self.change(|state| keyspaces = state.days.forget(*day));
             for keyspace in keyspaces {
-                self.database
-                    .delete_keyspace(keyspace)
-                    .map_err(|error| LogError::Storage { cause: cause(&error) })?;
+                self.database.delete_keyspace(keyspace).map_err(failed)?;
             }
         }
+        if let Some(last) = doomed.last() {
+            self.remove_empty(*last).map_err(failed)?;
+        }
         Ok(doomed.len())
+    }
+}
+
+impl<E: Entry> Shared<E> {
+    /// Removes what never had a record of days that are gone.
+    fn remove_empty(&self, until: Day) -> fjall::Result<()> {
+        for name in self.database.list_keyspace_names() {
+            if let Some((partition, day)) = parse_keyspace_name(&name)
+                && day <= until
+            {
+                self.database.delete_keyspace(self.keyspace(partition, day)?)?;
+            }
+        }
+        Ok(())
     }
 }
 
