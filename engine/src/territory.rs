@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use geo::coordinate_position::{CoordPos, CoordinatePosition};
-use geo::{BoundingRect, Coord, MultiPolygon};
+use geo::{BoundingRect, Coord, Intersects as _, MultiPolygon, Polygon, Rect};
 pub use ingest::insee::{Insee, InvalidInsee};
 use ingest::position::LatLon;
 use rstar::primitives::{GeomWithData, Rectangle};
@@ -95,6 +95,19 @@ impl Territory {
     /// few).
     pub fn town_at(&self, at: LatLon) -> Option<&Town> {
         first_at(&self.town_boxes, at, |rank| &self.towns[rank].shape).map(|rank| &self.towns[rank])
+    }
+
+    /// Whether every point of a box given by two corners, its own borders included, lies in the same town as every
+    /// other, or in none: whether no border of a town meets it. O(log towns + vertices of a few).
+    pub fn is_in_one_town(&self, corner: LatLon, opposite: LatLon) -> bool {
+        let area = Rect::new(coord(corner), coord(opposite));
+        let near = AABB::from_corners(area.min().into(), area.max().into());
+        let borders = |polygon: &Polygon<f64>| {
+            let mut rings = std::iter::once(polygon.exterior()).chain(polygon.interiors());
+            rings.any(|ring| ring.intersects(&area))
+        };
+        let mut towns = self.town_boxes.locate_in_envelope_intersecting(&near);
+        !towns.any(|town| self.towns[town.data].shape.iter().any(borders))
     }
 
     /// The exclusion zone of a point, borders included; where several overlap, the one with the smallest

@@ -15,12 +15,16 @@ pub(crate) fn direction(file: &File) -> Vec<String> {
         .collect()
 }
 
-/// Only the outermost crate knows JSON; tests may.
+/// Only the outermost crate knows JSON, and the archive's manifests are some; tests may.
 pub(crate) fn json(file: &File) -> Vec<String> {
     let Some(member) = member(file) else { return Vec::new() };
     dependencies(&file.text)
-        .filter(|d| d.name == "serde_json" && !d.only_in_tests && !["api", "benches"].contains(&member))
-        .map(|d| file.complaint(d.line, "serde_json belongs to api, and to tests"))
+        .filter(|d| {
+            d.name == "serde_json" && !d.only_in_tests && !["api", "analytics", "benches"].contains(&member)
+        })
+        .map(|d| {
+            file.complaint(d.line, "serde_json belongs to api, to the manifests of analytics, and to tests")
+        })
         .collect()
 }
 
@@ -97,7 +101,7 @@ mod tests {
         let text = "[dependencies]\nserde_json.workspace = true\n";
         assert_eq!(
             json(&sample("engine/Cargo.toml", text)),
-            ["engine/Cargo.toml:2: serde_json belongs to api, and to tests"]
+            ["engine/Cargo.toml:2: serde_json belongs to api, to the manifests of analytics, and to tests"]
         );
         assert!(json(&sample("api/Cargo.toml", text)).is_empty());
         assert!(json(&sample("engine/Cargo.toml", "[dev-dependencies]\nserde_json = \"1\"\n")).is_empty());

@@ -1,0 +1,235 @@
+//! From the log to the archive's recent files.
+//!
+//! Each file holds consecutive records of one partition that were appended in one hour, is named by its first offset,
+//! says the next in its footer, and is created only where there is none of its name. So two archivers that work on one
+//! log do each other's work at worst: of each file one wins, and the other goes on from where the winner's ends. After
+//! a kill, names and footers say where to go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::parquet::errors::ParquetError;
+use engine::territory::{Insee, Territory};
+use ingest::clock::{Clock, Millis};
+use ingest::log::{Damage, Log, LogError, Offset, Partition, Reader, Record};
+use ingest::position::TaxiKey;
+use thiserror::Error;
+
+use crate::file::FileWriter;
+use crate::footer::{BadFile, Covered};
+use crate::layout::{Hour, Recent, Stream};
+use crate::limits::{RECENT_ROWS, WAITING_ROWS};
+use crate::meters::Meters;
+use crate::places::Places;
+use crate::positions::{self, Entry, Facts, Positions};
+use crate::progress::{Reached, covered, progress};
+use crate::root::{Created, Found, Root, Unavailable};
+
+/// What the archive asks of the registry.
+pub trait Registry: Send + Sync {
+    /// Towns.
+    fn territory(&self) -> Arc<Territory>;
+
+    /// The town of a taxi's ADS; None for a taxi that it does not know.
+    fn ads_town(&self, taxi: TaxiKey) -> Option<Insee>;
+}
+
+/// Archiving cannot go on. What was not archived still is in the log.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A file of the archive.
+    #[error(transparent)]
+    File(#[from] BadFile),
+    /// Columns that do not fit together.
+    #[error("positions cannot be put into columns: {0}")]
+    Columns(#[from] ArrowError),
+    /// Columns that cannot be written.
+    #[error("positions cannot be written as Parquet: {0}")]
+    Parquet(#[from] ParquetError),
+}
+
+impl From<Unavailable> for ArchiveError {
+    fn from(error: Unavailable) -> Self {
+        Self::File(error.into())
+    }
+}
+
+/// Files records of a log. Memory: [`WAITING_ROWS`] rows, and one file.
+pub struct Filing<'a> {
+    root: &'a Root,
+    registry: &'a dyn Registry,
+    clock: &'a Clock,
+    meters: &'a Meters,
+    epoch: u64,
+    reader: Reader,
+    /// How far the archive is, by partition.
+    reached: Vec<Reached>,
+    /// What waits to be filed, by partition.
+    waiting: Vec<Waiting>,
+    places: Places,
+}
+
+/// Consecutive records of an hour.
+#[derive(Default)]
+struct Waiting {
+    from: Offset,
+    next: Offset,
+    appended_until: Option<Millis>,
+    /// When the first of them came, by our clock.
+    since: Option<Millis>,
+    entries: Vec<Entry>,
+}
+
+impl<'a> Filing<'a> {
+    /// Goes on with a log where the archive ends.
+    pub async fn begin(
+        log: &Log,
+        root: &'a Root,
+        registry: &'a dyn Registry,
+        clock: &'a Clock,
+        meters: &'a Meters,
+    ) -> Result<Self, ArchiveError> {
+        let reached = progress(root, Stream::Positions, log.epoch(), log.partitions()).await?;
+        meters.reach(&reached);
+        let from: Vec<_> = reached.iter().map(|reached| reached.next).collect();
+        let waiting = reached.iter().map(|_| Waiting::default()).collect();
+        Ok(Self {
+            root,
+            registry,
+            clock,
+            meters,
+            epoch: log.epoch(),
+            reader: log.reader(&from),
+            reached,
+            waiting,
+            places: Places::new(registry.territory()),
+        })
+    }
+
+    /// Takes the next record of the log, if one comes within `wait`; says whether one came. Files what has to be, so
+    /// that it can be taken.
+    pub async fn take(&mut self, wait: Duration) -> Result<bool, ArchiveError> {
+        match self.reader.poll(wait) {
+            Ok(None) => Ok(false),
+            Ok(Some(record)) => self.add(&record).await.map(|()| true),
+            // Not one of a later version of the program, which loses nothing by waiting for that.
+            Err(LogError::Damaged { partition, offset, damage }) if !matches!(damage, Damage::Version(_)) => {
+                tracing::error!(partition = partition.0, offset = offset.0, %damage, "a record is not archived");
+                self.meters.skipped.add(1);
+                self.reader.seek(partition, Offset(offset.0 + 1));
+                Ok(true)
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Files what has waited since `before` or longer.
+    pub async fn file_since(&mut self, before: Millis) -> Result<(), ArchiveError> {
+        for partition in 0..self.waiting.len() {
+            if self.waiting[partition].since.is_some_and(|since| since <= before) {
+                self.file(partition).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn add(&mut self, record: &Record) -> Result<(), ArchiveError> {
+        let partition = usize::from(record.partition.0);
+        // An hour that a file closed is not opened again, whatever the brokers' clocks say.
+        let last = self.waiting[partition].appended_until.unwrap_or(self.reached[partition].appended_until);
+        let appended_at = record.appended_at.max(last);
+        let waiting = &self.waiting[partition];
+        let fits = waiting.next == record.offset
+            && waiting.entries.len() + record.entries.len() <= RECENT_ROWS
+            && Hour::of(last) == Hour::of(appended_at);
+        if !waiting.entries.is_empty() && !fits && !self.file(partition).await? {
+            // Another archiver was here, and the reader stands where it ended: the record comes again, if it is left.
+            return Ok(());
+        }
+        let (now, waiting) = (self.clock.now(), &mut self.waiting[partition]);
+        if waiting.since.is_none() {
+            waiting.since = Some(now);
+            waiting.from = record.offset;
+        }
+        waiting.next = Offset(record.offset.0 + 1);
+        waiting.appended_until = Some(appended_at);
+        waiting.entries.extend((0..).zip(&record.entries).map(|(row, &position)| Entry {
+            offset: record.offset,
+            row,
+            position,
+        }));
+        let rows = |waiting: &Waiting| waiting.entries.len();
+        if self.waiting.iter().map(rows).sum::<usize>() > WAITING_ROWS {
+            let most = (0..self.waiting.len()).max_by_key(|&partition| rows(&self.waiting[partition]));
+            self.file(most.unwrap_or_default()).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a file of what waits of a partition; says whether the next record to read is still the same.
+    async fn file(&mut self, partition: usize) -> Result<bool, ArchiveError> {
+        let waiting = std::mem::take(&mut self.waiting[partition]);
+        let (Ok(number), Some(appended_until)) = (u16::try_from(partition), waiting.appended_until) else {
+            return Ok(true);
+        };
+        let covered = Covered {
+            epoch: self.epoch,
+            partition: Partition(number),
+            from: waiting.from,
+            next: waiting.next,
+            appended_until,
+        };
+        let name = Recent {
+            stream: Stream::Positions,
+            epoch: self.epoch,
+            partition: covered.partition,
+            hour: Hour::of(appended_until),
+            first: covered.from,
+        };
+        let content = self.content(&waiting.entries, covered)?;
+        let bytes = content.len() as u64;
+        let is_ours = self.root.create(&name, content).await? == Created::New;
+        let reached = if is_ours {
+            self.meters.files.add(1);
+            self.meters.rows.add(waiting.entries.len() as u64);
+            self.meters.bytes.add(bytes);
+            covered.into()
+        } else {
+            self.meters.outrun.add(1);
+            self.winners(&name).await?
+        };
+        let is_same = reached.next == covered.next;
+        if !is_same {
+            self.reader.seek(covered.partition, reached.next);
+        }
+        self.reached[partition] = reached;
+        self.meters.reach(&self.reached);
+        Ok(is_same)
+    }
+
+    /// How far the file of another archiver reaches.
+    async fn winners(&self, name: &Recent) -> Result<Reached, ArchiveError> {
+        let folder = name.to_string();
+        let folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let files: Vec<Found<Recent>> = self.root.list(folder).await?;
+        let file = files.iter().find(|file| file.name == *name);
+        Ok(covered(self.root, file.ok_or_else(|| BadFile::Gone(name.to_string()))?).await?.into())
+    }
+
+    fn content(&mut self, entries: &[Entry], covered: Covered) -> Result<bytes::Bytes, ArchiveError> {
+        self.places.move_to(&self.registry.territory());
+        let (places, registry) = (&mut self.places, self.registry);
+        let facts = entries.iter().map(|Entry { position, .. }| Facts {
+            place: places.at(position.at),
+            ads: registry.ads_town(position.source.taxi),
+        });
+        let batch = positions::encode(covered.partition, entries, facts)?;
+        let mut file = FileWriter::new::<Positions>()?;
+        file.write(&batch)?;
+        Ok(file.finish(Some(covered))?.0)
+    }
+}

@@ -1,0 +1,278 @@
+//! The threads that keep an archive: one files what the log takes, one writes days from their hours.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ingest::clock::Clock;
+use ingest::counter::Flag;
+use ingest::log::{Log, Offset, Partition};
+
+use crate::archive::{ArchiveError, Filing, Registry};
+use crate::clean::clean;
+use crate::compact::{CompactError, Outcome, compact};
+use crate::current::Current;
+use crate::footer::BadFile;
+use crate::layout::{Day, Stream};
+use crate::meters::Meters;
+use crate::positions::Positions;
+use crate::progress::progress;
+use crate::root::Root;
+
+/// How long a reading waits for a record before the thread looks what is due and whether it should stop.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// How an archive is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What the log took is filed this much later at the latest, in milliseconds, so that files are worth reading.
+    pub filed_after_ms: i64,
+    /// How long after a day's end what the log held then is asked, in milliseconds: by so much the brokers' clocks may
+    /// be behind ours.
+    pub day_ends_after_ms: i64,
+    /// For how long replaced files stay, in milliseconds: longer than a query lasts.
+    pub grace_ms: i64,
+    /// How often it is looked whether a day is due, and again after how long what failed is tried again.
+    pub every: Duration,
+    /// A directory for what does not fit in memory while a day is sorted.
+    pub aside: PathBuf,
+}
+
+/// What keeps an archive. Dropping it stops its threads.
+pub struct Archiver {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    log: Log,
+    root: Root,
+    registry: Box<dyn Registry>,
+    settings: Settings,
+    clock: Clock,
+    meters: Meters,
+    stop: Flag,
+    /// Whether the last try to file, and to write days, failed.
+    failing: [Mutex<bool>; 2],
+}
+
+impl Settings {
+    /// With a directory for what does not fit in memory.
+    pub fn new(aside: PathBuf) -> Self {
+        Self {
+            filed_after_ms: 600_000,
+            day_ends_after_ms: 60_000,
+            grace_ms: 3_600_000,
+            every: Duration::from_secs(10),
+            aside,
+        }
+    }
+}
+
+impl Archiver {
+    /// Starts its threads.
+    pub fn start(
+        log: Log,
+        root: Root,
+        registry: Box<dyn Registry>,
+        settings: Settings,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            log,
+            root,
+            registry,
+            settings,
+            clock,
+            meters: Meters::default(),
+            stop: Flag::default(),
+            failing: Default::default(),
+        });
+        let archiver = Self { shared: Arc::clone(&shared), threads: Mutex::default() };
+        let spawn = |name: &str, run: fn(&Shared)| {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared))
+        };
+        for (name, run) in [("archive", Shared::file as fn(&Shared)), ("archive-days", Shared::write_days)] {
+            locked(&archiver.threads).push(spawn(name, run)?);
+        }
+        Ok(archiver)
+    }
+}
+
+impl Archiver {
+    /// What was counted, and how far the archive is.
+    pub fn meters(&self) -> &Meters {
+        &self.shared.meters
+    }
+
+    /// The next record of each partition to archive; None until that is known. What lies before may be forgotten.
+    pub fn reached(&self) -> Option<Vec<Offset>> {
+        self.shared.meters.reached()
+    }
+
+    /// How many records of the log are not archived yet.
+    pub fn lag(&self) -> u64 {
+        self.shared.lag()
+    }
+
+    /// Whether it does what it should: its threads run, and what was tried last did not fail.
+    pub fn is_well(&self) -> bool {
+        let threads = locked(&self.threads);
+        let is_failing = self.shared.failing.iter().any(|failing| *locked(failing));
+        !is_failing && threads.iter().all(|thread| !thread.is_finished())
+    }
+
+    /// Ends the threads and waits for them. What was not filed is read again when the next one starts.
+    pub fn stop(&self) {
+        self.shared.stop.raise();
+        let threads = std::mem::take(&mut *locked(&self.threads));
+        // A thread that panicked has ended too.
+        for thread in threads {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Archiver {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Archiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archiver").field("root", &self.shared.root).finish_non_exhaustive()
+    }
+}
+
+/// What a thread does, by the place of its flag.
+const FILING: usize = 0;
+const DAYS: usize = 1;
+
+impl Shared {
+    fn file(&self) {
+        self.again(FILING, "archiving", async || self.follow().await);
+    }
+
+    fn write_days(&self) {
+        // When what a day's log held was asked, by day.
+        let ends = Mutex::default();
+        self.again(DAYS, "writing days of the archive", async || {
+            loop {
+                self.write_due(&ends).await?;
+                *locked(&self.failing[DAYS]) = false;
+                if self.rest() {
+                    return Ok::<_, CompactError>(());
+                }
+            }
+        });
+    }
+
+    /// Does something that ends by failing, or because it should stop, again and again.
+    fn again<E: std::fmt::Display>(&self, part: usize, what: &str, work: impl AsyncFn() -> Result<(), E>) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!(%error, what, "it cannot begin; a restart is the remedy");
+                *locked(&self.failing[part]) = true;
+                return;
+            }
+        };
+        while !self.stop.is_raised() {
+            let Err(error) = runtime.block_on(work()) else { return };
+            let was_failing = std::mem::replace(&mut *locked(&self.failing[part]), true);
+            self.meters.failures.add(1);
+            if was_failing {
+                tracing::debug!(%error, what, "it still fails");
+            } else {
+                tracing::warn!(%error, what, every_s = self.settings.every.as_secs(), "it failed, and is tried again");
+            }
+            self.rest();
+        }
+    }
+
+    async fn follow(&self) -> Result<(), ArchiveError> {
+        let Self { log, root, registry, settings, clock, meters, .. } = self;
+        let mut filing = Filing::begin(log, root, &**registry, clock, meters).await?;
+        let filed = meters.files.get() + meters.outrun.get();
+        while !self.stop.is_raised() {
+            filing.take(WAIT).await?;
+            let is_failing = *locked(&self.failing[FILING]);
+            // Who has failed to file something does not wait as long to know whether it still does.
+            let after_ms = if is_failing { 0 } else { settings.filed_after_ms };
+            filing.file_since(clock.now().plus(-after_ms)).await?;
+            if is_failing && (meters.files.get() + meters.outrun.get() > filed || self.lag() == 0) {
+                *locked(&self.failing[FILING]) = false;
+                tracing::info!("archiving goes on");
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_due(&self, ends: &Mutex<Ends>) -> Result<(), CompactError> {
+        let Self { root, settings, clock, meters, .. } = self;
+        for day in Current::read(root, Stream::Positions).await?.open_days() {
+            if self.stop.is_raised() || !self.is_due(day, ends).await? {
+                break;
+            }
+            let told = |_, _| ();
+            match compact::<Positions>(root, day, &settings.aside, &told).await? {
+                Outcome::Written(manifest) => {
+                    meters.days.add(1);
+                    let (rows, files) = (manifest.rows(), manifest.parts.len());
+                    tracing::info!(%day, rows, files, "a day of the archive was written");
+                }
+                Outcome::Nothing | Outcome::Outrun => {}
+            }
+        }
+        clean::<Positions>(root, clock.now().plus(-settings.grace_ms)).await?;
+        Ok(())
+    }
+
+    /// Whether a day is over, and everything that the log held then is archived.
+    async fn is_due(&self, day: Day, ends: &Mutex<Ends>) -> Result<bool, BadFile> {
+        let Self { log, root, settings, clock, .. } = self;
+        if clock.now() < day.next().begins().plus(settings.day_ends_after_ms) {
+            return Ok(false);
+        }
+        let partitions = (0..log.partitions()).map(Partition);
+        let asked = locked(ends).get(&day).cloned();
+        let asked = match asked {
+            Some(asked) => asked,
+            // A log that is away does not tell where it ends now.
+            None if !log.is_writable() => return Ok(false),
+            None => locked(ends)
+                .entry(day)
+                .or_insert(partitions.map(|partition| log.end(partition)).collect())
+                .clone(),
+        };
+        let reached = progress(root, Stream::Positions, log.epoch(), log.partitions()).await?;
+        Ok(reached.iter().zip(asked).all(|(reached, end)| reached.next >= end))
+    }
+
+    fn lag(&self) -> u64 {
+        let Some(reached) = self.meters.reached() else { return 0 };
+        let behind = |(number, next): (u16, Offset)| self.log.end(Partition(number)).0.saturating_sub(next.0);
+        (0..).zip(reached).map(behind).sum()
+    }
+
+    /// Waits until it is time again; true if it should stop.
+    fn rest(&self) -> bool {
+        let mut left = self.settings.every;
+        while !self.stop.is_raised() && !left.is_zero() {
+            let some = left.min(WAIT);
+            std::thread::park_timeout(some);
+            left = left.saturating_sub(some);
+        }
+        self.stop.is_raised()
+    }
+}
+
+/// Where the log ended, by day, when that was asked first after it.
+type Ends = std::collections::BTreeMap<Day, Vec<Offset>>;
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

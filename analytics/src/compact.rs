@@ -1,0 +1,242 @@
+//! A day is written from its hours: sorted, in few files, and then described by a manifest.
+//!
+//! It is due once the day is over and everything that the log held then is archived. What is written again later, for
+//! files that came late, replaces the day in the same way. Nothing is removed here: see [`crate::clean`].
+
+use std::path::Path as FilePath;
+
+use bytes::Bytes;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
+use futures_util::TryStreamExt as _;
+use thiserror::Error;
+
+use crate::current::Current;
+use crate::digest::Digest;
+use crate::file::{self, FileWriter};
+use crate::footer::{BadFile, Covered, Footer};
+use crate::layout::{Day, ManifestName, Part};
+use crate::limits::PART_ROWS;
+use crate::manifest::{Listed, Manifest};
+use crate::progress::checked;
+use crate::root::{Root, Unavailable};
+use crate::rows::Rows;
+use crate::sort;
+
+/// A day could not be written. It is as it was.
+#[derive(Debug, Error)]
+pub enum CompactError {
+    /// A file of the archive.
+    #[error(transparent)]
+    File(#[from] BadFile),
+    /// Two files hold the same records: neither is believed.
+    #[error("files of {day} overlap at record {} of partition {}", at.0, partition.0)]
+    Overlap {
+        /// Of which day.
+        day: Day,
+        /// In which partition.
+        partition: ingest::log::Partition,
+        /// Where.
+        at: ingest::log::Offset,
+    },
+    /// What was read is not what the files say they hold.
+    #[error("{day} was read as {read} rows of {expected}, or they are not those that were written")]
+    Different {
+        /// Which day.
+        day: Day,
+        /// Rows that were read.
+        read: u64,
+        /// Rows that the files say they have.
+        expected: u64,
+    },
+    /// Sorting.
+    #[error("sorting a day: {0}")]
+    Sort(#[from] DataFusionError),
+    /// Writing columns.
+    #[error("a day cannot be written as Parquet: {0}")]
+    Parquet(#[from] ParquetError),
+}
+
+impl From<Unavailable> for CompactError {
+    fn from(error: Unavailable) -> Self {
+        Self::File(error.into())
+    }
+}
+
+/// What became of a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is written.
+    Written(Manifest),
+    /// Everything of it was written before.
+    Nothing,
+    /// Somebody else has written it meanwhile.
+    Outrun,
+}
+
+/// Writes a day from its manifest's parts, if it has one, and the recent files that this does not cover. `aside` is a
+/// directory for what does not fit in memory; `told` hears how many rows are done, and of how many.
+pub async fn compact<R: Rows>(
+    root: &Root,
+    day: Day,
+    aside: &FilePath,
+    told: &dyn Fn(u64, u64),
+) -> Result<Outcome, CompactError> {
+    let found = Current::read(root, R::STREAM).await?;
+    let (current, late) = (found.days.get(&day), found.recent_of(day).collect::<Vec<_>>());
+    if late.is_empty() {
+        return Ok(Outcome::Nothing);
+    }
+    let mut inputs: Vec<String> = Vec::new();
+    let (mut expected, mut digest) = (0, Digest::default());
+    let mut covers = Vec::new();
+    let mut is_exact = true;
+    if let Some(current) = current {
+        for listed in &current.parts {
+            let name = listed.part.to_string();
+            intact(root, &name).await?;
+            inputs.push(name);
+        }
+        (expected, digest) = (current.rows(), current.digest());
+        covers.extend(&current.covers);
+        is_exact = current.is_exact;
+    }
+    for file in late {
+        let footer = intact(root, &file.name.to_string()).await?;
+        covers.push(checked(file, &footer)?);
+        expected += footer.rows;
+        digest += footer.digest;
+        inputs.push(file.name.to_string());
+    }
+    let covers = joined(day, covers)?;
+    let number = current.map_or(0, |manifest| manifest.name.number) + 1;
+    let name = ManifestName { stream: R::STREAM, day, number };
+    let mut parts = Parts::<R>::new(root, name)?;
+    let mut rows = sort::sorted::<R>(root, &inputs, aside).await?;
+    while let Some(batch) = rows.try_next().await? {
+        parts.add(batch).await?;
+        told(parts.rows, expected);
+    }
+    let (rows, listed) = parts.finish().await?;
+    let manifest = Manifest { name, parts: listed, covers, is_exact };
+    if (rows, manifest.digest()) != (expected, digest) {
+        return Err(CompactError::Different { day, read: rows, expected });
+    }
+    Ok(if manifest.create(root).await? { Outcome::Written(manifest) } else { Outcome::Outrun })
+}
+
+/// The footer of a file whose columns are those that were written. Sorting believes them.
+async fn intact(root: &Root, name: &str) -> Result<Footer, BadFile> {
+    let content = root.get(&name).await?.ok_or_else(|| BadFile::Gone(name.to_owned()))?;
+    let read = file::read(content);
+    let (footer, _) =
+        read.map_err(|error| BadFile::Damaged { name: name.to_owned(), cause: error.to_string() })?;
+    Ok(footer)
+}
+
+/// Ranges in order, those that follow one another as one.
+fn joined(day: Day, mut covers: Vec<Covered>) -> Result<Vec<Covered>, CompactError> {
+    covers.sort_unstable();
+    let mut joined: Vec<Covered> = Vec::new();
+    for covered in covers {
+        let last = joined.last_mut();
+        match last.filter(|last| (last.epoch, last.partition) == (covered.epoch, covered.partition)) {
+            Some(last) if last.next > covered.from => {
+                return Err(CompactError::Overlap { day, partition: covered.partition, at: covered.from });
+            }
+            Some(last) if last.next == covered.from => {
+                last.next = covered.next;
+                last.appended_until = last.appended_until.max(covered.appended_until);
+            }
+            _ => joined.push(covered),
+        }
+    }
+    Ok(joined)
+}
+
+/// The files of a day, one being written.
+struct Parts<'a, R: Rows> {
+    root: &'a Root,
+    name: ManifestName,
+    listed: Vec<Listed>,
+    file: FileWriter,
+    rows: u64,
+    of: std::marker::PhantomData<R>,
+}
+
+impl<'a, R: Rows> Parts<'a, R> {
+    fn new(root: &'a Root, name: ManifestName) -> Result<Self, ParquetError> {
+        let file = FileWriter::new::<R>()?;
+        Ok(Self { root, name, listed: Vec::new(), file, rows: 0, of: std::marker::PhantomData })
+    }
+
+    async fn add(&mut self, batch: RecordBatch) -> Result<(), CompactError> {
+        // What was read may say of columns without nulls that they might have some, or the other way round.
+        let mut batch =
+            RecordBatch::try_new(R::schema(), batch.columns().to_vec()).map_err(ParquetError::from)?;
+        while batch.num_rows() > 0 {
+            let room = PART_ROWS - usize::try_from(self.file.rows()).unwrap_or(PART_ROWS);
+            let taken = batch.num_rows().min(room);
+            self.file.write(&batch.slice(0, taken))?;
+            self.rows += taken as u64;
+            batch = batch.slice(taken, batch.num_rows() - taken);
+            if taken == room {
+                self.end_file().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_file(&mut self) -> Result<(), CompactError> {
+        let file = std::mem::replace(&mut self.file, FileWriter::new::<R>()?);
+        let (content, footer) = file.finish(None)?;
+        let number = u16::try_from(self.listed.len()).unwrap_or(u16::MAX);
+        let ManifestName { stream, day, number: manifest } = self.name;
+        let part = Part { stream, day, manifest, number, hash: hash(&content) };
+        let bytes = content.len() as u64;
+        // One of this name has this content.
+        self.root.create(&part, content).await?;
+        self.listed.push(Listed { part, rows: footer.rows, bytes, digest: footer.digest });
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(u64, Vec<Listed>), CompactError> {
+        if self.file.rows() > 0 {
+            self.end_file().await?;
+        }
+        Ok((self.rows, self.listed))
+    }
+}
+
+fn hash(content: &Bytes) -> u64 {
+    let hash = blake3::hash(content);
+    let (first, _) = hash.as_bytes().split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use ingest::clock::Millis;
+    use ingest::log::{Offset, Partition};
+
+    use super::*;
+
+    fn covered(partition: u16, from: u64, next: u64) -> Covered {
+        let (partition, from, next) = (Partition(partition), Offset(from), Offset(next));
+        Covered { epoch: 1, partition, from, next, appended_until: Millis(i64::try_from(next.0).unwrap()) }
+    }
+
+    #[test]
+    fn ranges_that_follow_one_another_are_one() {
+        let covers = vec![covered(0, 5, 9), covered(1, 0, 2), covered(0, 0, 5), covered(1, 3, 4)];
+        let expected = [covered(0, 0, 9), covered(1, 0, 2), covered(1, 3, 4)];
+        assert_eq!(joined(Day(1), covers).unwrap(), expected);
+    }
+
+    #[test]
+    fn records_that_are_there_twice_make_no_day() {
+        let error = joined(Day(1), vec![covered(0, 0, 5), covered(0, 4, 9)]).unwrap_err();
+        assert!(matches!(error, CompactError::Overlap { at: Offset(4), .. }), "{error}");
+    }
+}

@@ -1,0 +1,35 @@
+//! Every limit of this crate, and how they relate.
+
+use ingest::limits::MAX_RECORD_ROWS;
+
+/// Objects that are removed by one request.
+pub const REMOVED_AT_ONCE: usize = 1_000;
+
+/// Squares of about 50 m of which it is remembered in which town and cell they lie: 30 MB.
+pub const SQUARES_REMEMBERED: usize = 1 << 19;
+
+/// Rows of a recent file: about 5 MB of Parquet.
+pub const RECENT_ROWS: usize = 1 << 19;
+
+/// Rows that wait to be archived, over all partitions: 75 MB. Beyond, the partition with most of them is archived.
+pub const WAITING_ROWS: usize = 1 << 20;
+
+/// Rows of a part of a day: about 32 MB of Parquet, which is held in memory until it is whole.
+pub const PART_ROWS: usize = 1 << 22;
+
+/// Rows of a row group, of which statistics and a bloom filter tell whether it has to be read.
+pub const ROW_GROUP_ROWS: usize = 1 << 19;
+
+/// Rows of a page, the least that a reader decompresses.
+pub const PAGE_ROWS: usize = 1 << 14;
+
+/// Memory in which a day is sorted, in bytes; what does not fit goes to disk.
+pub const SORT_BYTES: usize = 256 << 20;
+
+/// Bytes at the end of a file that are read at first to learn what it holds.
+pub const FOOTER_BYTES: u64 = 64 << 10;
+
+const _: () = assert!(RECENT_ROWS <= WAITING_ROWS, "a file may be filled");
+const _: () = assert!(MAX_RECORD_ROWS <= RECENT_ROWS, "a record fits a file");
+const _: () = assert!(RECENT_ROWS <= PART_ROWS && ROW_GROUP_ROWS <= PART_ROWS);
+const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS, "a row group has whole pages");

@@ -1,0 +1,72 @@
+//! How far an archive is: what the names and footers of its recent files say, and nothing else.
+
+use std::collections::BTreeMap;
+
+use ingest::clock::Millis;
+use ingest::log::{Offset, Partition};
+
+use crate::footer::{BadFile, Covered, Footer};
+use crate::layout::{Recent, Stream};
+use crate::root::{Found, Root};
+
+/// How far one partition of a log is archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The next record to archive.
+    pub next: Offset,
+    /// When the last one that is archived was appended: none that follows counts as earlier.
+    pub appended_until: Millis,
+}
+
+/// Of nothing.
+pub const NOTHING: Reached = Reached { next: Offset(0), appended_until: Millis(i64::MIN) };
+
+/// How far each partition of a log is archived: the newest file of a partition says it.
+pub async fn progress(
+    root: &Root,
+    stream: Stream,
+    epoch: u64,
+    partitions: u16,
+) -> Result<Vec<Reached>, BadFile> {
+    let files = root.list::<Recent>(&format!("{}/epoch={epoch:016x}", stream.recent_folder())).await?;
+    let newest = newest(&files);
+    let mut reached = Vec::new();
+    for partition in (0..partitions).map(Partition) {
+        reached.push(match newest.get(&(epoch, partition)) {
+            Some(file) => Reached::from(covered(root, file).await?),
+            None => NOTHING,
+        });
+    }
+    Ok(reached)
+}
+
+/// The newest file of each partition of each log. It stays when a day is written from the others, because it says how
+/// far the archive is.
+pub fn newest(files: &[Found<Recent>]) -> BTreeMap<(u64, Partition), &Found<Recent>> {
+    // By name is by hour and offset, and the later of two with one key stays.
+    files.iter().map(|file| ((file.name.epoch, file.name.partition), file)).collect()
+}
+
+/// The records that a recent file holds.
+pub async fn covered(root: &Root, file: &Found<Recent>) -> Result<Covered, BadFile> {
+    checked(file, &Footer::read(root, file).await?)
+}
+
+/// The records that a recent file holds by its footer, if that is the footer of a file of this name.
+pub fn checked(file: &Found<Recent>, footer: &Footer) -> Result<Covered, BadFile> {
+    let Recent { epoch, partition, first, .. } = file.name;
+    let is_named = |covered: &Covered| {
+        (covered.epoch, covered.partition, covered.from) == (epoch, partition, first)
+            && covered.from < covered.next
+    };
+    footer.covered.filter(is_named).ok_or_else(|| BadFile::Damaged {
+        name: file.name.to_string(),
+        cause: "its footer is that of another file".to_owned(),
+    })
+}
+
+impl From<Covered> for Reached {
+    fn from(covered: Covered) -> Self {
+        Self { next: covered.next, appended_until: covered.appended_until }
+    }
+}
