@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use analytics::archiver::Archiver;
 use engine::engine::Engine;
 use hdrhistogram::Histogram;
 use ingest::clock::{Clock, Millis};
@@ -36,6 +37,8 @@ pub struct App {
     pub engine: Engine,
     /// The log of positions.
     pub log: Log,
+    /// What archives it, if this process does.
+    pub archiver: Option<Arc<Archiver>>,
     /// The time.
     pub clock: Clock,
     /// Where passwords are hashed and tried.
@@ -80,7 +83,11 @@ impl App {
             .role
             .follows()
             .then(|| ("map", caught_up.is_raised() && !lost.is_raised() && self.engine.is_alive()));
-        map.into_iter().chain([("log", self.log.is_writable()), ("database", self.registry.is_current())])
+        let archive = self.archiver.as_ref().map(|archiver| ("archive", archiver.is_well()));
+        map.into_iter()
+            .chain([("log", self.log.is_writable())])
+            .chain(archive)
+            .chain([("database", self.registry.is_current())])
     }
 }
 

@@ -10,6 +10,7 @@ use ingest::clock::Clock;
 
 use crate::config::{Config, Values};
 
+mod archive;
 mod demo;
 mod export;
 mod file;
@@ -53,6 +54,9 @@ enum Command {
     Retain(retain::Args),
     /// Show each setting's value and where it came from.
     Config(settings::Args),
+    /// The archive of positions.
+    #[command(subcommand)]
+    Archive(archive::Command),
     /// Accounts.
     #[command(subcommand)]
     User(user::Command),
@@ -84,6 +88,7 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
         }
         Command::Retain(args) => retain::run(&args, &Config::new(&values(&flags)?)?, clock).await,
         Command::Config(args) => settings::run(&args, &values(&flags)?),
+        Command::Archive(command) => archive::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::User(command) => user::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::Export(command) => export::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::Import(command) => import::run(&command, &Config::new(&values(&flags)?)?, clock).await,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use analytics::root::ArchiveUrl;
 use ingest::log::LogUrl;
 use reqwest::Url;
 use thiserror::Error;
@@ -238,6 +239,10 @@ pub struct Config {
     pub log: LogUrl,
     /// How it is kept.
     pub log_settings: ingest::log::Settings,
+    /// The archive of the log.
+    pub archive: ArchiveUrl,
+    /// How long what the log took waits for more before it is archived.
+    pub archive_after: Duration,
     /// Writer threads of the live map.
     pub shards: usize,
     /// Seals API keys; None: the key file in the data directory does.
@@ -264,7 +269,7 @@ impl Config {
             |key, range| Ok::<_, ConfigError>(usize::try_from(values.number(key, range)?).unwrap_or(1));
         let text = |key: &'static str| values.0[key].0.clone();
         let config = Self {
-            role: values.get(ROLE, "all, ingest or api")?,
+            role: values.get(ROLE, "all, ingest, api or archive")?,
             data_dir: PathBuf::from(text("data_dir")),
             http: values.get("http", address)?,
             udp: values.get("udp", address)?,
@@ -283,6 +288,10 @@ impl Config {
                 retain_for_ms: values.number("log_retain_hours", 1..=87_600)? * 3_600_000,
                 retain_bytes: values.number("log_retain_mb", 1..=1_000_000_000)? * 1_000_000,
             },
+            archive: values.parse("archive", |value| {
+                value.parse().map_err(|error: analytics::root::BadArchiveUrl| error.to_string())
+            })?,
+            archive_after: Duration::from_secs(values.number("archive_after_s", 0..=3_600)?),
             shards: small("shards", 1..=64)?,
             secret_key: match text("secret_key").as_str() {
                 "" => None,

@@ -192,7 +192,14 @@ pub(crate) async fn keep_short(app: App, stop: CancellationToken) {
                         drop(history.kept(short.clock.now(), &short.registry.territory()));
                         history.retain()
                     });
-                    short.log.retain().and(searches)
+                    let positions = match &short.archiver {
+                        // What is not archived yet stays: as long as nothing is known of that, everything.
+                        Some(archiver) => {
+                            short.log.retain_unless_needed(&archiver.reached().unwrap_or_default())
+                        }
+                        None => short.log.retain(),
+                    };
+                    positions.and(searches)
                 };
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(retained).await {
                     tracing::warn!(%error, "old days of the logs were not removed");

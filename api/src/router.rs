@@ -72,7 +72,11 @@ pub fn http(app: App, limits: limits::Http) -> HttpService {
 
 /// The routes of a role, with what the reference says of them.
 fn routes_of(role: ProcessRole) -> Routes {
-    if role.follows() { routes() } else { Routes::new().then(intake_routes).then(service_routes) }
+    match role {
+        ProcessRole::All | ProcessRole::Api => routes(),
+        ProcessRole::Ingest => Routes::new().then(intake_routes).then(service_routes),
+        ProcessRole::Archive => Routes::new().then(service_routes),
+    }
 }
 
 /// Every route, with what the reference says of it.

@@ -34,6 +34,7 @@ use crate::statistics::taxi_hash::TaxiHashes;
 use crate::store::{Store, StoreError};
 use crate::{connections, daily, keep, metrics, refused, router};
 
+pub(crate) mod archive;
 mod role;
 
 pub use role::ProcessRole;
@@ -63,6 +64,9 @@ pub enum StartError {
     /// The log of searches.
     #[error(transparent)]
     Searches(#[from] OpenHistoryError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] analytics::root::Unavailable),
     /// The data directory or a thread.
     #[error("{what}: {error}")]
     System {
@@ -149,12 +153,17 @@ impl Server {
         let udp =
             sockets.first().map(UdpSocket::local_addr).transpose().map_err(listen("udp", config.udp))?;
         let drops = udp.map(|_| Drops::of(&sockets)).transpose().map_err(listen("udp", config.udp))?;
+        let archiver = match config.role.archives() {
+            true => Some(Arc::new(archive::start(config, &registry, &engine, &log, clock.clone())?)),
+            false => None,
+        };
         let refusals = Arc::new(Refusals::default());
         let app = App {
             role: config.role,
             registry: registry.clone(),
             engine,
             log,
+            archiver,
             clock: clock.clone(),
             passwords: Arc::new(Passwords::new()?),
             buckets: Arc::new(Buckets::new(&config.rate_limits, clock.clone())),
@@ -240,8 +249,12 @@ impl Server {
             self.tasks.abort_all();
         }
         let (log, history) = (self.app.log.clone(), self.app.history.clone());
+        let archiver = self.app.archiver.clone();
         let closed = tokio::join!(
-            tokio::task::spawn_blocking(move || log.close()),
+            tokio::task::spawn_blocking(move || {
+                archiver.iter().for_each(|archiver| archiver.stop());
+                log.close();
+            }),
             tokio::task::spawn_blocking(move || history.iter().for_each(History::close)),
         );
         if let (Err(error), _) | (_, Err(error)) = closed {

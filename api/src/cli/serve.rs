@@ -12,7 +12,7 @@ use crate::serve::Server;
 /// What to serve.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What the process does: all, or over Kafka and PostgreSQL ingest or api.
+    /// What the process does: all, or over Kafka and PostgreSQL ingest, api or archive.
     #[arg(long)]
     role: Option<String>,
 }
@@ -57,6 +57,12 @@ fn screen(config: &Config, server: &Server) -> String {
     line("database", config.database.masked());
     let synced = format!("synced every {} ms at most", config.log_settings.commit_interval_ms);
     line("log", format!("{}, {} partition(s), {synced}", config.log, log.partitions()));
+    if config.role.archives() {
+        line(
+            "archive",
+            format!("{}, filed after {} s at most", config.archive, config.archive_after.as_secs()),
+        );
+    }
     let taxis = registry.directory().taxis().len();
     if config.role.follows() {
         line("map", format!("{} shard(s), {taxis} taxi(s) registered", config.shards));

@@ -18,11 +18,11 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 24] = [
+pub const SETTINGS: [Setting; 26] = [
     setting(
         ROLE,
         "all",
-        "what the process does: all, or over Kafka and PostgreSQL ingest (takes positions) or api (answers)",
+        "what the process does: all, or over Kafka and PostgreSQL ingest (takes positions), api (answers) or archive",
     ),
     setting("data_dir", "./data", "where embedded data lives"),
     setting("http", "127.0.0.1:8080", "address of the HTTP interface"),
@@ -52,6 +52,16 @@ pub const SETTINGS: [Setting; 24] = [
         "4096",
         "beyond which the oldest days of the log go, but never the current one; of a topic of Kafka's, set when it is \
          made",
+    ),
+    setting(
+        "archive",
+        "file:<data>/archive",
+        "the archive of the log: file:<directory>, or s3://<bucket>[/<prefix>] with keys, region and endpoint in AWS_*",
+    ),
+    setting(
+        "archive_after_s",
+        "600",
+        "how long what the log took waits for more before it is archived; the shorter, the more files",
     ),
     setting("shards", "1", "writer threads of the live map"),
     Setting {

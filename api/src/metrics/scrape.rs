@@ -13,6 +13,7 @@ pub(super) fn gather(sources: &Sources) -> Families {
     let mut families = Families::default();
     datagrams(sources, &mut families);
     log(sources, &mut families);
+    archive(sources, &mut families);
     if let Some(follower) = &sources.follower {
         map(sources, follower, &mut families);
         hails(sources, &mut families);
@@ -80,6 +81,43 @@ fn log(Sources { app, .. }: &Sources, families: &mut Families) {
         "maraude_log_queue_free_positions",
         "How many more positions the log's queue has room for.",
         float(app.log.queue_room()),
+    );
+}
+
+fn archive(Sources { app, .. }: &Sources, families: &mut Families) {
+    let Some(archiver) = &app.archiver else { return };
+    let meters = archiver.meters();
+    families.gauge(
+        "maraude_archive_lag_records",
+        "How many records of the log are not in the archive yet; a record waits for archive_after_s at most.",
+        float(archiver.lag()),
+    );
+    families.counter(
+        "maraude_archive_files_total",
+        "Files of what the log took that were made.",
+        meters.files.get(),
+    );
+    families.counter("maraude_archive_rows_total", "Positions in them.", meters.rows.get());
+    families.counter("maraude_archive_bytes_total", "Bytes of them.", meters.bytes.get());
+    families.counter(
+        "maraude_archive_outrun_files_total",
+        "Files that another process had made before.",
+        meters.outrun.get(),
+    );
+    families.counter(
+        "maraude_archive_skipped_records_total",
+        "Records of the log that could not be read, and are not in the archive.",
+        meters.skipped.get(),
+    );
+    families.counter(
+        "maraude_archive_days_total",
+        "Days that were written from their hours.",
+        meters.days.get(),
+    );
+    families.counter(
+        "maraude_archive_failures_total",
+        "Times that archiving or writing a day failed; both are tried again.",
+        meters.failures.get(),
     );
 }
 

@@ -26,6 +26,9 @@ pub struct ReadyAnswer {
     /// Whether the map of positions is up to date; absent where the process has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub map: Option<&'static str>,
+    /// Whether the log is archived; absent where the process does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<&'static str>,
     /// Whether the log writes positions: not while its brokers are away, if it has some.
     pub log: &'static str,
     /// Whether the database answers, and its changes are followed.
@@ -66,17 +69,18 @@ pub fn describe_ready() -> Operation {
     .bare(503, "A part is not.", &ReadyAnswer::new(PARTS.map(|part| (part, part != "map"))))
 }
 
-const PARTS: [&str; 3] = ["map", "log", "database"];
+const PARTS: [&str; 4] = ["map", "archive", "log", "database"];
 const READY: &str = "ready";
 const NOT_READY: &str = "not ready";
 
 impl ReadyAnswer {
     fn new(parts: impl IntoIterator<Item = (&'static str, bool)>) -> Self {
         let word = |is_ready| if is_ready { READY } else { NOT_READY };
-        let mut answer = Self { status: READY, map: None, log: READY, database: READY };
+        let mut answer = Self { status: READY, map: None, archive: None, log: READY, database: READY };
         for (part, is_ready) in parts {
             match part {
                 "map" => answer.map = Some(word(is_ready)),
+                "archive" => answer.archive = Some(word(is_ready)),
                 "log" => answer.log = word(is_ready),
                 _ => answer.database = word(is_ready),
             }

@@ -14,6 +14,8 @@ pub enum ProcessRole {
     /// Follows the log, answers searches, keeps the registry and its hails. Takes positions over HTTP, too, so that
     /// partners need one host.
     Api,
+    /// Archives the log.
+    Archive,
 }
 
 impl ProcessRole {
@@ -27,12 +29,23 @@ impl ProcessRole {
         matches!(self, Self::All | Self::Api)
     }
 
+    /// Whether it takes positions over HTTP.
+    pub fn takes_positions(self) -> bool {
+        self != Self::Archive
+    }
+
+    /// Whether it archives what the log takes.
+    pub fn archives(self) -> bool {
+        matches!(self, Self::All | Self::Archive)
+    }
+
     /// What it does, in a few words.
     pub fn about(self) -> &'static str {
         match self {
             Self::All => "every role in one process",
             Self::Ingest => "role ingest: takes positions into the log",
             Self::Api => "role api: follows the log, searches, keeps the registry and its hails",
+            Self::Archive => "role archive: archives the log",
         }
     }
 
@@ -42,6 +55,7 @@ impl ProcessRole {
             Self::All => "all",
             Self::Ingest => "ingest",
             Self::Api => "api",
+            Self::Archive => "archive",
         }
     }
 }
@@ -56,6 +70,9 @@ impl FromStr for ProcessRole {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::All, Self::Ingest, Self::Api].into_iter().find(|role| role.as_str() == text).ok_or(())
+        [Self::All, Self::Ingest, Self::Api, Self::Archive]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(())
     }
 }
