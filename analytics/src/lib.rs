@@ -2,12 +2,16 @@
 
 pub mod archive;
 pub mod archiver;
+mod cells;
 pub mod clean;
 pub mod compact;
 pub mod current;
 pub mod digest;
+pub mod dimensions;
+pub mod encode;
 pub mod file;
 pub mod footer;
+mod functions;
 pub mod layout;
 pub mod limits;
 pub mod manifest;
@@ -15,8 +19,16 @@ pub mod meters;
 pub mod places;
 pub mod positions;
 pub mod progress;
+pub mod pseudonym;
+pub mod report;
 pub mod root;
 pub mod rows;
+#[cfg(test)]
+mod sample;
+pub mod schema;
 mod seal;
+pub mod session;
 mod sort;
+pub mod tables;
 pub mod verify;
+pub mod views;

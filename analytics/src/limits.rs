@@ -33,3 +33,16 @@ const _: () = assert!(RECENT_ROWS <= WAITING_ROWS, "a file may be filled");
 const _: () = assert!(MAX_RECORD_ROWS <= RECENT_ROWS, "a record fits a file");
 const _: () = assert!(RECENT_ROWS <= PART_ROWS && ROW_GROUP_ROWS <= PART_ROWS);
 const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS, "a row group has whole pages");
+
+/// Bytes of a query.
+pub const SQL_MAX_BYTES: usize = 16 << 10;
+/// Words and signs of a query: an expression of so many is planned within a second.
+pub const SQL_MAX_TOKENS: usize = 1_000;
+/// Stack of a thread that plans queries and runs them, of which pages are taken as they are needed.
+pub const STACK_BYTES: usize = 128 << 20;
+/// Batches of an answer that wait for whoever reads them.
+pub const BATCHES_AHEAD: usize = 2;
+/// Days that a report may span.
+pub const REPORT_DAYS_MAX: i32 = 366;
+/// Rows of a Parquet file's row group in an answer.
+pub const ANSWER_GROUP_ROWS: usize = 64 << 10;

@@ -25,6 +25,7 @@ use crate::retention::Retention;
 use crate::searches::History;
 use crate::serve::ProcessRole;
 use crate::statistics::taxi_hash::TaxiHashes;
+use crate::warehouse::Asked;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone)]
@@ -59,6 +60,8 @@ pub struct App {
     pub streams: Arc<Streams>,
     /// How long what is kept.
     pub retention: Retention,
+    /// The archive.
+    pub asked: Arc<Asked>,
     /// How answers are to look.
     pub behaviour: Arc<Behaviour>,
     /// Since when this process takes datagrams.

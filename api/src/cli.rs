@@ -22,6 +22,7 @@ mod retain;
 mod serve;
 mod settings;
 mod simulate;
+mod sql;
 mod user;
 
 /// France's registry of available taxis.
@@ -63,6 +64,10 @@ enum Command {
     /// Read towns, ZUPC, exclusion zones, stations or departements from a file.
     #[command(subcommand)]
     Import(import::Command),
+    /// Ask the archive and the registry in SQL.
+    Sql(sql::Args),
+    /// Make one of the ministry's reports, or list them.
+    Report(sql::ReportArgs),
     /// Write places as files that others can read.
     #[command(subcommand)]
     Export(export::Command),
@@ -90,6 +95,8 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
         Command::Config(args) => settings::run(&args, &values(&flags)?),
         Command::Archive(command) => archive::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::User(command) => user::run(&command, &Config::new(&values(&flags)?)?, clock).await,
+        Command::Sql(args) => sql::run(&args, &Config::new(&values(&flags)?)?, clock).await,
+        Command::Report(args) => sql::run_report(&args, &Config::new(&values(&flags)?)?, clock).await,
         Command::Export(command) => export::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::Import(command) => import::run(&command, &Config::new(&values(&flags)?)?, clock).await,
     }

@@ -10,6 +10,7 @@ pub mod departements;
 pub mod features;
 pub mod history;
 mod phone;
+pub mod populations;
 pub mod stations;
 pub mod zones;
 

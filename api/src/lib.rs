@@ -39,3 +39,4 @@ pub mod simulation;
 pub mod statistics;
 pub mod store;
 pub mod visibility;
+pub mod warehouse;

@@ -15,9 +15,11 @@ use ingest::limits::{
 use crate::hail::Status;
 
 mod http;
+mod queries;
 mod rows;
 
 pub use self::http::Http;
+pub use self::queries::*;
 pub use self::rows::*;
 
 // What a request may be.

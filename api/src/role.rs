@@ -31,6 +31,8 @@ pub const ADMINISTRATORS: &[Role] = &[Role::Admin];
 pub const REGISTRARS: &[Role] = &[Role::Admin, Role::Operateur];
 /// Who searches.
 pub const SEARCHERS: &[Role] = &[Role::Admin, Role::Moteur, Role::Operateur];
+/// Who asks the archive.
+pub const ANALYSTS: &[Role] = &[Role::Admin, Role::Analyste];
 
 impl Role {
     /// Every role.

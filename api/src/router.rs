@@ -34,8 +34,9 @@ use crate::routes::reference::Reference;
 use crate::routes::stats::{adsmap, groupements, groups, heatmaps, letaxi};
 use crate::routes::webhooks::dead_letters;
 use crate::routes::{
-    activity_logs, ads, customers, drivers, geotaxi, hails, health, intake, live, login, operators, places,
-    positions, reference, search, sessions, stations, stats, taxis, users, vehicles, visibility, webhooks,
+    activity_logs, ads, analytics, customers, drivers, geotaxi, hails, health, intake, live, login,
+    operators, places, positions, reference, search, sessions, stations, stats, taxis, users, vehicles,
+    visibility, webhooks,
 };
 use crate::serve::ProcessRole;
 
@@ -137,6 +138,10 @@ pub fn routes() -> Routes {
         .put("/users/{id}", users::change, users::describe_change())
         .post("/internal/auth", login::log_in, login::describe_log_in())
         .get("/activity_logs", activity_logs::list, activity_logs::describe_list())
+        // Analysts.
+        .post("/analytics/query", analytics::query, analytics::describe_query())
+        .get("/analytics/reports", analytics::reports::list, analytics::reports::describe_list())
+        .get("/analytics/reports/{name}", analytics::reports::read, analytics::reports::describe_read())
         .then(service_routes)
 }
 

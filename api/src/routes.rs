@@ -2,6 +2,7 @@
 
 pub mod activity_logs;
 pub mod ads;
+pub mod analytics;
 pub mod customers;
 pub mod drivers;
 mod endpoint;

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use analytics::root::Root;
 use engine::engine::Engine;
 use engine::follow::Follower;
 use ingest::clock::Clock;
@@ -32,6 +33,7 @@ use crate::searches::{History, OpenHistoryError};
 use crate::secrets::{SecretError, SecretKey};
 use crate::statistics::taxi_hash::TaxiHashes;
 use crate::store::{Store, StoreError};
+use crate::warehouse::Asked;
 use crate::{connections, daily, keep, metrics, refused, router};
 
 pub(crate) mod archive;
@@ -64,6 +66,9 @@ pub enum StartError {
     /// The log of searches.
     #[error(transparent)]
     Searches(#[from] OpenHistoryError),
+    /// What the archive is asked with.
+    #[error(transparent)]
+    Queries(#[from] analytics::session::QueryError),
     /// The archive.
     #[error(transparent)]
     Archive(#[from] analytics::root::Unavailable),
@@ -174,6 +179,7 @@ impl Server {
             geocoder: Geocoder::new(config.geocoder.clone())?,
             streams: Arc::new(Streams::new(limits, stop_serving.clone())),
             retention: config.retention,
+            asked: Arc::new(Asked::new(Root::open(&config.archive)?, &secret)?),
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), drops },
             refusals: refusals.clone(),

@@ -34,6 +34,7 @@ pub mod changes;
 mod checkpoints;
 pub mod customers;
 pub mod daily;
+pub mod dimensions;
 pub mod drivers;
 pub mod hails;
 mod health;

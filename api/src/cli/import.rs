@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::file::read_text;
 use super::json;
 use crate::config::Config;
+use crate::import::populations::populations;
 use crate::import::stations::{Towns, stations};
 use crate::import::zones::zupc;
 use crate::import::{Reading, Remark, departements, features};
@@ -38,6 +39,8 @@ pub(super) enum Command {
     Stations(Source),
     /// Departements: a list of `{"numero", "nom"}`. The 101 of 2026 are there from the beginning.
     Departements(Source),
+    /// How many inhabitants towns have: a list of `{"insee", "population"}`; the towns must be there.
+    Populations(Source),
 }
 
 /// From where.
@@ -85,6 +88,11 @@ async fn import(command: &Command, store: &Store) -> anyhow::Result<()> {
             let reading = departements::departements(&source.read()?)?;
             let import = async |rows: &[_], told: Progress| store.import_departements(rows, told).await;
             source.import("departements", reading, import).await
+        }
+        Command::Populations(source) => {
+            let reading = populations(&source.read()?, &store.insee_codes().await?)?;
+            let import = async |rows: &[_], told: Progress| store.import_populations(rows, told).await;
+            source.import("populations", reading, import).await
         }
     }
 }

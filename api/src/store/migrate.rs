@@ -57,6 +57,7 @@ const HISTORY: &[Step] = &[
     portable(11, "webhook leases", include_str!("../../../migrations/0011_webhook_leases.sql")),
     portable(12, "statistics", include_str!("../../../migrations/0012_statistics.sql")),
     portable(13, "retention", include_str!("../../../migrations/0013_retention.sql")),
+    portable(14, "populations", include_str!("../../../migrations/0014_populations.sql")),
 ];
 
 impl Store {

@@ -40,6 +40,15 @@ pub struct DepartementRow {
     pub nom: String,
 }
 
+/// How many inhabitants a town has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PopulationRow {
+    /// INSEE code.
+    pub insee: String,
+    /// Inhabitants.
+    pub population: i32,
+}
+
 /// Every place.
 #[derive(Debug, Default)]
 pub struct Places {
@@ -194,6 +203,43 @@ impl Store {
             }
             tx.announce(Change::Places).await?;
             imported
+        })
+    }
+
+    /// Sets the populations of towns in one transaction, telling after each how many are done.
+    pub async fn import_populations(
+        &self,
+        rows: &[PopulationRow],
+        progress: impl Fn(usize),
+    ) -> Result<Imported> {
+        write!(self, tx => {
+            let mut imported = Imported::default();
+            for (done, row) in rows.iter().enumerate() {
+                let before: Option<(Option<i32>,)> =
+                    sqlx::query_as("SELECT population FROM towns WHERE insee = $1")
+                        .bind(&row.insee)
+                        .fetch_optional(&mut **tx)
+                        .await?;
+                let same = before.and_then(|(population,)| population).map(|before| before == row.population);
+                if same != Some(true) {
+                    sqlx::query("UPDATE towns SET population = $2 WHERE insee = $1")
+                        .bind(&row.insee)
+                        .bind(row.population)
+                        .execute(&mut **tx)
+                        .await?;
+                }
+                imported.count(same);
+                progress(done + 1);
+            }
+            imported
+        })
+    }
+
+    /// The INSEE code and the population of every town of which it is known.
+    pub async fn populations(&self) -> Result<Vec<(String, i32)>> {
+        read!(self, db => {
+            sqlx::query_as("SELECT insee, population FROM towns WHERE population IS NOT NULL ORDER BY insee")
+                .fetch_all(db)
         })
     }
 

@@ -16,6 +16,7 @@ mod records;
 mod world;
 
 mod accounts;
+mod analytics;
 mod archive;
 mod command_line;
 mod database;

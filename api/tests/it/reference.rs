@@ -185,6 +185,7 @@ async fn its_examples_are_answered_as_it_shows(world: &mut World) {
                 world.moves("op-a", &hail, &json!({"status": "received_by_taxi"})).await;
                 Some(hail)
             }
+            "/analytics/reports/{name}" => Some("coverage".to_owned()),
             path if path.starts_with("/webhooks/") => Some(webhook(world).await),
             _ => None,
         };

@@ -21,7 +21,7 @@ const TYPES: [(&str, &str); 4] =
     [("BIGINT", "bigint"), ("BOOLEAN", "boolean"), ("INTEGER", "integer"), ("TEXT", "text")];
 
 /// How many steps the history has.
-const MIGRATIONS: usize = 13;
+const MIGRATIONS: usize = 14;
 /// `SQLite` numbers rows by itself only in a column whose type is INTEGER, which has 64 bits there.
 const BIG_NUMBERS: [(&str, &str); 1] = [("activity_log", "id")];
 

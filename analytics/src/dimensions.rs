@@ -1,0 +1,222 @@
+//! What the registry knows, as tables beside the archive's: whom and where its numbers stand for.
+//!
+//! Whoever asks hands these over as plain values, as of now; what was deleted from the registry is in the archive
+//! alone.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, Int32Array, RecordBatch, StringViewArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
+};
+use datafusion::arrow::error::ArrowError;
+use engine::territory::{Insee, Territory};
+use ingest::clock::Millis;
+
+use crate::cells;
+use crate::pseudonym::{Pseudonyms, Use, year};
+
+/// What the registry knows.
+#[derive(Clone, Default)]
+pub struct Dimensions {
+    /// Who reports, searches and hails.
+    pub accounts: Vec<Account>,
+    /// The taxis.
+    pub taxis: Vec<Taxi>,
+    /// The authorisations to park that towns gave.
+    pub ads: Vec<Ads>,
+    /// How many inhabitants towns have, by INSEE code, where that is known.
+    pub populations: HashMap<Insee, u32>,
+    /// Towns and zones.
+    pub territory: Option<Arc<Territory>>,
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its number.
+    pub id: i32,
+    /// Its fixed name.
+    pub email: String,
+    /// Its commercial name.
+    pub name: String,
+    /// What it may do, separated by commas.
+    pub roles: String,
+    /// The number of the account that manages it.
+    pub manager: Option<i32>,
+}
+
+/// A taxi as an operator registered it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taxi {
+    /// Its number.
+    pub taxi: u32,
+    /// Its id, as partners know it.
+    pub public_id: String,
+    /// Who registered it.
+    pub operator: i32,
+    /// INSEE code of the town of its ADS.
+    pub insee: String,
+    /// The plate of its vehicle.
+    pub licence_plate: String,
+    /// When it was registered.
+    pub added_at: Millis,
+}
+
+/// An ADS as an operator registered it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ads {
+    /// INSEE code of the town that gave it.
+    pub insee: String,
+    /// Its number there.
+    pub numero: String,
+    /// Who registered it.
+    pub operator: i32,
+    /// When it was registered.
+    pub added_at: Millis,
+}
+
+/// A table's name and its one batch.
+pub(crate) type Named = (&'static str, RecordBatch);
+
+impl Dimensions {
+    /// Everything, for administrators.
+    pub(crate) fn tables(&self) -> Result<Vec<Named>, ArrowError> {
+        let taxis = RecordBatch::try_from_iter([
+            ("taxi", numbers(self.taxis.iter().map(|one| one.taxi))),
+            ("public_id", texts(self.taxis.iter().map(|one| one.public_id.as_str()))),
+            ("operator", accounts(self.taxis.iter().map(|one| one.operator))),
+            ("insee", texts(self.taxis.iter().map(|one| one.insee.as_str()))),
+            ("licence_plate", texts(self.taxis.iter().map(|one| one.licence_plate.as_str()))),
+            ("added_at", moments(self.taxis.iter().map(|one| one.added_at))),
+        ])?;
+        let ads = RecordBatch::try_from_iter([
+            ("insee", texts(self.ads.iter().map(|one| one.insee.as_str()))),
+            ("numero", texts(self.ads.iter().map(|one| one.numero.as_str()))),
+            ("operator", accounts(self.ads.iter().map(|one| one.operator))),
+            ("added_at", moments(self.ads.iter().map(|one| one.added_at))),
+        ])?;
+        let managers: Int32Array = self.accounts.iter().map(|one| one.manager).collect();
+        let accounts = RecordBatch::try_from_iter_with_nullable([
+            ("id", accounts(self.accounts.iter().map(|one| one.id)), false),
+            ("email", texts(self.accounts.iter().map(|one| one.email.as_str())), false),
+            ("name", texts(self.accounts.iter().map(|one| one.name.as_str())), false),
+            ("roles", texts(self.accounts.iter().map(|one| one.roles.as_str())), false),
+            ("manager", Arc::new(managers) as ArrayRef, true),
+        ])?;
+        Ok(vec![("accounts", accounts), ("taxis", taxis), ("ads", ads), self.towns()?, self.zupc()?])
+    }
+
+    /// What analysts see: no plate, no id, no email, and taxis by their names of each year from when they were
+    /// registered until now.
+    pub(crate) fn tables_by(&self, pseudonyms: &Pseudonyms, now: Millis) -> Result<Vec<Named>, ArrowError> {
+        let named = self.taxis.iter().flat_map(|taxi| {
+            (year(taxi.added_at.0)..=year(now.0))
+                .map(move |year| (year, pseudonyms.name(taxi.taxi, year, Use::Positions), taxi))
+        });
+        let mut named: Vec<_> = named.collect();
+        // In the registry's order a name would tell its number.
+        named.sort_unstable_by(|(a_year, a, _), (b_year, b, _)| (a_year, a).cmp(&(b_year, b)));
+        let years: Int32Array = named.iter().map(|(year, _, _)| Some(*year)).collect();
+        let taxis = RecordBatch::try_from_iter([
+            ("year", Arc::new(years) as ArrayRef),
+            ("taxi", texts(named.iter().map(|(_, name, _)| name.as_str()))),
+            ("operator", accounts(named.iter().map(|(_, _, one)| one.operator))),
+            ("insee", texts(named.iter().map(|(_, _, one)| one.insee.as_str()))),
+        ])?;
+        let mut ads: Vec<_> = self.ads.iter().collect();
+        ads.sort_unstable_by_key(|one| (one.insee.as_str(), one.operator, one.added_at));
+        let ads = RecordBatch::try_from_iter([
+            ("insee", texts(ads.iter().map(|one| one.insee.as_str()))),
+            ("operator", accounts(ads.iter().map(|one| one.operator))),
+            ("added_at", moments(ads.iter().map(|one| one.added_at))),
+        ])?;
+        let accounts = RecordBatch::try_from_iter([
+            ("id", accounts(self.accounts.iter().map(|one| one.id))),
+            ("name", texts(self.accounts.iter().map(|one| one.name.as_str()))),
+            ("roles", texts(self.accounts.iter().map(|one| one.roles.as_str()))),
+        ])?;
+        Ok(vec![("accounts", accounts), ("taxis", taxis), ("ads", ads), self.towns()?, self.zupc()?])
+    }
+
+    fn towns(&self) -> Result<Named, ArrowError> {
+        let towns = self.territory.as_ref().map_or(&[][..], |territory| territory.towns());
+        let people: UInt32Array =
+            towns.iter().map(|town| self.populations.get(&town.insee).copied()).collect();
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("insee", texts(towns.iter().map(|town| town.insee.as_str())), false),
+            ("name", texts(towns.iter().map(|town| town.name.as_str())), false),
+            ("departement", texts(towns.iter().map(|town| departement(town.insee.as_str()))), false),
+            ("population", Arc::new(people) as ArrayRef, true),
+        ])?;
+        Ok(("towns", batch))
+    }
+
+    fn zupc(&self) -> Result<Named, ArrowError> {
+        let zones = self.territory.as_ref().map_or(&[][..], |territory| territory.zupcs());
+        let rows = || zones.iter().flat_map(|zone| zone.allowed.iter().map(move |town| (zone, town)));
+        let batch = RecordBatch::try_from_iter([
+            ("zupc", texts(rows().map(|(zone, _)| zone.id.as_str()))),
+            ("name", texts(rows().map(|(zone, _)| zone.name.as_str()))),
+            ("insee", texts(rows().map(|(_, town)| town.as_str()))),
+        ])?;
+        Ok(("zupc", batch))
+    }
+
+    /// The towns of a territory: of a town by its INSEE code, of a departement by its number, of a ZUPC by its id.
+    /// Nothing where there is none of that name.
+    pub fn towns_of(&self, name: &str) -> BTreeSet<Insee> {
+        let Some(territory) = &self.territory else { return BTreeSet::new() };
+        let zone = territory.zupcs().iter().find(|zone| zone.id == name);
+        let is_meant = |insee: &Insee| {
+            insee.as_str() == name
+                || departement(insee.as_str()) == name
+                || zone.is_some_and(|zone| zone.allowed.contains(insee))
+        };
+        territory.towns().iter().map(|town| town.insee).filter(is_meant).collect()
+    }
+
+    /// Every town.
+    pub(crate) fn every_town(&self) -> BTreeSet<Insee> {
+        let towns = self.territory.as_ref().map_or(&[][..], |territory| territory.towns());
+        towns.iter().map(|town| town.insee).collect()
+    }
+
+    /// The H3 cells of towns: those whose middle lies in the town, or of a town that holds no middle the one in which
+    /// it lies. O(land): about four seconds for the country.
+    pub(crate) fn cells(&self, of: &BTreeSet<Insee>) -> Result<RecordBatch, ArrowError> {
+        let mut rows: Vec<(u64, &str)> = Vec::new();
+        if let Some(territory) = &self.territory {
+            for town in territory.towns().iter().filter(|town| of.contains(&town.insee)) {
+                let cells = cells::of(territory, town);
+                rows.extend(cells.into_iter().map(|cell| (cell, town.insee.as_str())));
+            }
+        }
+        RecordBatch::try_from_iter([
+            ("cell", Arc::new(rows.iter().map(|(cell, _)| Some(*cell)).collect::<UInt64Array>()) as ArrayRef),
+            ("insee", texts(rows.iter().map(|(_, insee)| *insee))),
+        ])
+    }
+}
+
+/// The departement of an INSEE code: its first two characters, overseas three.
+pub fn departement(insee: &str) -> &str {
+    let overseas = insee.starts_with("97") || insee.starts_with("98");
+    insee.get(..if overseas { 3 } else { 2 }).unwrap_or(insee)
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringViewArray::from_iter_values(values))
+}
+
+fn numbers(values: impl Iterator<Item = u32>) -> ArrayRef {
+    Arc::new(UInt32Array::from_iter_values(values))
+}
+
+fn accounts(values: impl Iterator<Item = i32>) -> ArrayRef {
+    Arc::new(Int32Array::from_iter_values(values))
+}
+
+fn moments(values: impl Iterator<Item = Millis>) -> ArrayRef {
+    Arc::new(TimestampMillisecondArray::from_iter_values(values.map(|at| at.0)).with_timezone("UTC"))
+}

@@ -1,0 +1,212 @@
+//! Answers as others read them: JSON, CSV and Parquet, batch by batch.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::csv;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::json::WriterBuilder;
+use datafusion::arrow::json::writer::LineDelimited;
+use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::properties::WriterProperties;
+
+use crate::limits::ANSWER_GROUP_ROWS;
+
+/// A form of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `{"data": [...]}`, an object a row. Moments in ISO 8601; whole numbers of 64 bits without a sign, as H3 cells
+    /// are, as texts, because many readers know no integers beyond 2^53.
+    Json,
+    /// RFC 4180 with a heading; what is unknown is empty.
+    Csv,
+    /// One file, zstd.
+    Parquet,
+}
+
+impl Format {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Parquet];
+
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv",
+            Self::Parquet => "application/vnd.apache.parquet",
+        }
+    }
+}
+
+/// An answer cannot be written in a form.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// A type that the form has no words for.
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
+    /// The same.
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
+}
+
+/// Rows as a table of text, with lines around its cells.
+pub fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String, EncodeError> {
+    Ok(pretty_format_batches_with_schema(schema.clone(), batches).map(|table| table.to_string())?)
+}
+
+/// Writes one answer.
+pub struct Encoder(Kind);
+
+enum Kind {
+    Json { is_first: bool },
+    Csv { heading: Option<SchemaRef> },
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
+}
+
+impl Encoder {
+    /// Of an answer with these columns.
+    pub fn new(format: Format, schema: SchemaRef) -> Result<Self, EncodeError> {
+        Ok(Self(match format {
+            Format::Json => Kind::Json { is_first: true },
+            Format::Csv => Kind::Csv { heading: Some(schema) },
+            Format::Parquet => {
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_max_row_group_row_count(Some(ANSWER_GROUP_ROWS))
+                    .build();
+                Kind::Parquet(Box::new(ArrowWriter::try_new(Vec::new(), schema, Some(properties))?))
+            }
+        }))
+    }
+
+    /// The next bytes, which may be none.
+    pub fn rows(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, EncodeError> {
+        match &mut self.0 {
+            Kind::Json { is_first } => {
+                let mut bytes = if std::mem::take(is_first) { BEGIN.to_vec() } else { b",".to_vec() };
+                bytes.extend(objects(batch)?);
+                Ok(bytes)
+            }
+            Kind::Csv { heading } => {
+                let heading = heading.take().is_some();
+                let mut bytes = Vec::new();
+                csv::WriterBuilder::new().with_header(heading).build(&mut bytes).write(batch)?;
+                Ok(bytes)
+            }
+            Kind::Parquet(writer) => {
+                writer.write(batch)?;
+                Ok(std::mem::take(writer.inner_mut()))
+            }
+        }
+    }
+
+    /// The last bytes.
+    pub fn finish(self) -> Result<Vec<u8>, EncodeError> {
+        match self.0 {
+            Kind::Json { is_first } => Ok(if is_first { [BEGIN, END].concat() } else { END.to_vec() }),
+            Kind::Csv { heading: None } => Ok(Vec::new()),
+            Kind::Csv { heading: Some(schema) } => {
+                let mut bytes = Vec::new();
+                csv::WriterBuilder::new().build(&mut bytes).write(&RecordBatch::new_empty(schema))?;
+                Ok(bytes)
+            }
+            Kind::Parquet(writer) => Ok(writer.into_inner()?),
+        }
+    }
+}
+
+const BEGIN: &[u8] = br#"{"data":["#;
+const END: &[u8] = b"]}\n";
+
+/// The rows as JSON objects with commas between them.
+fn objects(batch: &RecordBatch) -> Result<Vec<u8>, EncodeError> {
+    let batch = with_text_of_large_numbers(batch)?;
+    let mut lines = Vec::new();
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut lines);
+    writer.write(&batch)?;
+    writer.finish()?;
+    // A newline in a text is written as an escape: those here end a row.
+    lines.pop();
+    lines.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b',');
+    Ok(lines)
+}
+
+fn with_text_of_large_numbers(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let told = |(field, column): (&Arc<Field>, &ArrayRef)| match field.data_type() {
+        DataType::UInt64 => {
+            let field = field.as_ref().clone().with_data_type(DataType::Utf8);
+            Ok((Arc::new(field), cast(column, &DataType::Utf8)?))
+        }
+        _ => Ok((field.clone(), column.clone())),
+    };
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(told);
+    let (fields, columns): (Vec<_>, Vec<_>) =
+        columns.collect::<Result<Vec<_>, ArrowError>>()?.into_iter().unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use datafusion::arrow::array::{Int64Array, StringArray, TimestampMillisecondArray, UInt64Array};
+    use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let at = TimestampMillisecondArray::from(vec![Some(1_500), None]).with_timezone("UTC");
+        RecordBatch::try_from_iter_with_nullable([
+            ("cell", Arc::new(UInt64Array::from(vec![u64::MAX, 1])) as ArrayRef, false),
+            ("text", Arc::new(StringArray::from(vec!["a \"b\"\n,c", "é"])), false),
+            ("n", Arc::new(Int64Array::from(vec![None, Some(-3)])), true),
+            ("at", Arc::new(at), true),
+        ])
+        .unwrap()
+    }
+
+    fn encode(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
+        let mut encoder = Encoder::new(format, batch().schema()).unwrap();
+        let mut bytes: Vec<u8> = batches.iter().flat_map(|batch| encoder.rows(batch).unwrap()).collect();
+        bytes.extend(encoder.finish().unwrap());
+        bytes
+    }
+
+    #[test]
+    fn json_is_one_object_whatever_the_batches() {
+        let told = encode(Format::Json, &[batch(), batch().slice(1, 1)]);
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        let second = serde_json::json!({"cell": "1", "text": "é", "n": -3, "at": null});
+        let first = serde_json::json!({
+            "cell": "18446744073709551615", "text": "a \"b\"\n,c", "n": null, "at": "1970-01-01T00:00:01.500Z",
+        });
+        assert_eq!(told, serde_json::json!({"data": [first, second, second]}));
+        let none: serde_json::Value = serde_json::from_slice(&encode(Format::Json, &[])).unwrap();
+        assert_eq!(none, serde_json::json!({"data": []}));
+    }
+
+    #[test]
+    fn csv_has_one_heading() {
+        let told = String::from_utf8(encode(Format::Csv, &[batch(), batch().slice(1, 1)])).unwrap();
+        let expected = "cell,text,n,at\n18446744073709551615,\"a \"\"b\"\"\n,c\",,1970-01-01T00:00:01.500Z\n\
+                        1,é,-3,\n1,é,-3,\n";
+        assert_eq!(told, expected);
+        assert_eq!(encode(Format::Csv, &[]), b"cell,text,n,at\n");
+    }
+
+    #[test]
+    fn parquet_is_a_file_of_the_same_rows() {
+        let file = Bytes::from(encode(Format::Parquet, &[batch(), batch()]));
+        let mut reader = ParquetRecordBatchReader::try_new(file, 10).unwrap();
+        let read = reader.next().unwrap().unwrap();
+        assert_eq!(read.slice(0, 2), batch());
+        assert_eq!(read.num_rows(), 4);
+        let none = Bytes::from(encode(Format::Parquet, &[]));
+        assert!(ParquetRecordBatchReader::try_new(none, 10).unwrap().next().is_none());
+    }
+}

@@ -1,0 +1,195 @@
+//! The ministry's reports: one file of SQL each, which begins with what it means.
+//!
+//! ```text
+//! -- Title
+//! --
+//! -- Definition: what is counted, in as many lines as it takes.
+//! -- Unit: ...
+//! -- Source: ...
+//! -- Column: name: meaning
+//! SELECT ...
+//! ```
+//!
+//! A report is asked with everything in view, and tells nothing of one taxi or one customer. Beside the tables of
+//! [`crate::views`] it has `territory` (the INSEE codes it is about), `days` of the period (`day`, `begins_at`,
+//! `ends_at`), `cells` (the H3 cells of the territory, with their town), and the parameters `$begins`, `$ends` and
+//! `$hours`.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::arrow::array::{
+    ArrayRef, Date32Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
+};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
+use engine::territory::Insee;
+
+use crate::dimensions::Dimensions;
+use crate::layout::Day;
+use crate::limits::REPORT_DAYS_MAX;
+use crate::session::{Answer, QueryError, Warehouse};
+use crate::views::{View, register_batch};
+
+/// A report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What it is asked for by.
+    pub name: &'static str,
+    /// What it is about.
+    pub title: String,
+    /// What is counted.
+    pub definition: String,
+    /// In what.
+    pub unit: String,
+    /// Of what.
+    pub source: String,
+    /// Its columns: name and meaning.
+    pub columns: Vec<(String, String)>,
+    sql: &'static str,
+}
+
+/// Of when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    from: Day,
+    to: Day,
+}
+
+impl Period {
+    /// From the beginning of a day to the beginning of another, in UTC. None: that is no time, or more than
+    /// [`REPORT_DAYS_MAX`].
+    pub fn new(from: Day, to: Day) -> Option<Self> {
+        let days = to.0.checked_sub(from.0)?;
+        (1..=REPORT_DAYS_MAX).contains(&days).then_some(Self { from, to })
+    }
+
+    fn days(self) -> impl Iterator<Item = Day> + Clone {
+        (self.from.0..self.to.0).map(Day)
+    }
+}
+
+/// Every report, by name.
+pub fn all() -> &'static [Report] {
+    &REPORTS
+}
+
+/// The report of a name.
+pub fn named(name: &str) -> Option<&'static Report> {
+    REPORTS.iter().find(|report| report.name == name)
+}
+
+impl Warehouse {
+    /// Makes a report of a period and a territory: the towns of [`Dimensions::towns_of`], or None for all.
+    pub async fn report(
+        &self,
+        report: &Report,
+        period: Period,
+        towns: Option<BTreeSet<Insee>>,
+        dimensions: &Arc<Dimensions>,
+    ) -> Result<Answer, QueryError> {
+        let context = self.session(&View::Everything, dimensions)?;
+        let towns = towns.unwrap_or_else(|| dimensions.every_town());
+        let made = {
+            let (dimensions, needs_cells) = (dimensions.clone(), report.sql.contains("FROM cells"));
+            move || tables(period, &towns, needs_cells.then_some(&*dimensions))
+        };
+        // Cells of the whole country take seconds.
+        let made = tokio::task::spawn_blocking(made).await;
+        let failed = |error: &dyn std::fmt::Display| QueryError::Unavailable(error.to_string().into());
+        for (name, batch) in made.map_err(|error| failed(&error))?.map_err(|error| failed(&error))? {
+            register_batch(&context, name, batch).map_err(|error| failed(&error))?;
+        }
+        let moment = |day: Day| ScalarValue::TimestampMillisecond(Some(day.begins().0), Some("UTC".into()));
+        let hours = ScalarValue::Int64(Some(24 * i64::from(period.to.0 - period.from.0)));
+        let values = vec![("begins", moment(period.from)), ("ends", moment(period.to)), ("hours", hours)];
+        self.ask(context, report.sql.to_owned(), values).await
+    }
+}
+
+/// What a report has beside what everybody has.
+fn tables(
+    period: Period,
+    towns: &BTreeSet<Insee>,
+    cells_of: Option<&Dimensions>,
+) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+    let moments = |days: &mut dyn Iterator<Item = Day>| -> ArrayRef {
+        let moments = TimestampMillisecondArray::from_iter_values(days.map(|day| day.begins().0));
+        Arc::new(moments.with_timezone("UTC"))
+    };
+    let days = RecordBatch::try_from_iter([
+        ("day", Arc::new(Date32Array::from_iter_values(period.days().map(|day| day.0))) as ArrayRef),
+        ("begins_at", moments(&mut period.days())),
+        ("ends_at", moments(&mut period.days().map(Day::next))),
+    ])?;
+    let insee = StringViewArray::from_iter_values(towns.iter().map(Insee::as_str));
+    let territory = RecordBatch::try_from_iter([("insee", Arc::new(insee) as ArrayRef)])?;
+    let mut tables = vec![("days", days), ("territory", territory)];
+    if let Some(dimensions) = cells_of {
+        tables.push(("cells", dimensions.cells(towns)?));
+    }
+    Ok(tables)
+}
+
+static REPORTS: LazyLock<Vec<Report>> = LazyLock::new(|| {
+    let files = [
+        ("availability", include_str!("reports/availability.sql")),
+        ("balance", include_str!("reports/balance.sql")),
+        ("compliance", include_str!("reports/compliance.sql")),
+        ("coverage", include_str!("reports/coverage.sql")),
+        ("response", include_str!("reports/response.sql")),
+        ("work", include_str!("reports/work.sql")),
+    ];
+    files.into_iter().map(|(name, sql)| Report::read(name, sql)).collect()
+});
+
+impl Report {
+    fn read(name: &'static str, sql: &'static str) -> Self {
+        let mut report = Self {
+            name,
+            title: String::new(),
+            definition: String::new(),
+            unit: String::new(),
+            source: String::new(),
+            columns: Vec::new(),
+            sql,
+        };
+        let mut under_way = "";
+        let comments = sql.lines().map_while(|line| line.strip_prefix("--")).map(str::trim);
+        for line in comments.filter(|line| !line.is_empty()) {
+            let begun = line.split_once(": ").filter(|(word, _)| KEYS.contains(word));
+            let text = begun.map_or(line, |(key, text)| {
+                under_way = key;
+                text
+            });
+            match under_way {
+                "Definition" => add(&mut report.definition, text),
+                "Unit" => add(&mut report.unit, text),
+                "Source" => add(&mut report.source, text),
+                "Column" if begun.is_some() => {
+                    let (name, meaning) = text.split_once(": ").unwrap_or((text, ""));
+                    report.columns.push((name.to_owned(), meaning.to_owned()));
+                }
+                "Column" => {
+                    if let Some((_, meaning)) = report.columns.last_mut() {
+                        add(meaning, text);
+                    }
+                }
+                _ => add(&mut report.title, text),
+            }
+        }
+        report
+    }
+}
+
+const KEYS: [&str; 4] = ["Definition", "Unit", "Source", "Column"];
+
+fn add(text: &mut String, line: &str) {
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(line);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! Asking the archive and the registry in SQL, with `DataFusion` in this process.
+//!
+//! A query runs on threads of its own, so that it takes none from whoever serves requests, and sees the archive as it
+//! was when it began. It reads and never writes: of statements there are `SELECT`, `EXPLAIN` and `SHOW`, and of tables
+//! those of its [`View`]. It is bounded in time, memory, what it may spill, and rows, and ends when its [`Answer`] is
+//! dropped. The bound on memory is of what sorting, grouping and joining hold; a batch under way is beside it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use futures_util::StreamExt as _;
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::dimensions::Dimensions;
+use crate::limits::{BATCHES_AHEAD, SQL_MAX_BYTES, SQL_MAX_TOKENS, STACK_BYTES};
+use crate::root::Root;
+use crate::tables::ArchiveTable;
+use crate::views::View;
+
+/// How much a query may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From its beginning until its last row was taken.
+    pub within: Duration,
+    /// What it may hold.
+    pub memory_bytes: usize,
+    /// What all of them together may put aside into temporary files.
+    pub spill_bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// How many run at a time; one more is told [`QueryError::Busy`].
+    pub at_once: usize,
+    /// Threads that all of them share.
+    pub threads: usize,
+}
+
+/// A query was not answered, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum QueryError {
+    /// It is wrong, or not for whoever asks.
+    #[error("{0}")]
+    Refused(String),
+    /// It took too long.
+    #[error("the query took longer than {} s", .0.as_secs_f64())]
+    TooLong(Duration),
+    /// It needs too much memory.
+    #[error("the query needs more than {0} bytes of memory: ask for fewer groups or less time")]
+    TooLarge(usize),
+    /// It has too many rows.
+    #[error("the query has more than {0} rows: aggregate, or add a LIMIT")]
+    TooMany(u64),
+    /// Others are being answered.
+    #[error("too many queries are under way")]
+    Busy,
+    /// The archive or this machine failed.
+    #[error("the archive cannot be asked: {0}")]
+    Unavailable(Arc<str>),
+}
+
+/// An archive that can be asked. Shared by reference.
+pub struct Warehouse {
+    root: Root,
+    url: ObjectStoreUrl,
+    shared: RuntimeEnv,
+    limits: Limits,
+    turns: Arc<Semaphore>,
+    threads: Threads,
+}
+
+/// The rows of a query as they come. Dropping it ends the query.
+pub struct Answer {
+    schema: SchemaRef,
+    batches: mpsc::Receiver<Result<RecordBatch, QueryError>>,
+    _query: JoinSet<()>,
+}
+
+impl Answer {
+    /// Its columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The next rows, at least one; None at the end. After an error there is nothing more.
+    pub async fn next(&mut self) -> Option<Result<RecordBatch, QueryError>> {
+        self.batches.recv().await
+    }
+
+    /// All of them.
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>, QueryError> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next().await {
+            batches.push(batch?);
+        }
+        Ok(batches)
+    }
+}
+
+impl Warehouse {
+    /// Over an archive. Nothing of it is read yet.
+    pub fn new(root: Root, limits: Limits) -> Result<Self, QueryError> {
+        let spill = DiskManagerBuilder::default().with_max_temp_directory_size(limits.spill_bytes);
+        let shared = RuntimeEnvBuilder::new().with_disk_manager_builder(spill).build();
+        let shared = shared.map_err(|error| unavailable(&error))?;
+        let url = ObjectStoreUrl::parse("archive://archive").map_err(|error| unavailable(&error))?;
+        shared.register_object_store(url.as_ref(), root.store().clone());
+        Ok(Self {
+            root,
+            url,
+            shared,
+            limits,
+            turns: Arc::new(Semaphore::new(limits.at_once)),
+            threads: Threads::new(limits.threads)
+                .map_err(|error| QueryError::Unavailable(error.to_string().into()))?,
+        })
+    }
+
+    /// What a query may take.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Asks. Returns once the query is understood and begins.
+    pub async fn query(&self, sql: &str, view: &View, dimensions: &Dimensions) -> Result<Answer, QueryError> {
+        let context = self.session(view, dimensions)?;
+        self.ask(context, sql.to_owned(), Vec::new()).await
+    }
+
+    /// A session that sees what `view` says.
+    pub(crate) fn session(&self, view: &View, dimensions: &Dimensions) -> Result<SessionContext, QueryError> {
+        let config = SessionConfig::new()
+            .with_target_partitions(self.limits.threads)
+            .with_default_catalog_and_schema("maraude", "public")
+            .with_information_schema(true);
+        let pool = FairSpillPool::new(self.limits.memory_bytes);
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared).with_memory_pool(Arc::new(pool));
+        let made = runtime.build_arc().and_then(|runtime| {
+            let context = SessionContext::new_with_config_rt(config, runtime);
+            let archive = |stream| ArchiveTable::new(self.root.clone(), self.url.clone(), stream);
+            view.register(&context, archive, dimensions)?;
+            Ok(context)
+        });
+        made.map_err(|error| unavailable(&error))
+    }
+
+    /// Asks a session, with values for parameters of these names.
+    pub(crate) async fn ask(
+        &self,
+        context: SessionContext,
+        sql: String,
+        values: Vec<(&'static str, ScalarValue)>,
+    ) -> Result<Answer, QueryError> {
+        check_size(&sql)?;
+        let turn = self.turns.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?;
+        let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
+        let (begun, begins) = oneshot::channel();
+        let limits = self.limits;
+        let query = self.threads.spawn(async move {
+            let _turn = turn;
+            let plan = plan(&context, &sql, values);
+            let answered = timeout(limits.within, answer(plan, limits, begun, &sender)).await;
+            if let Err(error) = answered.unwrap_or(Err(QueryError::TooLong(limits.within))) {
+                // Whoever asked may have gone.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        if let Ok(schema) = begins.await {
+            return Ok(Answer { schema, batches, _query: query });
+        }
+        // It ended before it began, and says why.
+        match batches.recv().await {
+            Some(Err(error)) => Err(error),
+            _ => Err(QueryError::Unavailable("a query ended without a word".into())),
+        }
+    }
+}
+
+/// Refuses what is too long: an expression is planned in a time that grows with the square of its length, and on a
+/// stack as deep as it is long.
+fn check_size(sql: &str) -> Result<(), QueryError> {
+    if sql.len() > SQL_MAX_BYTES {
+        return Err(QueryError::Refused(format!("a query may not exceed {SQL_MAX_BYTES} bytes")));
+    }
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    let tokens = tokens.map_err(|error| QueryError::Refused(error.to_string()))?;
+    let words = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
+    if words > SQL_MAX_TOKENS {
+        return Err(QueryError::Refused(format!(
+            "a query may not have more than {SQL_MAX_TOKENS} words and signs"
+        )));
+    }
+    Ok(())
+}
+
+/// What a query means, if it only reads.
+async fn plan(
+    context: &SessionContext,
+    sql: &str,
+    values: Vec<(&'static str, ScalarValue)>,
+) -> Result<DataFrame, DataFusionError> {
+    let read_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let query = context.sql_with_options(sql, read_only).await?;
+    if values.is_empty() { Ok(query) } else { query.with_param_values(values) }
+}
+
+async fn answer(
+    query: impl Future<Output = Result<DataFrame, DataFusionError>>,
+    limits: Limits,
+    begun: oneshot::Sender<SchemaRef>,
+    sender: &mpsc::Sender<Result<RecordBatch, QueryError>>,
+) -> Result<(), QueryError> {
+    let told = |error: DataFusionError| told(&error, limits);
+    let mut stream = query.await.map_err(told)?.execute_stream().await.map_err(told)?;
+    let mut begun = Some(begun);
+    let mut rows = 0;
+    let schema = stream.schema();
+    while let Some(batch) = stream.next().await {
+        let batch = batch.map_err(told)?;
+        rows += batch.num_rows() as u64;
+        if rows > limits.rows {
+            return Err(QueryError::TooMany(limits.rows));
+        }
+        // What fails before its first rows fails as a whole.
+        if let Some(begun) = begun.take() {
+            let _ = begun.send(schema.clone());
+        }
+        if batch.num_rows() > 0 && sender.send(Ok(batch)).await.is_err() {
+            return Ok(());
+        }
+    }
+    if let Some(begun) = begun {
+        let _ = begun.send(schema);
+    }
+    Ok(())
+}
+
+/// What is said of a failure to whoever asked.
+fn told(error: &DataFusionError, limits: Limits) -> QueryError {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => QueryError::TooLarge(limits.memory_bytes),
+        // Nothing else is written by a query than what it puts aside, of which there may be so much.
+        DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::IoError(_, _)) => {
+            QueryError::TooLarge(limits.memory_bytes)
+        }
+        DataFusionError::ParquetError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::External(_)
+        | DataFusionError::ExecutionJoin(_)
+        | DataFusionError::Internal(_) => unavailable(error),
+        _ => QueryError::Refused(error.strip_backtrace()),
+    }
+}
+
+fn unavailable(error: &DataFusionError) -> QueryError {
+    QueryError::Unavailable(error.strip_backtrace().into())
+}
+
+/// Where queries run.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn new(threads: usize) -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs something until what is returned is dropped.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        if let Some(runtime) = &self.0 {
+            tasks.spawn_on(work, runtime.handle());
+        }
+        tasks
+    }
+}
+
+impl Drop for Threads {
+    /// A runtime that is dropped waits for its threads, which nobody may do on a thread of another one.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! The archive, asked: what `analytics` cannot know by itself is given to it here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use analytics::dimensions::{Account, Ads, Dimensions, Taxi};
+use analytics::pseudonym::Pseudonyms;
+use analytics::report::{Period, Report};
+use analytics::root::Root;
+use analytics::session::{Answer, Limits, QueryError, Warehouse};
+use analytics::views::View;
+use engine::territory::{Insee, Territory};
+use ingest::clock::Millis;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::limits::{
+    DIMENSIONS_KEPT, QUERIES_AT_ONCE, QUERY_MEMORY_BYTES, QUERY_ROWS_MAX, QUERY_SPILL_BYTES, QUERY_WITHIN,
+};
+use crate::secrets::SecretKey;
+use crate::store::{Result, Store};
+
+/// What one of several requests may take: half of the machine at most.
+pub fn shared_limits() -> Limits {
+    Limits {
+        within: QUERY_WITHIN,
+        memory_bytes: QUERY_MEMORY_BYTES,
+        spill_bytes: QUERY_SPILL_BYTES,
+        rows: QUERY_ROWS_MAX,
+        at_once: QUERIES_AT_ONCE,
+        threads: threads().div_ceil(2),
+    }
+}
+
+/// What whoever runs the machine may: all of it.
+pub fn own_limits() -> Limits {
+    Limits {
+        within: Duration::from_hours(24),
+        memory_bytes: 2 * QUERY_MEMORY_BYTES,
+        spill_bytes: 16 * QUERY_SPILL_BYTES,
+        rows: u64::MAX,
+        at_once: 1,
+        threads: threads(),
+    }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The archive as requests ask it. Shared by reference.
+pub struct Asked {
+    warehouse: Warehouse,
+    pseudonyms: Pseudonyms,
+    /// What the registry knew a moment ago.
+    dimensions: Mutex<Option<(Instant, Arc<Dimensions>)>>,
+}
+
+impl Asked {
+    /// Over an archive; taxis are named by a key of their own, derived from the deployment's.
+    pub fn new(root: Root, secret: &SecretKey) -> std::result::Result<Self, QueryError> {
+        Ok(Self {
+            warehouse: Warehouse::new(root, shared_limits())?,
+            pseudonyms: Pseudonyms::new(secret.derive("analysts' pseudonyms")),
+            dimensions: Mutex::new(None),
+        })
+    }
+
+    /// Asks as an analyst.
+    pub async fn query(
+        &self,
+        sql: &str,
+        dimensions: &Dimensions,
+        now: Millis,
+    ) -> std::result::Result<Answer, QueryError> {
+        let view = View::Pseudonymous { by: self.pseudonyms, now };
+        self.warehouse.query(sql, &view, dimensions).await
+    }
+
+    /// Makes a report of some towns, or of all.
+    pub async fn report(
+        &self,
+        report: &Report,
+        period: Period,
+        towns: Option<BTreeSet<Insee>>,
+        dimensions: &Arc<Dimensions>,
+    ) -> std::result::Result<Answer, QueryError> {
+        self.warehouse.report(report, period, towns, dimensions).await
+    }
+
+    /// What the registry knows, as of a minute ago at most.
+    pub async fn dimensions(&self, store: &Store, territory: Arc<Territory>) -> Result<Arc<Dimensions>> {
+        let mut known = self.dimensions.lock().await;
+        if let Some((read_at, dimensions)) = &*known
+            && read_at.elapsed() < DIMENSIONS_KEPT
+        {
+            return Ok(dimensions.clone());
+        }
+        let read = Arc::new(dimensions(store, territory).await?);
+        *known = Some((Instant::now(), read.clone()));
+        Ok(read)
+    }
+}
+
+/// What the registry knows now.
+pub async fn dimensions(store: &Store, territory: Arc<Territory>) -> Result<Dimensions> {
+    let account = |(row, roles): (crate::store::users::UserRow, Vec<crate::role::Role>)| Account {
+        id: row.id,
+        email: row.email,
+        name: row.name,
+        roles: roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(","),
+        manager: row.manager_id,
+    };
+    let taxis = store.registered_taxis().await?.into_iter().filter_map(|row| {
+        Some(Taxi {
+            taxi: u32::try_from(row.id).ok()?,
+            public_id: row.public_id,
+            operator: row.operator_id,
+            insee: row.insee,
+            licence_plate: row.licence_plate,
+            added_at: Millis(row.created_at),
+        })
+    });
+    let ads = store.registered_ads().await?.into_iter().map(|row| Ads {
+        insee: row.insee,
+        numero: row.numero,
+        operator: row.operator_id,
+        added_at: Millis(row.created_at),
+    });
+    let people = store.populations().await?.into_iter();
+    Ok(Dimensions {
+        accounts: store.users().await?.into_iter().map(account).collect(),
+        taxis: taxis.collect(),
+        ads: ads.collect(),
+        populations: people
+            .filter_map(|(insee, people)| Some((insee.parse().ok()?, u32::try_from(people).ok()?)))
+            .collect(),
+        territory: Some(territory),
+    })
+}

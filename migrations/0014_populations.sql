@@ -1,0 +1,2 @@
+-- How many inhabitants a town has; NULL: unknown.
+ALTER TABLE towns ADD COLUMN population INTEGER;
