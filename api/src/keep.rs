@@ -62,7 +62,9 @@ impl Keeper {
     /// the log that reaches; counts the hours that are over.
     pub(crate) async fn save(&self) -> Result<()> {
         let mut saved = self.saved.lock().await;
-        let (began, caught_up) = (self.app.clock.now(), self.follower.caught_up());
+        // Of a log that is away nobody knows the end.
+        let caught_up = self.follower.caught_up() && self.app.log.is_writable();
+        let began = self.app.clock.now();
         // The offsets first: what the map holds a moment later covers them.
         let offsets = self.follower.offsets();
         let (engine, since) = (self.app.engine.clone(), saved.sources_until);
@@ -90,15 +92,10 @@ impl Keeper {
     /// Saves who was heard since the last saving.
     async fn save_heard(&self, store: &Store) -> Result<()> {
         let heard = self.app.engine.heard().take();
-        let saving = async {
-            store.save_first_positions(&heard).await?;
-            store.save_heard_hours(&heard).await
-        };
-        let saved = saving.await;
-        if saved.is_err() {
-            self.app.engine.heard().put_back(heard);
-        }
-        saved
+        store.save_first_positions(heard.taxis()).await?;
+        store.save_heard_hours(heard.taxis()).await?;
+        heard.keep();
+        Ok(())
     }
 
     /// After the log was closed: lets the map read its end, and saves.

@@ -21,6 +21,32 @@ pub struct HeardTaxi {
     pub received_at: Millis,
 }
 
+/// Taxis that were taken, to be kept. They are given back if this is dropped before they are: whoever keeps them may be
+/// stopped midway.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    heard: &'a Heard,
+    taxis: Vec<HeardTaxi>,
+}
+
+impl Taken<'_> {
+    /// Which ones.
+    pub fn taxis(&self) -> &[HeardTaxi] {
+        &self.taxis
+    }
+
+    /// They are kept.
+    pub fn keep(mut self) {
+        self.taxis.clear();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.heard.state().untold.append(&mut self.taxis);
+    }
+}
+
 /// Taxis heard, noted by one thread that follows the log and taken by another.
 #[derive(Debug, Default)]
 pub struct Heard(Mutex<State>);
@@ -47,13 +73,8 @@ impl Heard {
     }
 
     /// Those noted since the last call.
-    pub fn take(&self) -> Vec<HeardTaxi> {
-        std::mem::take(&mut self.state().untold)
-    }
-
-    /// Gives back what was taken and could not be kept.
-    pub fn put_back(&self, taken: Vec<HeardTaxi>) {
-        self.state().untold.extend(taken);
+    pub fn take(&self) -> Taken<'_> {
+        Taken { heard: self, taxis: std::mem::take(&mut self.state().untold) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -86,10 +107,14 @@ mod tests {
         heard.note(&[position(1, 1, HOUR_MS), position(1, 1, HOUR_MS + 1)]);
         let told = |taxi, received_at| HeardTaxi { taxi: TaxiKey(taxi), received_at: Millis(received_at) };
         let taken = heard.take();
-        assert_eq!(taken, [told(1, 5), told(2, HOUR_MS - 1), told(1, HOUR_MS)]);
-        assert_eq!(heard.take(), []);
-        heard.put_back(taken.clone());
+        let first = [told(1, 5), told(2, HOUR_MS - 1), told(1, HOUR_MS)];
+        assert_eq!(taken.taxis(), first);
+        assert_eq!(heard.take().taxis(), []);
+        drop(taken);
         heard.note(&[position(2, 1, HOUR_MS + 7)]);
-        assert_eq!(heard.take(), [taken, vec![told(2, HOUR_MS + 7)]].concat());
+        let taken = heard.take();
+        assert_eq!(taken.taxis(), [&first[..], &[told(2, HOUR_MS + 7)]].concat());
+        taken.keep();
+        assert_eq!(heard.take().taxis(), []);
     }
 }
