@@ -113,9 +113,9 @@ impl Known {
         let (taxis, told) = (number_of(&self.taxis), number_of(&radii));
         let described = number_of(self.taxis.iter().filter(|taxi| taxi.is_described));
         let connected_from = self.now.plus(-CONNECTED_MS);
-        let is_connected = |taxi: &&RegisteredRow| {
-            self.heard.get(&key(taxi)).is_some_and(|at| (connected_from..=self.now).contains(at))
-        };
+        // One that is heard while the map is asked is connected, too.
+        let is_connected =
+            |taxi: &&RegisteredRow| self.heard.get(&key(taxi)).is_some_and(|at| *at >= connected_from);
         let per_hour = self
             .per_hour
             .iter()
