@@ -93,11 +93,10 @@ impl Filter {
     pub fn condition(&self, insee: &str, account: &str) -> String {
         let mut wanted = vec!["1 = 1".to_owned()];
         if let Some(departements) = &self.departements {
-            let number = format!(
-                "CASE WHEN substr({insee}, 1, 2) IN ('97', '98') THEN substr({insee}, 1, 3)
-                 ELSE substr({insee}, 1, 2) END"
-            );
-            wanted.push(one_of(&number, departements.iter().map(quoted)));
+            // A range, so that an index serves: codes are digits and capitals, of which no database sorts any after Z.
+            let of = |number: &Departement| format!("{insee} BETWEEN '{number}' AND '{number}ZZZ'");
+            let any: Vec<_> = departements.iter().map(of).collect();
+            wanted.push(if any.is_empty() { NOTHING.to_owned() } else { format!("({})", any.join(" OR ")) });
         }
         wanted.extend(self.towns.iter().map(|towns| one_of(insee, towns.iter().map(quoted))));
         wanted.extend(self.groups.iter().map(|groups| one_of(account, groups.iter().map(i32::to_string))));
@@ -107,10 +106,16 @@ impl Filter {
     }
 }
 
+/// A condition of SQL that nothing meets.
+const NOTHING: &str = "1 = 0";
+
+/// An account's number that none has.
+const NOBODY: i32 = -1;
+
 /// That something is one of these texts of SQL, which may be none.
 pub(crate) fn one_of(what: &str, choices: impl Iterator<Item = String>) -> String {
     let choices: Vec<_> = choices.collect();
-    if choices.is_empty() { "1 = 0".to_owned() } else { format!("{what} IN ({})", choices.join(", ")) }
+    if choices.is_empty() { NOTHING.to_owned() } else { format!("{what} IN ({})", choices.join(", ")) }
 }
 
 /// Digits and letters, as a text of SQL.
@@ -118,10 +123,10 @@ pub(crate) fn quoted(code: &impl Display) -> String {
     format!("'{code}'")
 }
 
-/// The items of the first value of a name; None where there are none.
+/// The items of the first value of a name, with the spaces around them; None where there are none.
 fn items<'a>(query: &'a Query, name: &str) -> Option<Vec<&'a str>> {
     let value = query.first(name).filter(|value| !value.is_empty())?;
-    Some(value.split(',').map(str::trim).collect())
+    Some(value.split(',').collect())
 }
 
 fn places<T: FromStr>(query: &Query, name: &str) -> Option<Vec<T>> {
@@ -139,6 +144,8 @@ fn integers(query: &Query, name: &str, several: bool, errors: &mut Map<String, V
     for (place, item) in items.into_iter().enumerate() {
         match Integer.read(&json!(item)) {
             Ok(number) => numbers.push(number),
+            // One that is beyond all numbers of accounts.
+            Err(_) if is_whole_number(item) => numbers.push(NOBODY),
             Err(error) => {
                 wrong.insert(place.to_string(), error);
             }
@@ -148,6 +155,13 @@ fn integers(query: &Query, name: &str, several: bool, errors: &mut Map<String, V
         errors.insert(name.to_owned(), Value::Object(wrong));
     }
     Some(numbers)
+}
+
+/// Whether this is a number without a fraction, however large.
+fn is_whole_number(text: &str) -> bool {
+    let text = text.trim();
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -171,6 +185,10 @@ mod tests {
         let filter = read(&[("groups", " 3, 4"), ("groups", "x"), ("manager", "7 ")]).unwrap();
         assert_eq!((filter.groups, filter.manager), (Some(vec![3, 4]), Some(7)));
         assert!(!read(&[("groups", "0")]).unwrap().takes_all());
+        for pairs in [[("groups", "3000000000")], [("manager", "-99999999999999999999")]] {
+            let condition = read(&pairs).unwrap().condition("i", "a");
+            assert!(condition.contains("-1"), "nobody's: {condition}");
+        }
     }
 
     #[test]
@@ -184,9 +202,9 @@ mod tests {
     fn towns_are_taken_by_code_and_by_department() {
         for (pairs, taken) in [
             (&[] as &[(&str, &str)], &["69123", "38185", "97411", "98818", "2A004", ""] as &[&str]),
-            (&[("departements", "69, 2A,974")], &["69123", "97411", "2A004"]),
+            (&[("departements", "69,2A,974, 38")], &["69123", "97411", "2A004"]),
             (&[("departements", "97,6,691,98,'")], &[]),
-            (&[("insee", "69123,38185,nowhere")], &["69123", "38185"]),
+            (&[("insee", "69123,38185,nowhere, 97411")], &["69123", "38185"]),
             (&[("insee", "69123,97411"), ("departements", "69")], &["69123"]),
         ] {
             let filter = read(pairs).unwrap();
@@ -202,7 +220,10 @@ mod tests {
         let wishes =
             [("departements", "69,6';--"), ("insee", "x'),69123"), ("groups", "3,-1"), ("manager", "2")];
         let condition = read(&wishes).unwrap().condition("i", "a");
-        assert!(condition.contains("END IN ('69') AND i IN ('69123') AND a IN (3, -1)"), "{condition}");
+        assert!(
+            condition.contains("(i BETWEEN '69' AND '69ZZZ') AND i IN ('69123') AND a IN (3, -1)"),
+            "{condition}"
+        );
         assert!(condition.ends_with("a IN (SELECT id FROM users WHERE manager_id = 2)"), "{condition}");
         assert_eq!(read(&[("insee", "'")]).unwrap().condition("i", "a"), "1 = 1 AND 1 = 0");
     }
