@@ -7,6 +7,7 @@ use crate::world::World;
 mod copies;
 mod example;
 mod hours;
+mod narrowed;
 mod searches;
 
 use example::{OP_A, OP_B, example};
