@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use crate::error::{Answer, Problem};
 use crate::openapi::Operation;
 
 pub mod adsmap;
@@ -35,6 +36,11 @@ impl Milestones {
         let mut next = || figures.next().unwrap_or_default();
         Self { today: next(), three_months_ago: next(), six_months_ago: next(), twelve_months_ago: next() }
     }
+}
+
+/// Looks at millions of things on a thread that may take its time.
+async fn aside<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
+    tokio::task::spawn_blocking(look).await.map_err(|error| Problem::internal().because(&error))
 }
 
 /// The arguments by which figures are narrowed, which [`crate::statistics::filter::Filter`] reads.

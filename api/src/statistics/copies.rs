@@ -60,7 +60,7 @@ fn copy(row: &SettledRow, entered: &[(&str, i64)], territory: &Territory, hashes
         session_id: row.session_id.clone(),
         taxi_hash: hashes.hash(TaxiKey(row.taxi_id.unsigned_abs())),
         insee: town.map(|town| town.insee.to_string()),
-        distance_mm: distance_mm(row),
+        distance_m: distance_m(row),
         incident_taxi_reason: row.incident_taxi_reason.clone(),
         incident_customer_reason: row.incident_customer_reason.clone(),
         reporting_customer: row.reporting_customer,
@@ -70,8 +70,6 @@ fn copy(row: &SettledRow, entered: &[(&str, i64)], territory: &Territory, hashes
 }
 
 /// From the customer to the taxi.
-#[expect(clippy::cast_possible_truncation, reason = "the Earth is 2e10 millimetres wide")]
-fn distance_mm(row: &SettledRow) -> Option<i64> {
-    let distance_m = Point::from(row.customer_at()?).distance_m(Point::from(row.taxi_at()?));
-    Some((distance_m * 1_000.0).round() as i64)
+fn distance_m(row: &SettledRow) -> Option<f64> {
+    Some(Point::from(row.customer_at()?).distance_m(Point::from(row.taxi_at()?)))
 }

@@ -46,11 +46,13 @@ pub fn count<'a>(tallies: impl IntoIterator<Item = &'a Tally>, which: Which) -> 
 }
 
 /// Their mean distance, cut to whole metres; 0 where none is known.
+#[expect(clippy::cast_possible_truncation, reason = "the Earth is 4e7 metres around")]
+#[expect(clippy::cast_precision_loss, reason = "2^53 hails are more than there will be")]
 pub fn mean_distance_m<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> i64 {
-    let (known, together_mm) = tallies.into_iter().fold((0, 0), |(known, together_mm), tally| {
-        (known + tally.distances, together_mm + tally.distance_mm)
+    let (known, together_m) = tallies.into_iter().fold((0, 0.0), |(known, together_m), tally| {
+        (known + tally.distances, together_m + tally.distance_m)
     });
-    if known == 0 { 0 } else { together_mm / (known * 1_000) }
+    if known == 0 { 0 } else { (together_m / known as f64) as i64 }
 }
 
 /// Days within a window.
@@ -98,7 +100,7 @@ mod tests {
     use crate::form::instant::instant;
 
     fn tally(day: &str, outcome: Outcome, copies: i64) -> Tally {
-        Tally { day: instant(day).unwrap().0, outcome, copies, distances: 0, distance_mm: 0 }
+        Tally { day: instant(day).unwrap().0, outcome, copies, distances: 0, distance_m: 0.0 }
     }
 
     #[test]
@@ -134,13 +136,14 @@ mod tests {
 
     #[test]
     fn means_are_cut_to_metres_and_rounded_to_microseconds() {
-        let known = |distances, distance_mm| Tally {
+        let known = |distances, distance_m| Tally {
             distances,
-            distance_mm,
+            distance_m,
             ..tally("2026-02-01", Outcome::Finished, 5)
         };
-        assert_eq!(mean_distance_m(&[known(2, 5_999), known(1, 0)]), 1);
-        assert_eq!(mean_distance_m(&[known(0, 0)]), 0);
+        assert_eq!(mean_distance_m(&[known(2, 5.999_9), known(1, 0.0)]), 1);
+        assert_eq!(mean_distance_m(&[known(1, 230.999_7)]), 230);
+        assert_eq!(mean_distance_m(&[known(0, 0.0)]), 0);
         assert!((mean_s(Delay { hails: 7, took_ms: 76_000 }) - 10.857_143).abs() < 1e-12);
         assert!(mean_s(Delay::default()).abs() < f64::EPSILON);
     }

@@ -13,6 +13,7 @@ pub(super) enum Value {
     Text(Option<String>),
     Int(Option<i32>),
     Long(Option<i64>),
+    Real(Option<f64>),
     Flag(Option<bool>),
 }
 
@@ -32,7 +33,7 @@ macro_rules! value {
     )*};
 }
 
-value!(&str => Text, &String => Text, String => Text, i32 => Int, i64 => Long, bool => Flag);
+value!(&str => Text, &String => Text, String => Text, i32 => Int, i64 => Long, f64 => Real, bool => Flag);
 
 /// Statements that write, in no order that matters. None sees what another one of the same batch writes, and no two
 /// write the same row: `PostgreSQL` runs them as one statement. References between their rows are checked at its end.
@@ -80,6 +81,7 @@ macro_rules! bound {
             Value::Text(text) => query.bind(text),
             Value::Int(number) => query.bind(number),
             Value::Long(number) => query.bind(number),
+            Value::Real(number) => query.bind(number),
             Value::Flag(flag) => query.bind(flag),
         })
     };

@@ -58,6 +58,7 @@ const HISTORY: &[Step] = &[
     portable(12, "statistics", include_str!("../../../migrations/0012_statistics.sql")),
     portable(13, "retention", include_str!("../../../migrations/0013_retention.sql")),
     portable(14, "populations", include_str!("../../../migrations/0014_populations.sql")),
+    portable(15, "distances", include_str!("../../../migrations/0015_distances.sql")),
 ];
 
 impl Store {

@@ -17,11 +17,16 @@ type Column = (String, String, String, bool);
 type Key = (String, String, String);
 
 /// What `SQLite` was told, and what `PostgreSQL` calls it.
-const TYPES: [(&str, &str); 4] =
-    [("BIGINT", "bigint"), ("BOOLEAN", "boolean"), ("INTEGER", "integer"), ("TEXT", "text")];
+const TYPES: [(&str, &str); 5] = [
+    ("BIGINT", "bigint"),
+    ("BOOLEAN", "boolean"),
+    ("DOUBLE PRECISION", "double precision"),
+    ("INTEGER", "integer"),
+    ("TEXT", "text"),
+];
 
 /// How many steps the history has.
-const MIGRATIONS: usize = 14;
+const MIGRATIONS: usize = 15;
 /// `SQLite` numbers rows by itself only in a column whose type is INTEGER, which has 64 bits there.
 const BIG_NUMBERS: [(&str, &str); 1] = [("activity_log", "id")];
 

@@ -161,7 +161,7 @@ pub fn describe_read() -> Operation {
         outcome: Outcome::Finished,
         copies: 2,
         distances: 2,
-        distance_mm: 480_500,
+        distance_m: 480.5,
     };
     let until = vec![vec![finished], Vec::new(), Vec::new(), Vec::new()];
     let figures = render(&[finished], &until, &Delays::default(), now);

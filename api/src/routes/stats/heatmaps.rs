@@ -11,9 +11,10 @@ use ingest::position::TaxiKey;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::aside;
 use crate::app::App;
 use crate::auth::Caller;
-use crate::error::{Answer, Problem};
+use crate::error::Answer;
 use crate::form::envelope::{self, Elements};
 use crate::openapi::{Chapter, Operation};
 use crate::role::ADMINISTRATORS;
@@ -30,17 +31,18 @@ pub struct HeatmapAnswer {
 pub async fn hails(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<HeatmapAnswer>>> {
     caller.require(ADMINISTRATORS)?;
     let customers = app.registry.store().customers_at().await?;
-    let degrees = |e7: i32| f64::from(e7) / 1e7;
-    let points = customers.into_iter().map(|(lat, lon)| [degrees(lat), degrees(lon)]).collect();
-    Ok(envelope::of_one(HeatmapAnswer { points }))
+    let points = move || {
+        let degrees = |e7: i32| f64::from(e7) / 1e7;
+        customers.into_iter().map(|(lat, lon)| [degrees(lat), degrees(lon)]).collect()
+    };
+    Ok(envelope::of_one(HeatmapAnswer { points: aside(points).await? }))
 }
 
 /// Where each free taxi is.
 pub async fn taxis(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<HeatmapAnswer>>> {
     caller.require(ADMINISTRATORS)?;
     let (engine, now) = (app.engine.clone(), app.clock.now());
-    let found = tokio::task::spawn_blocking(move || free(&engine, now)).await;
-    let found = found.map_err(|error| Problem::internal().because(&error))?;
+    let found = aside(move || free(&engine, now)).await?;
     let points = found.into_values().map(|fix| [fix.at.lat(), fix.at.lon()]).collect();
     Ok(envelope::of_one(HeatmapAnswer { points }))
 }

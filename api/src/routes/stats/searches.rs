@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::heatmaps::HeatmapAnswer;
-use super::narrowed;
+use super::{aside, narrowed};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
@@ -146,11 +146,6 @@ fn whole(app: &App) -> Answer<History> {
 fn not_yet() -> Problem {
     let message = "This server has just started and does not know all searches yet. Please ask again.";
     Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message)
-}
-
-/// Looks at millions of searches on a thread that may take its time.
-async fn aside<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
-    tokio::task::spawn_blocking(look).await.map_err(|_| Problem::internal())
 }
 
 fn quartiles(statistics: &Statistics) -> QuartilesAnswer {

@@ -75,7 +75,7 @@ pub struct HailCopy {
     pub session_id: String,
     pub taxi_hash: i64,
     pub insee: Option<String>,
-    pub distance_mm: Option<i64>,
+    pub distance_m: Option<f64>,
     pub incident_taxi_reason: Option<String>,
     pub incident_customer_reason: Option<String>,
     pub reporting_customer: Option<bool>,
@@ -126,7 +126,7 @@ const COLUMNS: [&str; 15] = [
     "session_id",
     "taxi_hash",
     "insee",
-    "distance_mm",
+    "distance_m",
     "incident_taxi_reason",
     "incident_customer_reason",
     "reporting_customer",
@@ -222,9 +222,9 @@ fn add_up(day: Millis) -> String {
         format!("count({took}), coalesce(CAST(sum({took}) AS BIGINT), 0)")
     });
     format!(
-        "INSERT INTO hail_days (day, outcome, insee, operator_id, copies, distances, distance_mm, {})
-         SELECT {}, outcome, coalesce(insee, ''), operator_id, count(*), count(distance_mm),
-         coalesce(CAST(sum(distance_mm) AS BIGINT), 0), {} FROM hail_copies
+        "INSERT INTO hail_days (day, outcome, insee, operator_id, copies, distances, distance_m, {})
+         SELECT {}, outcome, coalesce(insee, ''), operator_id, count(*), count(distance_m),
+         coalesce(sum(distance_m), 0), {} FROM hail_copies
          WHERE added_at >= {} AND added_at < {} GROUP BY outcome, coalesce(insee, ''), operator_id",
         names.join(", "),
         day.0,
@@ -246,7 +246,7 @@ fn values(copy: &HailCopy) -> impl Iterator<Item = Value> {
         (&copy.session_id).into(),
         copy.taxi_hash.into(),
         copy.insee.as_deref().into(),
-        copy.distance_mm.into(),
+        copy.distance_m.into(),
         copy.incident_taxi_reason.as_deref().into(),
         copy.incident_customer_reason.as_deref().into(),
         copy.reporting_customer.into(),

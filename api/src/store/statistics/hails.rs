@@ -11,7 +11,7 @@ use crate::statistics::outcome::Outcome;
 use crate::store::{Result, Store, read};
 
 /// Copies of hails that came out alike, of one day or of a part of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Copy, Debug, PartialEq, FromRow)]
 pub struct Tally {
     /// When the day began, in milliseconds since 1970.
     pub day: i64,
@@ -22,8 +22,8 @@ pub struct Tally {
     pub copies: i64,
     /// Of how many the distance is known.
     pub distances: i64,
-    /// These distances together.
-    pub distance_mm: i64,
+    /// These distances together, in metres.
+    pub distance_m: f64,
 }
 
 /// How long it took from one transition to another.
@@ -66,7 +66,7 @@ impl Store {
     pub async fn copies_by_day(&self, filter: &Filter) -> Result<Vec<Tally>> {
         let sql = format!(
             "SELECT day, outcome, CAST(sum(copies) AS BIGINT) AS copies, CAST(sum(distances) AS BIGINT) AS distances,
-             CAST(sum(distance_mm) AS BIGINT) AS distance_mm FROM hail_days WHERE {} GROUP BY day, outcome",
+             sum(distance_m) AS distance_m FROM hail_days WHERE {} GROUP BY day, outcome",
             condition(filter)
         );
         read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(db))
@@ -76,8 +76,8 @@ impl Store {
     pub async fn copies_within(&self, filter: &Filter, part: &Range<Millis>) -> Result<Vec<Tally>> {
         let Range { start, end } = part;
         let sql = format!(
-            "SELECT CAST({} AS BIGINT) AS day, outcome, count(*) AS copies, count(distance_mm) AS distances,
-             coalesce(CAST(sum(distance_mm) AS BIGINT), 0) AS distance_mm FROM hail_copies
+            "SELECT CAST({} AS BIGINT) AS day, outcome, count(*) AS copies, count(distance_m) AS distances,
+             coalesce(sum(distance_m), 0.0) AS distance_m FROM hail_copies
              WHERE added_at >= {} AND added_at < {} AND {} GROUP BY outcome",
             start.0,
             start.0,
@@ -107,7 +107,8 @@ impl Store {
         })
     }
 
-    /// Where the customer of each hail that is kept was, as latitude and longitude in 1e-7 degrees.
+    /// Where the customer of each hail that is kept was, as latitude and longitude in 1e-7 degrees: an index's entry for
+    /// each.
     pub async fn customers_at(&self) -> Result<Vec<(i32, i32)>> {
         read!(self, db => {
             sqlx::query_as("SELECT customer_lat_e7, customer_lon_e7 FROM hails").fetch_all(db)

@@ -330,8 +330,6 @@ fn copy(hail: &Hailed, hashes: &TaxiHashes) -> Option<HailCopy> {
         status => end.filter(|_| status == hail.end),
     });
     let timeout_at = end.filter(|_| hail.end == Status::TimeoutTaxi);
-    #[expect(clippy::cast_possible_truncation, reason = "hundreds of metres")]
-    let distance_mm = hail.metres.map(|metres| (metres * 1_000.0).round() as i64);
     Some(HailCopy {
         id: hail.id.to_owned(),
         added_at: added_at.0,
@@ -343,7 +341,7 @@ fn copy(hail: &Hailed, hashes: &TaxiHashes) -> Option<HailCopy> {
         session_id: String::new(),
         taxi_hash: hashes.hash(TaxiKey(hail.taxi)),
         insee: Some(hail.town.to_owned()),
-        distance_mm,
+        distance_m: hail.metres,
         incident_taxi_reason: None,
         incident_customer_reason: None,
         reporting_customer: None,
