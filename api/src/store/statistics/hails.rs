@@ -107,8 +107,8 @@ impl Store {
         })
     }
 
-    /// Where the customer of each hail that is kept was, as latitude and longitude in 1e-7 degrees: an index's entry for
-    /// each.
+    /// Where the customer of each hail that is kept was, as latitude and longitude in 1e-7 degrees: an index's entry
+    /// for each.
     pub async fn customers_at(&self) -> Result<Vec<(i32, i32)>> {
         read!(self, db => {
             sqlx::query_as("SELECT customer_lat_e7, customer_lon_e7 FROM hails").fetch_all(db)

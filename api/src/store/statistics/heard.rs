@@ -48,8 +48,8 @@ impl Store {
     /// Whoever was heard in them is to be saved.
     pub async fn count_hours(&self, before: Millis) -> Result<()> {
         write!(self, tx => {
-            // An hour belongs to who marks it; a process that comes later waits here, and finds it marked. Who came late
-            // to it is then in its parts and in their sum, or in neither.
+            // An hour belongs to who marks it; a process that comes later waits here, and finds it marked. Who came
+            // late to it is then in its parts and in their sum, or in neither.
             let marked: Vec<(i64,)> = sqlx::query_as(
                 "INSERT INTO connected_hours (hour, taxis) SELECT DISTINCT hour, 0 FROM heard_hours WHERE hour < $1
                  ORDER BY hour ON CONFLICT (hour) DO NOTHING RETURNING hour",
