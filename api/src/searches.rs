@@ -5,7 +5,7 @@
 
 pub mod kept;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use engine::follow::Follower;
@@ -79,14 +79,25 @@ impl History {
 
     /// Whether all searches from before this process was started are here.
     pub fn is_whole(&self) -> bool {
-        self.0.follower.offsets().iter().zip(&self.0.opened_at).all(|(next, end)| next >= end)
+        let Inner { log, follower, opened_at, .. } = &*self.0;
+        let ends = (0..).map(Partition).zip(opened_at);
+        // Where retention left nothing to read, nothing is read.
+        follower
+            .offsets()
+            .iter()
+            .zip(ends)
+            .all(|(next, (partition, end))| log.start(partition).max(*next) >= *end)
+    }
+
+    /// Why it reads no further, if it does not: a record that cannot be read, as one of a later version.
+    pub fn failure(&self) -> Option<LogError> {
+        self.0.follower.failure()
     }
 
     /// The searches that are kept at this moment, those that are older blurred or gone.
-    pub fn kept(&self, now: Millis, territory: &Territory) -> RwLockWriteGuard<'_, Kept> {
-        let mut kept = self.0.kept.write().unwrap_or_else(PoisonError::into_inner);
-        kept.forget(now, territory);
-        kept
+    pub fn kept(&self, now: Millis, territory: &Territory) -> RwLockReadGuard<'_, Kept> {
+        self.0.kept.write().unwrap_or_else(PoisonError::into_inner).forget(now, territory);
+        self.0.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many are kept.
@@ -97,6 +108,11 @@ impl History {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Searches that are logged and that there was no room for: see [`Kept::left_out`].
+    pub fn left_out(&self) -> u64 {
+        self.0.kept.read().unwrap_or_else(PoisonError::into_inner).left_out()
     }
 
     /// Searches that were logged.

@@ -174,6 +174,11 @@ fn searches(history: &History, families: &mut Families) {
         "Searches of the last year that statistics are made of.",
         float(u64::try_from(history.len()).unwrap_or(u64::MAX)),
     );
+    families.counter(
+        "maraude_searches_left_out_total",
+        "Searches that are logged and in no statistic: their day alone has as many as memory holds.",
+        history.left_out(),
+    );
 }
 
 fn http(Sources { app, .. }: &Sources, families: &mut Families) {

@@ -25,6 +25,10 @@ pub struct Kept {
     /// Where each town is in `towns`.
     numbers: HashMap<Insee, u32>,
     len: usize,
+    /// How many there may be.
+    most: usize,
+    /// Searches that the newest day had no room for.
+    left_out: u64,
 }
 
 /// The searches of a day, in the order in which they came.
@@ -82,7 +86,15 @@ impl Kept {
     /// None yet; they are exact for so many whole days.
     pub fn new(exact: Duration) -> Self {
         let exact_days = i64::try_from(exact.as_secs() / 86_400).unwrap_or(i64::MAX);
-        Self { exact_days, days: BTreeMap::new(), towns: Vec::new(), numbers: HashMap::new(), len: 0 }
+        Self {
+            exact_days,
+            days: BTreeMap::new(),
+            towns: Vec::new(),
+            numbers: HashMap::new(),
+            len: 0,
+            most: SEARCHES_KEPT_MAX,
+            left_out: 0,
+        }
     }
 
     /// How many there are.
@@ -95,13 +107,16 @@ impl Kept {
         self.len == 0
     }
 
-    /// Blurs and forgets what is due at `now`. Beyond [`SEARCHES_KEPT_MAX`] the oldest days go.
+    /// How many of the newest day are in no statistic, because it alone has [`SEARCHES_KEPT_MAX`].
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Blurs and forgets what is due at `now`.
     pub fn forget(&mut self, now: Millis, territory: &Territory) {
         let today = now.0.div_euclid(DAY_MS);
         while let Some(oldest) = self.days.first_entry() {
-            let is_due = *oldest.key() < today - SEARCHES_KEPT_DAYS || self.len > SEARCHES_KEPT_MAX;
-            // Of today it takes what comes.
-            if !is_due || *oldest.key() >= today {
+            if *oldest.key() >= today - SEARCHES_KEPT_DAYS {
                 break;
             }
             self.len -= oldest.remove().searches.len();
@@ -157,14 +172,18 @@ impl Kept {
 
     fn add(&mut self, search: Search) {
         let Search { at, caller, customer, town, found, seen, closest_m } = search;
+        let day = at.0.div_euclid(DAY_MS);
+        if !self.make_room(day) {
+            self.left_out += 1;
+            return;
+        }
         let number = *self.numbers.entry(town).or_insert_with(|| {
             self.towns.push(town);
             u32::try_from(self.towns.len() - 1).unwrap_or(u32::MAX)
         });
         let at_ms = u32::try_from(at.0.rem_euclid(DAY_MS)).unwrap_or(0);
         let closest = closest_m.map_or(NONE_FOUND, scaled);
-        let day = self.days.entry(at.0.div_euclid(DAY_MS)).or_default();
-        day.searches.push(Compact {
+        self.days.entry(day).or_default().searches.push(Compact {
             at_ms,
             caller,
             customer: Some(customer),
@@ -174,6 +193,17 @@ impl Kept {
             seen,
         });
         self.len += 1;
+    }
+
+    /// Lets the oldest days go where there are as many as there may be; false if none is older than `day`.
+    fn make_room(&mut self, day: i64) -> bool {
+        while self.len >= self.most {
+            match self.days.first_entry() {
+                Some(oldest) if *oldest.key() < day => self.len -= oldest.remove().searches.len(),
+                _ => return false,
+            }
+        }
+        true
     }
 
     fn all(&self) -> impl Iterator<Item = (Millis, &Compact)> {
@@ -342,6 +372,18 @@ mod tests {
         kept.forget(now(), &territory());
         let centres = kept.points(20).iter().filter(|point| point.lon_e7() == 48_350_000).count();
         assert_eq!((kept.len(), kept.points(20).len(), centres), (10, 9, 2));
+    }
+
+    #[test]
+    fn beyond_what_it_may_hold_the_oldest_days_go_and_the_newest_takes_no_more() {
+        let mut kept = Kept { most: 3, ..Kept::new(Duration::from_hours(24 * 60)) };
+        kept.extend(searches());
+        let of_the_last_day = |_, caller| caller != APP2;
+        assert_eq!((kept.len(), kept.left_out()), (3, 0));
+        assert_eq!(kept.callers(Millis(0), of_the_last_day), [(OP_A, 1), (APP1, 1)]);
+        kept.extend(searches().into_iter().skip(6).chain(searches()));
+        assert_eq!((kept.len(), kept.left_out()), (3, 8));
+        assert_eq!(kept.callers(Millis(0), |_, _| true), [(OP_A, 2), (APP1, 1)]);
     }
 
     #[test]

@@ -140,11 +140,18 @@ pub fn describe_heatmap() -> Operation {
 
 /// The searches, once all of them are known.
 fn whole(app: &App) -> Answer<History> {
-    app.history.clone().filter(History::is_whole).ok_or_else(not_yet)
+    let history = app.history.clone().ok_or_else(|| unavailable(NOT_YET))?;
+    // Figures that stand still would pass for those of today.
+    if history.failure().is_some() {
+        return Err(unavailable(STUCK));
+    }
+    if history.is_whole() { Ok(history) } else { Err(unavailable(NOT_YET)) }
 }
 
-fn not_yet() -> Problem {
-    let message = "This server has just started and does not know all searches yet. Please ask again.";
+const NOT_YET: &str = "This server has just started and does not know all searches yet. Please ask again.";
+const STUCK: &str = "This server can read no further in its log of searches; its own log says why.";
+
+fn unavailable(message: &'static str) -> Problem {
     Problem::whole(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
