@@ -113,7 +113,10 @@ pub fn describe_read() -> Operation {
     narrowed(Operation::new(Chapter::Statistics, "What searches find, and who makes most of them", about))
         .roles(ADMINISTRATORS)
         .one(200, "Quartiles over all of these searches, interpolated.", &example)
-        .refuses_with("The server has just started, and does not know all searches yet.", &not_yet())
+        .refuses_with(
+            "The server has just started, and does not know all searches yet.",
+            &unavailable(NOT_YET),
+        )
 }
 
 /// Where customers were.
@@ -135,7 +138,10 @@ pub fn describe_heatmap() -> Operation {
     Operation::new(Chapter::Statistics, "Where searches were made from", about)
         .roles(ADMINISTRATORS)
         .one(200, "The points.", &HeatmapAnswer { points: vec![[45.76, 4.835], [45.75, 4.84]] })
-        .refuses_with("The server has just started, and does not know all searches yet.", &not_yet())
+        .refuses_with(
+            "The server has just started, and does not know all searches yet.",
+            &unavailable(NOT_YET),
+        )
 }
 
 /// The searches, once all of them are known.
