@@ -2,8 +2,8 @@
 //! replaced: then the archive has the digest of the log.
 //!
 //! Each life is a process of its own: this program again, with the number of the life. Time is moved by hand, four
-//! hours a life, so that days end; it lies far ahead of the clock of the disk, so that what is replaced goes at once,
-//! while the other archiver may still be reading it.
+//! hours or four days a life, so that days end; it lies far ahead of the clock of the disk, so that what is replaced
+//! goes at once, while the other archiver may still be reading it.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use analytics::archive::{Filing, Registry};
 use analytics::archiver::{Archiver, Settings};
@@ -42,8 +42,15 @@ fn lasts_ms(life: u32) -> u64 {
 /// 2100-01-01T00:00:00 UTC.
 const BEGIN: Millis = Millis(4_102_444_800_000);
 const MINUTE: i64 = 60_000;
-/// How far time moves in a life.
-const LIFE_MINUTES: i64 = 240;
+/// However slow the machine is: some lives last until a day is written, and end then.
+fn is_long(life: u32) -> bool {
+    life % 10 == 9
+}
+
+/// How far time moves in a life, and by how much at a time.
+fn minutes(life: u32) -> (i64, i64) {
+    if is_long(life) { (4 * 1_440, 10) } else { (240, 1) }
+}
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -64,7 +71,11 @@ fn kill_again_and_again() {
         let mut child = Command::new(program);
         child.arg(folder.path()).arg(life.to_string()).stdin(Stdio::null());
         let mut child = child.spawn().unwrap();
-        std::thread::park_timeout(Duration::from_millis(lasts_ms(life)));
+        if is_long(life) {
+            until_a_day_is_written(folder.path());
+        } else {
+            std::thread::park_timeout(Duration::from_millis(lasts_ms(life)));
+        }
         assert!(child.try_wait().unwrap().is_none(), "life {life} ended by itself");
         child.kill().unwrap();
         child.wait().unwrap();
@@ -74,6 +85,19 @@ fn kill_again_and_again() {
         .build()
         .unwrap()
         .block_on(account(folder.path()));
+}
+
+/// Waits until there is a manifest more than at the call.
+fn until_a_day_is_written(folder: &Path) {
+    let days = || {
+        let days = std::fs::read_dir(folder.join("archive/manifests/positions"));
+        days.map_or(0, Iterator::count)
+    };
+    let (before, deadline) = (days(), Instant::now() + Duration::from_secs(30));
+    while days() <= before {
+        assert!(Instant::now() < deadline, "no day was written within 30 s");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
 }
 
 /// Ends what the last life left, and holds the archive against the log.
@@ -118,7 +142,8 @@ fn digest_of(log: &Log) -> (u64, Digest) {
 
 /// Appends, and archives twice, until it is killed.
 fn live(folder: &Path, life: u32) {
-    let began = BEGIN.plus(i64::from(life) * LIFE_MINUTES * MINUTE);
+    let began = BEGIN.plus((0..life).map(|life| minutes(life).0 * MINUTE).sum());
+    let (lasts, step) = minutes(life);
     let clock = Clock::manual(began);
     let (log, root) = open(folder, &clock);
     let settings = Settings {
@@ -137,8 +162,8 @@ fn live(folder: &Path, life: u32) {
         let (sender, done) = mpsc::channel();
         log.append_acknowledged(positions, Box::new(move |outcome| sender.send(outcome).unwrap())).unwrap();
         done.recv().unwrap().unwrap();
-        if clock.now() < began.plus((LIFE_MINUTES - 1) * MINUTE) {
-            clock.advance(MINUTE);
+        if clock.now() < began.plus((lasts - step) * MINUTE) {
+            clock.advance(step * MINUTE);
         }
     }
 }
