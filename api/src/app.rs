@@ -22,6 +22,7 @@ use crate::pseudonym::Pseudonyms;
 use crate::rates::Buckets;
 use crate::registry::Registry;
 use crate::retention::Retention;
+use crate::routes::opendata::OpenData;
 use crate::searches::History;
 use crate::serve::ProcessRole;
 use crate::statistics::taxi_hash::TaxiHashes;
@@ -74,6 +75,8 @@ pub struct App {
     pub searches: Arc<Searches>,
     /// What statistics need of the searches of a year; None: this process answers none.
     pub history: Option<History>,
+    /// What is published for everybody.
+    pub open_data: Arc<OpenData>,
     /// Whether each part is ready.
     pub readiness: Arc<Readiness>,
 }

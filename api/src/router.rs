@@ -34,7 +34,7 @@ use crate::routes::reference::Reference;
 use crate::routes::stats::{adsmap, groupements, groups, heatmaps, letaxi};
 use crate::routes::webhooks::dead_letters;
 use crate::routes::{
-    activity_logs, ads, analytics, customers, drivers, geotaxi, hails, health, intake, live, login,
+    activity_logs, ads, analytics, customers, drivers, geotaxi, hails, health, intake, live, login, opendata,
     operators, places, positions, reference, search, sessions, stations, stats, taxis, users, vehicles,
     visibility, webhooks,
 };
@@ -120,6 +120,15 @@ pub fn routes() -> Routes {
         .get("/stations/all", stations::all, stations::describe_all())
         .get("/stations/stations.json", stations::geojson, stations::describe_geojson())
         .get("/stations/stations.csv", stations::csv, stations::describe_csv())
+        .get("/opendata", opendata::read, opendata::describe())
+        .get("/opendata/stations.csv", opendata::stations_csv, opendata::describe_stations_csv())
+        .get("/opendata/stations.geojson", opendata::stations_geojson, opendata::describe_stations_geojson())
+        .get(
+            "/opendata/stations.schema.json",
+            opendata::stations_schema,
+            opendata::describe_stations_schema(),
+        )
+        .get("/opendata/zupc.geojson", opendata::zupc_geojson, opendata::describe_zupc_geojson())
         // Figures, for administrators; a few for everybody.
         .get("/stats/taxis", stats::taxis::read, stats::taxis::describe_read())
         .get("/stats/hails", stats::hails::read, stats::hails::describe_read())

@@ -14,6 +14,7 @@ pub mod intake;
 pub mod live;
 pub mod login;
 mod noted;
+pub mod opendata;
 pub mod operators;
 pub mod places;
 pub mod positions;

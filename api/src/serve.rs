@@ -186,6 +186,7 @@ impl Server {
             meters: Arc::default(),
             searches: Arc::new(Searches::new()?),
             history,
+            open_data: Arc::default(),
             readiness: Arc::new(Readiness::default()),
         };
         let stop_receiving = Arc::new(Flag::default());

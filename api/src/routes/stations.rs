@@ -86,7 +86,27 @@ pub fn describe_csv() -> Operation {
 pub async fn geojson(State(app): State<App>) -> Answer<Response> {
     let rows = app.registry.store().stations().await?;
     let day = day(app.clock.now());
-    let feature = |row: &StationRow| {
+    let body = json!({
+        "type": "FeatureCollection",
+        "properties": {"version": "0.0.3", "date": day.format("%Y-%m-%d").to_string(), "producteur": "le.taxi"},
+        "features": features(&rows).collect::<Vec<_>>(),
+    });
+    Ok(file(day, "json", body.to_string()))
+}
+
+/// Public: CSV.
+pub async fn csv(State(app): State<App>) -> Answer<Response> {
+    let rows = app.registry.store().stations().await?;
+    let text = national_csv(&rows).map_err(|error| {
+        tracing::error!(%error, "stations could not be written as CSV");
+        Problem::internal()
+    })?;
+    Ok(file(day(app.clock.now()), "csv", text))
+}
+
+/// GeoJSON features: the fields of the national schema as properties, where there is something to say.
+pub(super) fn features(rows: &[StationRow]) -> impl Iterator<Item = Value> {
+    rows.iter().map(|row| {
         let [id, nom, insee, _, adresse, emplacements, no_appel, info] = cells(row);
         let texts = [
             ("id", id),
@@ -102,23 +122,7 @@ pub async fn geojson(State(app): State<App>) -> Answer<Response> {
             properties.insert("emplacements".to_owned(), json!(row.places));
         }
         json!({"type": "Feature", "geometry": point(row), "properties": properties})
-    };
-    let body = json!({
-        "type": "FeatureCollection",
-        "properties": {"version": "0.0.3", "date": day.format("%Y-%m-%d").to_string(), "producteur": "le.taxi"},
-        "features": rows.iter().map(feature).collect::<Vec<_>>(),
-    });
-    Ok(file(day, "json", body.to_string()))
-}
-
-/// Public: CSV.
-pub async fn csv(State(app): State<App>) -> Answer<Response> {
-    let rows = app.registry.store().stations().await?;
-    let text = national_csv(&rows).map_err(|error| {
-        tracing::error!(%error, "stations could not be written as CSV");
-        Problem::internal()
-    })?;
-    Ok(file(day(app.clock.now()), "csv", text))
+    })
 }
 
 /// The national CSV: the schema's columns, semicolons, every cell quoted.
@@ -152,7 +156,7 @@ fn lon_lat(row: &StationRow) -> (f64, f64) {
     LatLon::from_e7(row.lat_e7, row.lon_e7).map_or((0.0, 0.0), |at| (at.lon(), at.lat()))
 }
 
-fn day(now: Millis) -> DateTime<Utc> {
+pub(super) fn day(now: Millis) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(now.0).unwrap_or_default()
 }
 

@@ -1,5 +1,7 @@
 //! Towns, zones and stations as partners ask for them.
 
+use std::io::Read as _;
+
 use serde_json::{Value, json};
 
 use crate::harness::places::{EAST, MIDDLE, WEST, collection, rectangle};
@@ -11,6 +13,7 @@ on_each_database!(
     a_point_has_its_zones_or_its_town_and_who_is_connected_there,
     a_zone_with_land_of_its_own_lets_its_taxis_be_found_there_and_nowhere_else,
     stations_are_public_in_each_form,
+    open_data_is_made_anew_each_day_and_downloaded_in_parts,
 );
 
 async fn towns_are_listed_by_how_their_names_begin(world: &mut World) {
@@ -150,4 +153,85 @@ async fn stations_are_public_in_each_form(world: &mut World) {
             "",
         ]
     );
+}
+
+async fn open_data_is_made_anew_each_day_and_downloaded_in_parts(world: &mut World) {
+    let import = async |world: &World, names: &[&str]| {
+        let rows =
+            names.iter().enumerate().map(|(i, name)| format!("75056-T-00{i};{name};75056;\"2.35, 48.83\"\n"));
+        let file = world.folder().join("stations.csv");
+        std::fs::write(&file, format!("id;nom;insee;geopoint\n{}", rows.collect::<String>())).unwrap();
+        world.program().done(&["import", "stations", file.to_str().unwrap()]).await;
+    };
+    let get = async |world: &World, path: &str, headers: &[(&str, &str)]| {
+        let request = world.client.http.get(format!("{}{path}", world.client.base));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let told = move |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        (status, told, response.bytes().await.unwrap())
+    };
+    import(world, &["Nord"]).await;
+    let (status, told, csv) = get(world, "/opendata/stations.csv", &[]).await;
+    assert_eq!((status, told("accept-ranges").as_deref()), (200, Some("bytes")));
+    let tag = told("etag").unwrap();
+    import(world, &["Nord", "Sud"]).await;
+    assert_eq!(get(world, "/opendata/stations.csv", &[]).await.2, csv, "until tomorrow");
+
+    // What the catalogue names is there, as it says.
+    let (status, told, catalogue) = get(world, "/opendata", &[]).await;
+    assert_eq!((status, told("content-type").as_deref()), (200, Some("application/ld+json")));
+    let catalogue: Value = serde_json::from_slice(&catalogue).unwrap();
+    let mut files = 0;
+    for dataset in catalogue["dcat:dataset"].as_array().unwrap() {
+        assert_eq!(dataset["dct:temporal"]["dcat:endDate"]["@value"], "2026-09-21");
+        for file in dataset["dcat:distribution"].as_array().unwrap() {
+            let (status, told, body) =
+                get(world, file["dcat:downloadURL"]["@id"].as_str().unwrap(), &[]).await;
+            assert_eq!(
+                (status, json!(body.len().to_string())),
+                (200, file["dcat:byteSize"]["@value"].clone())
+            );
+            let media = told("content-type").unwrap();
+            let media = media.split(';').next().unwrap();
+            assert!(file["dcat:mediaType"]["@id"].as_str().unwrap().ends_with(media), "{file}");
+            if let Some(schema) = file["dct:conformsTo"]["@id"].as_str() {
+                let schema: Value = serde_json::from_slice(&get(world, schema, &[]).await.2).unwrap();
+                let columns: Vec<_> =
+                    schema["fields"].as_array().unwrap().iter().map(|field| &field["name"]).collect();
+                let heading = String::from_utf8(body.to_vec()).unwrap().replace(['"', '\r'], "");
+                assert_eq!(
+                    json!(heading.lines().next().unwrap().split(';').collect::<Vec<_>>()),
+                    json!(columns)
+                );
+            }
+            files += 1;
+        }
+    }
+    assert_eq!(files, 3);
+    let zones: Value = serde_json::from_slice(&get(world, "/opendata/zupc.geojson", &[]).await.2).unwrap();
+    assert_eq!(
+        (&zones["features"][0]["id"], &zones["features"][0]["geometry"]["type"]),
+        (&json!("z"), &json!("MultiPolygon"))
+    );
+
+    // In parts, compressed, or not again.
+    let part = get(world, "/opendata/stations.csv", &[("range", "bytes=3-6"), ("if-range", &tag)]).await;
+    let range = format!("bytes 3-6/{}", csv.len());
+    assert_eq!((part.0, part.1("content-range"), part.2), (206, Some(range), csv.slice(3..7)));
+    let stale = get(world, "/opendata/stations.csv", &[("range", "bytes=3-6"), ("if-range", "\"x\"")]).await;
+    assert_eq!((stale.0, stale.2), (200, csv.clone()));
+    assert_eq!(get(world, "/opendata/stations.csv", &[("range", "bytes=99999-")]).await.0, 416);
+    let same = get(world, "/opendata/stations.csv", &[("if-none-match", &tag)]).await;
+    assert_eq!((same.0, same.2.len()), (304, 0));
+    let (status, told, gzip) = get(world, "/opendata/stations.csv", &[("accept-encoding", "gzip")]).await;
+    assert_eq!((status, told("content-encoding").as_deref()), (200, Some("gzip")));
+    assert_ne!(told("etag").unwrap(), tag);
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut plain).unwrap();
+    assert_eq!(plain, csv);
+
+    world.clock.advance(86_400_000);
+    let tomorrow = get(world, "/opendata/stations.csv", &[("if-none-match", &tag)]).await;
+    assert_eq!((tomorrow.0, tomorrow.2.windows(3).filter(|letters| letters == b"Sud").count()), (200, 1));
 }
