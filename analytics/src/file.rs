@@ -1,7 +1,7 @@
 //! Writing and reading the archive's Parquet files.
 //!
-//! zstd over encodings that were chosen by measurement (`benches/archive.rs`): deltas of what is sorted or moves
-//! little, dictionaries of what has few values. Each row group has statistics and a bloom filter of taxis, each page
+//! zstd over encodings by what a column is like: deltas of what is sorted or moves little, dictionaries of what has few
+//! values. Each row group has statistics and a bloom filter of taxis, each page
 //! its least and greatest values.
 
 use bytes::Bytes;
