@@ -158,9 +158,10 @@ impl Server {
         let udp =
             sockets.first().map(UdpSocket::local_addr).transpose().map_err(listen("udp", config.udp))?;
         let drops = udp.map(|_| Drops::of(&sockets)).transpose().map_err(listen("udp", config.udp))?;
-        let archiver = match config.role.archives() {
-            true => Some(Arc::new(archive::start(config, &registry, &engine, &log, clock.clone())?)),
-            false => None,
+        let archiver = if config.role.archives() {
+            Some(Arc::new(archive::start(config, &registry, &engine, &log, clock.clone())?))
+        } else {
+            None
         };
         let refusals = Arc::new(Refusals::default());
         let app = App {
@@ -259,7 +260,9 @@ impl Server {
         let archiver = self.app.archiver.clone();
         let closed = tokio::join!(
             tokio::task::spawn_blocking(move || {
-                archiver.iter().for_each(|archiver| archiver.stop());
+                if let Some(archiver) = archiver {
+                    archiver.stop();
+                }
                 log.close();
             }),
             tokio::task::spawn_blocking(move || history.iter().for_each(History::close)),
