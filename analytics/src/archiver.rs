@@ -213,22 +213,38 @@ impl Shared {
 
     async fn write_due(&self, ends: &Mutex<Ends>) -> Result<(), CompactError> {
         let Self { root, settings, clock, meters, .. } = self;
+        let mut failed = None;
         for day in Current::read(root, Stream::Positions).await?.open_days() {
             if self.stop.is_raised() || !self.is_due(day, ends).await? {
                 break;
             }
             let told = |_, _| ();
-            match compact::<Positions>(root, day, &settings.aside, &told).await? {
-                Outcome::Written(manifest) => {
+            let written = tokio::select! {
+                written = compact::<Positions>(root, day, &settings.aside, &told) => written,
+                // A day takes minutes, and whoever starts next begins it again.
+                () = self.stopped() => break,
+            };
+            match written {
+                // A file that is damaged keeps its own day waiting, and no other.
+                Err(error) => failed = failed.or(Some(error)),
+                Ok(Outcome::Written(manifest)) => {
                     meters.days.add(1);
                     let (rows, files) = (manifest.rows(), manifest.parts.len());
                     tracing::info!(%day, rows, files, "a day of the archive was written");
                 }
-                Outcome::Nothing | Outcome::Outrun => {}
+                Ok(Outcome::Nothing | Outcome::Outrun) => {}
             }
         }
         clean::<Positions>(root, clock.now().plus(-settings.grace_ms)).await?;
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Waits until it should stop.
+    async fn stopped(&self) {
+        let mut looks = tokio::time::interval(WAIT);
+        while !self.stop.is_raised() {
+            looks.tick().await;
+        }
     }
 
     /// Whether a day is over, and everything that the log held then is archived.

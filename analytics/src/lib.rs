@@ -28,6 +28,7 @@ mod sample;
 pub mod schema;
 mod seal;
 pub mod session;
+mod size;
 mod sort;
 pub mod tables;
 pub mod verify;

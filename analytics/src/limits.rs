@@ -38,6 +38,8 @@ const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS, "a row group has whole pages"
 pub const SQL_MAX_BYTES: usize = 16 << 10;
 /// Words and signs of a query: an expression of so many is planned within a second.
 pub const SQL_MAX_TOKENS: usize = 1_000;
+/// How often a query of a `WITH` may be planned.
+pub const SQL_MAX_REPEATS: u64 = 1_000;
 /// Stack of a thread that plans queries and runs them, of which pages are taken as they are needed.
 pub const STACK_BYTES: usize = 128 << 20;
 /// Batches of an answer that wait for whoever reads them.

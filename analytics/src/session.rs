@@ -19,8 +19,6 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use futures_util::StreamExt as _;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
@@ -29,8 +27,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::dimensions::Dimensions;
-use crate::limits::{BATCHES_AHEAD, SQL_MAX_BYTES, SQL_MAX_TOKENS, STACK_BYTES};
+use crate::limits::{BATCHES_AHEAD, STACK_BYTES};
 use crate::root::Root;
+use crate::size;
 use crate::tables::ArchiveTable;
 use crate::views::View;
 
@@ -88,7 +87,7 @@ pub struct Warehouse {
 pub struct Answer {
     schema: SchemaRef,
     batches: mpsc::Receiver<Result<RecordBatch, QueryError>>,
-    _query: JoinSet<()>,
+    query: JoinSet<()>,
 }
 
 impl Answer {
@@ -99,7 +98,12 @@ impl Answer {
 
     /// The next rows, at least one; None at the end. After an error there is nothing more.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, QueryError>> {
-        self.batches.recv().await
+        if let Some(batch) = self.batches.recv().await {
+            return Some(batch);
+        }
+        // A query that panicked, on a damaged file perhaps, closes the channel too: that is no end.
+        let ended = self.query.join_next().await?;
+        ended.err().map(|error| Err(QueryError::Unavailable(error.to_string().into())))
     }
 
     /// All of them.
@@ -166,7 +170,7 @@ impl Warehouse {
         sql: String,
         values: Vec<(&'static str, ScalarValue)>,
     ) -> Result<Answer, QueryError> {
-        check_size(&sql)?;
+        size::check(&sql).map_err(QueryError::Refused)?;
         let turn = self.turns.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?;
         let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
         let (begun, begins) = oneshot::channel();
@@ -181,7 +185,7 @@ impl Warehouse {
             }
         });
         if let Ok(schema) = begins.await {
-            return Ok(Answer { schema, batches, _query: query });
+            return Ok(Answer { schema, batches, query });
         }
         // It ended before it began, and says why.
         match batches.recv().await {
@@ -189,23 +193,6 @@ impl Warehouse {
             _ => Err(QueryError::Unavailable("a query ended without a word".into())),
         }
     }
-}
-
-/// Refuses what is too long: an expression is planned in a time that grows with the square of its length, and on a
-/// stack as deep as it is long.
-fn check_size(sql: &str) -> Result<(), QueryError> {
-    if sql.len() > SQL_MAX_BYTES {
-        return Err(QueryError::Refused(format!("a query may not exceed {SQL_MAX_BYTES} bytes")));
-    }
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
-    let tokens = tokens.map_err(|error| QueryError::Refused(error.to_string()))?;
-    let words = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
-    if words > SQL_MAX_TOKENS {
-        return Err(QueryError::Refused(format!(
-            "a query may not have more than {SQL_MAX_TOKENS} words and signs"
-        )));
-    }
-    Ok(())
 }
 
 /// What a query means, if it only reads.

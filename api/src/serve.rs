@@ -158,11 +158,7 @@ impl Server {
         let udp =
             sockets.first().map(UdpSocket::local_addr).transpose().map_err(listen("udp", config.udp))?;
         let drops = udp.map(|_| Drops::of(&sockets)).transpose().map_err(listen("udp", config.udp))?;
-        let archiver = if config.role.archives() {
-            Some(Arc::new(archive::start(config, &registry, &engine, &log, clock.clone())?))
-        } else {
-            None
-        };
+        let archiver = archive::start(config, &registry, &engine, &log, clock.clone())?;
         let refusals = Arc::new(Refusals::default());
         let app = App {
             role: config.role,

@@ -4,6 +4,7 @@ use ingest::clock::Millis;
 use ingest::position::ReportedStatus::{Free, Occupied};
 
 use super::*;
+use crate::limits::{SQL_MAX_BYTES, SQL_MAX_TOKENS};
 use crate::pseudonym::{Pseudonyms, Use};
 use crate::sample::{GRENOBLE, LIMITS, LYON, Sample, at, table};
 

@@ -1,5 +1,6 @@
 //! The archive as this process keeps it: what it asks of the registry, and its start.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use analytics::archive::Registry as Asked;
@@ -15,17 +16,30 @@ use super::StartError;
 use crate::config::Config;
 use crate::registry::Registry;
 
-/// Starts archiving.
+/// Starts archiving, where the role does.
 pub(super) fn start(
     config: &Config,
     registry: &Arc<Registry>,
     engine: &Engine,
     log: &Log,
     clock: Clock,
-) -> Result<Archiver, StartError> {
+) -> Result<Option<Arc<Archiver>>, StartError> {
+    if !config.role.archives() {
+        return Ok(None);
+    }
     let root = Root::open(&config.archive)?;
+    let settings = settings(config);
+    // What a kill left of a day that was being sorted.
+    match std::fs::remove_dir_all(&settings.aside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!(%error, directory = %settings.aside.display(), "files of a sorting that was cut off stay");
+        }
+        _ => {}
+    }
     let asked = Box::new(Projected { registry: Arc::clone(registry), engine: engine.clone() });
-    Archiver::start(log.clone(), root, asked, settings(config), clock)
+    let started = Archiver::start(log.clone(), root, asked, settings, clock);
+    started
+        .map(|archiver| Some(Arc::new(archiver)))
         .map_err(|error| StartError::System { what: "starting the threads of the archive".to_owned(), error })
 }
 
