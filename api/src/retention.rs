@@ -1,7 +1,7 @@
 //! What is kept for how long: positions and hails become those of their town, then go; so do taxis that nobody hears.
 //!
 //! What is outside every town is no more than latitude and longitude 0. Statistics outlive it all, in copies of their
-//! own ([`crate::statistics::copies`]).
+//! own (`crate::statistics::copies`).
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::bulk::Text;
 use super::{Pool, Result, Store, read};
 
-/// One taxi as one operator describes its vehicle: the columns of [`COLUMNS`], in their order.
+/// One taxi as one operator describes its vehicle: the columns of `COLUMNS`, in their order.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "the columns, named as in the tables")]
 pub struct ProjectedRow<'a> {
