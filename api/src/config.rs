@@ -441,7 +441,7 @@ mod tests {
         }
         assert_eq!(config(&flags, &[], None).unwrap().1.role, ProcessRole::Ingest);
         let error = config(&[("role", "cook")], &[], None).unwrap_err().to_string();
-        assert!(error.contains("all, ingest or api"), "{error}");
+        assert!(error.contains("all, ingest, api or archive"), "{error}");
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Kept {
         self.len == 0
     }
 
-    /// How many of the newest day are in no statistic, because it alone has [`SEARCHES_KEPT_MAX`].
+    /// How many are in no statistic, because later days have [`SEARCHES_KEPT_MAX`], or their own alone has.
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
@@ -382,8 +382,12 @@ mod tests {
         assert_eq!((kept.len(), kept.left_out()), (3, 0));
         assert_eq!(kept.callers(Millis(0), of_the_last_day), [(OP_A, 1), (APP1, 1)]);
         kept.extend(searches().into_iter().skip(6).chain(searches()));
-        assert_eq!((kept.len(), kept.left_out()), (3, 8));
-        assert_eq!(kept.callers(Millis(0), |_, _| true), [(OP_A, 2), (APP1, 1)]);
+        assert_eq!(
+            (kept.len(), kept.left_out()),
+            (3, 9),
+            "one of the day, and all that are of earlier ones or of it"
+        );
+        assert_eq!(kept.callers(Millis(0), |_, _| true), [(APP1, 2), (OP_A, 1)]);
     }
 
     #[test]
