@@ -1,7 +1,9 @@
 //! A registry in which hails are made, moved and ended, brought back to the same beginning before each sequence.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use api::retention::Retention;
 use api::role::Role;
 use ingest::position::{LatLon, TaxiKey};
 use reqwest::Method;
@@ -118,7 +120,14 @@ impl Stage for World {
     async fn begin(backend: Backend) -> Option<Self> {
         let mut served = served::World::begin(backend).await?;
         served.stop().await;
-        served.start_as(|config| config.behaviour.private_endpoints = true).await;
+        served
+            .start_as(|config| {
+                config.behaviour.private_endpoints = true;
+                // A day goes by before each sequence; what they are about is not how long it is kept.
+                let kept = Duration::from_hours(24 * 36_500);
+                config.retention = Retention { exact: kept, hails: kept, taxis: kept };
+            })
+            .await;
         served.add_account("both", &[Role::Operateur, Role::Moteur]).await;
         served.add_account("nothing", &[]).await;
         let mut taxis = Vec::new();

@@ -125,8 +125,11 @@ async fn lane<S: Stage>(backend: Backend, seeds: impl Iterator<Item = u64>) -> O
         let world = world.as_mut()?;
         let sequence = S::random(seed);
         steps += sequence.steps.len();
-        let agrees = world.play(&sequence, &mut met).await.is_ok();
-        assert!(agrees, "{}", shortest(world, sequence, seed, backend).await);
+        if let Err((_, difference)) = world.play(&sequence, &mut met).await {
+            // Told before it is repeated: it may be another one then, or none.
+            eprintln!("over {backend:?}, seed {seed}: {difference}");
+            panic!("{}", shortest(world, sequence, seed, backend).await);
+        }
     }
     if let Some(world) = world {
         world.stop().await;
