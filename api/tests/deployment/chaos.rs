@@ -1,12 +1,12 @@
 //! Roles killed at random under load: every acknowledged position is in the log once, every api comes to the same
-//! answer, and none passes over a part of the log.
+//! answer, none passes over a part of the log, and each row of it is in the archive once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use ingest::clock::Clock;
-use ingest::log::{Log, LogUrl, Partition, Settings};
+use ingest::log::Offset;
 use ingest::wire::binary::{Acknowledgement, Claim, Head, MacKey, Writer};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -16,9 +16,10 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::archive::{Logged, Place};
 use crate::cluster::Cluster;
 use crate::harness::client::Client;
 use crate::harness::places::MIDDLE;
@@ -39,10 +40,7 @@ const SOUTH_WEST: (i32, i32) = (488_500_000, 23_500_000);
 /// How far east of that datagrams say that they are.
 const EAST: i32 = 1_000;
 
-/// A position by where it is: no two are the same.
-type Place = (i32, i32);
-
-/// Where clients may post positions and send datagrams: every process, or where it was.
+/// Where clients may post positions and send datagrams: every process that takes them, or where it was.
 type Doors = watch::Receiver<(Vec<Client>, Vec<SocketAddr>)>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,19 +109,26 @@ async fn positions_outlive_crashes_of_any_role() {
     }
     let answers = [answer(&cluster, &apis[0]).await, answer(&cluster, &apis[1]).await];
     assert!(answers[0].len() > 3 && answers[0] == answers[1], "{answers:?}");
-    let (database, log) = (cluster.beside.database.clone(), cluster.beside.log.clone());
-    cluster.stop().await;
-
-    let (logged, ends, epoch) = spawn_blocking(move || read_log(&log)).await.unwrap();
-    for place in driven.iter().flatten() {
-        assert_eq!(logged.get(place), Some(&1), "{place:?} was acknowledged");
+    for role in ["ingest", "api"] {
+        cluster.stop(role).await;
     }
-    assert!(logged.values().all(|count| *count == 1), "nothing is logged twice, acknowledged or not");
-    assert_eq!(covered(&database, epoch).await, ends, "the last positions in SQL are of the log's end");
+    let logged = Logged::read(&cluster.beside).await;
+    logged.is_archived(&cluster.beside).await;
+    cluster.stop("archive").await;
+
+    for place in driven.iter().flatten() {
+        assert_eq!(logged.places.get(place), Some(&1), "{place:?} was acknowledged");
+    }
+    let driven_through = || logged.places.iter().filter(|((lat, _), _)| *lat >= SOUTH_WEST.0);
+    let once = driven_through().all(|(_, count)| *count == 1);
+    assert!(once, "nothing is logged twice, acknowledged or not");
+    let covered = covered(&cluster.beside.database, logged.epoch).await;
+    assert_eq!(covered, logged.ends, "the last positions in SQL are of the log's end");
+    logged.is_the_archive(&cluster.beside).await;
     let [over_http, in_datagrams] = driven.map(|places| places.len() as u64);
     println!(
         "acknowledged: {over_http} positions over HTTP, {in_datagrams} in datagrams; {} logged",
-        logged.len()
+        driven_through().count()
     );
     println!("crashes: {crashes:?}");
     let crashes: u64 = crashes.values().sum();
@@ -134,7 +139,7 @@ async fn positions_outlive_crashes_of_any_role() {
 }
 
 fn doors_of(cluster: &Cluster) -> (Vec<Client>, Vec<SocketAddr>) {
-    let processes = || cluster.services.values();
+    let processes = || cluster.services.values().filter(|process| process.takes_positions());
     (
         processes().map(|process| process.client.clone()).collect(),
         processes().filter_map(|process| process.udp).collect(),
@@ -249,12 +254,12 @@ fn positions(taxi: &str, (lat_e7, lon_e7): Place) -> Value {
 /// Reports every taxi once more, until it is taken; gives where each was seen last.
 async fn report_all(cluster: &Cluster, taxis: &[String]) -> BTreeMap<String, Value> {
     let mut last = BTreeMap::new();
-    for ((number, taxi), process) in (0..).zip(taxis).zip(cluster.services.values().cycle()) {
+    let (doors, _) = doors_of(cluster);
+    for ((number, taxi), client) in (0..).zip(taxis).zip(doors.iter().cycle()) {
         let place = (488_200_000 + 1_000 * number, 23_600_000);
         let positions = positions(taxi, place);
         let taken = async || {
-            let answer =
-                process.client.ask(Method::POST, "/geotaxi", &cluster.operator, Some(&positions)).await;
+            let answer = client.ask(Method::POST, "/geotaxi", &cluster.operator, Some(&positions)).await;
             answer.is_ok_and(|answer| answer.status == 200).then_some(())
         };
         within(SOON, "a last position", taken).await;
@@ -282,27 +287,11 @@ async fn answer(cluster: &Cluster, api: &str) -> Vec<(Value, Value)> {
     found.iter().map(|taxi| (taxi["position"].clone(), taxi["crowfly_distance"].clone())).collect()
 }
 
-/// How often each place that the taxis drove through is in the log; where the log ends, and its epoch.
-fn read_log(url: &str) -> (HashMap<Place, u32>, Vec<i64>, u64) {
-    let url: LogUrl = url.parse().unwrap();
-    let log: Log = Log::open(&url, &Settings::default(), Clock::System).unwrap();
-    let ends: Vec<_> = (0..log.partitions()).map(|partition| log.end(Partition(partition))).collect();
-    let (mut reader, mut logged) = (log.reader(&[]), HashMap::new());
-    while reader.offsets() != ends {
-        let record = reader.poll(SOON).unwrap().expect("the log's end");
-        for position in record.entries {
-            if position.at.lat_e7() >= SOUTH_WEST.0 {
-                *logged.entry((position.at.lat_e7(), position.at.lon_e7())).or_insert(0) += 1;
-            }
-        }
-    }
-    (logged, ends.iter().map(|end| end.0.cast_signed()).collect(), log.epoch())
-}
-
 /// How far the last positions in SQL cover the log, by partition.
-async fn covered(database: &str, epoch: u64) -> Vec<i64> {
+async fn covered(database: &str, epoch: u64) -> Vec<Offset> {
     let mut rows = PgConnection::connect(database).await.unwrap();
     let covered =
         sqlx::query_scalar("SELECT next_offset FROM log_offsets WHERE log_epoch = $1 ORDER BY log_partition");
-    covered.bind(format!("{epoch:016x}")).fetch_all(&mut rows).await.unwrap()
+    let covered: Vec<i64> = covered.bind(format!("{epoch:016x}")).fetch_all(&mut rows).await.unwrap();
+    covered.into_iter().map(|next| Offset(next.cast_unsigned())).collect()
 }

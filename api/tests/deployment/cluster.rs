@@ -45,7 +45,8 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let log = broker::new_log()?;
         let database = Database::new(Backend::Postgres, folder.path()).await?;
-        let beside = Beside { database: database.url.clone(), log: log.to_string() };
+        let archive = format!("file:{}", folder.path().join("archive").display());
+        let beside = Beside { database: database.url.clone(), log: log.to_string(), archive };
         // All at once, as `docker compose up` does, over nothing.
         let mut begun = Vec::new();
         for service in compose::services() {
@@ -83,7 +84,7 @@ impl Cluster {
             keys.push(added["apikey"].as_str().unwrap().to_owned());
         }
         [self.operator, self.app, self.admin] = keys.try_into().unwrap();
-        for process in self.services.values() {
+        for process in self.services.values().filter(|process| process.takes_positions()) {
             let known = async || {
                 let answer = process
                     .client
@@ -101,9 +102,9 @@ impl Cluster {
         of_role.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Ends all of them, in order.
-    pub(crate) async fn stop(&mut self) {
-        for process in self.services.values_mut() {
+    /// Ends those of a role, in order.
+    pub(crate) async fn stop(&mut self, role: &str) {
+        for process in self.services.values_mut().filter(|process| process.service.is(role)) {
             process.running.signal(Signal::SIGTERM);
             assert!(process.running.end().await.success(), "{}", process.service.name);
         }
@@ -117,6 +118,11 @@ impl Process {
         let process = Self { service, folder, beside: beside.clone(), running, client, udp, metrics };
         process.ready().await;
         process
+    }
+
+    /// Whether it takes positions over HTTP.
+    pub(crate) fn takes_positions(&self) -> bool {
+        !self.service.is("archive")
     }
 
     /// Kills it.

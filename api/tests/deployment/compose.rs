@@ -13,6 +13,8 @@ const IMAGE: &str = "maraude:";
 /// Where the file expects what is beside the program, and with which name and password.
 const POSTGRES: &str = "postgres://maraude:hush@postgres:5432/maraude";
 const KAFKA: &str = "kafka://kafka:9092/positions";
+/// Where it mounts the volume of the archive.
+const ARCHIVE: &str = "/var/lib/maraude-archive";
 /// A secret of 64 hexadecimal digits.
 const SECRET: &str = "7a6f1b0c9d8e2f3a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f901234";
 
@@ -27,6 +29,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     command: Vec<String>,
     environment: BTreeMap<String, String>,
+    /// Where its volumes are mounted.
+    mounts: Vec<String>,
 }
 
 /// What stands in for the other services.
@@ -34,6 +38,7 @@ pub(crate) struct Service {
 pub(crate) struct Beside {
     pub(crate) database: String,
     pub(crate) log: String,
+    pub(crate) archive: String,
 }
 
 /// The program's services, by name.
@@ -50,10 +55,13 @@ impl Service {
     fn new(name: String, service: &Value) -> Self {
         let text = |value: &Value| with_variables(value.as_str().expect("a text; numbers are quoted"));
         let environment = service["environment"].as_object().unwrap();
+        // `volume:path`, or the path alone of a volume without a name.
+        let mount = |value: &Value| text(value).rsplit(':').next().unwrap().to_owned();
         Self {
             name,
             command: service["command"].as_array().unwrap().iter().map(text).collect(),
             environment: environment.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            mounts: service["volumes"].as_array().into_iter().flatten().map(mount).collect(),
         }
     }
 
@@ -63,9 +71,10 @@ impl Service {
     }
 
     /// It as a process: its command and its environment, but for where it finds others and listens itself, which is
-    /// on loopback, at ports that are free.
+    /// on loopback, at ports that are free. What comes is archived within a second.
     pub(crate) fn process(&self, folder: &Path, beside: &Beside) -> Command {
         let mut command = self.other(&self.command, folder, beside);
+        command.env("MARAUDE_ARCHIVE_AFTER_S", "1");
         for address in ["MARAUDE_HTTP", "MARAUDE_UDP", "MARAUDE_METRICS"] {
             if let Some(everywhere) = self.environment.get(address) {
                 assert!(everywhere.starts_with("0.0.0.0:"), "{address} of {} is published", self.name);
@@ -79,9 +88,17 @@ impl Service {
     pub(crate) fn other(&self, arguments: &[String], folder: &Path, beside: &Beside) -> Command {
         let environment = &self.environment;
         assert_eq!((&*environment["MARAUDE_DATABASE"], &*environment["MARAUDE_LOG"]), (POSTGRES, KAFKA));
+        assert_eq!(environment["MARAUDE_ARCHIVE"], format!("file:{ARCHIVE}"));
+        // Positions are taken without it.
+        assert!(
+            self.is("ingest") || self.mounts.iter().any(|at| at == ARCHIVE),
+            "{} has no archive",
+            self.name
+        );
         let mut command = Command::new(env!("CARGO_BIN_EXE_maraude"));
         command.env_clear().current_dir(folder).args(arguments).envs(environment);
         command.env("MARAUDE_DATABASE", &beside.database).env("MARAUDE_LOG", &beside.log);
+        command.env("MARAUDE_ARCHIVE", &beside.archive);
         command
     }
 }

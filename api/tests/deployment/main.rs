@@ -14,10 +14,12 @@ use ingest::clock::Clock;
 use ingest::position::Motion;
 use serde_json::{Value, json};
 
+use crate::archive::Logged;
 use crate::cluster::Cluster;
 use crate::harness::places::MIDDLE;
 use crate::harness::wait::{SOON, within};
 
+mod archive;
 #[path = "../../../ingest/tests/broker/mod.rs"]
 #[allow(dead_code, reason = "brokers of a test's own are others'")]
 mod broker;
@@ -35,8 +37,8 @@ const HERE: (f64, f64) = (48.8566, 2.3522);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_of_a_pair_may_be_gone() {
     let Some(mut cluster) = Cluster::start().await else { return };
-    let (ingests, apis) = (cluster.of_role("ingest"), cluster.of_role("api"));
-    assert_eq!((ingests.len(), apis.len(), cluster.services.len()), (2, 2, 4));
+    let [ingests, apis, archives] = ["ingest", "api", "archive"].map(|role| cluster.of_role(role));
+    assert_eq!([ingests.len(), apis.len(), archives.len(), cluster.services.len()], [2, 2, 2, 6]);
     let operator = cluster.operator.clone();
     let api = |cluster: &Cluster, at: usize| cluster.services[&apis[at]].client.clone();
     let mut taxis = Vec::new();
@@ -59,7 +61,7 @@ async fn any_of_a_pair_may_be_gone() {
         assert_eq!(health["status"], "ready");
     }
 
-    for name in [&ingests[0], &apis[0]] {
+    for name in [&ingests[0], &apis[0], &archives[0]] {
         cluster.services.get_mut(name).unwrap().kill().await;
     }
     let fifth = api(&cluster, 1).register(&operator, 4, MIDDLE).await;
@@ -68,10 +70,12 @@ async fn any_of_a_pair_may_be_gone() {
     let sixth = api(&cluster, 1).register(&operator, 5, MIDDLE).await;
     report(&cluster, &ingests[1], &sixth).await;
     found(&cluster, &apis[1], 6).await;
+    Logged::read(&cluster.beside).await.is_archived(&cluster.beside).await;
 
-    for name in [&ingests[0], &apis[0]] {
+    for name in [&ingests[0], &apis[0], &archives[0]] {
         cluster.services.get_mut(name).unwrap().start_again().await;
     }
+    cluster.services.get_mut(&archives[1]).unwrap().kill().await;
     found(&cluster, &apis[0], 6).await;
     // On a slow machine the first ones would fall silent.
     for taxi in taxis.iter().chain([&fifth, &sixth]) {
@@ -83,7 +87,14 @@ async fn any_of_a_pair_may_be_gone() {
         found(&cluster, name, 7).await;
         assert_eq!(cluster.services[name].counted("maraude_follower_skipped_records_total").await, 0);
     }
-    cluster.stop().await;
+    for role in ["ingest", "api"] {
+        cluster.stop(role).await;
+    }
+    let logged = Logged::read(&cluster.beside).await;
+    logged.is_archived(&cluster.beside).await;
+    cluster.services.get_mut(&archives[1]).unwrap().start_again().await;
+    cluster.stop("archive").await;
+    logged.is_the_archive(&cluster.beside).await;
 }
 
 /// Sends datagrams to an ingest until it has accepted one: it may not have heard of the taxi yet.
