@@ -18,6 +18,7 @@ use crate::layout::{Day, Stream};
 use crate::meters::Meters;
 use crate::positions::Positions;
 use crate::progress::progress;
+use crate::rollups::{self, RollupError};
 use crate::root::Root;
 
 /// How long a reading waits for a record before the thread looks what is due and whether it should stop.
@@ -162,9 +163,10 @@ impl Shared {
         self.again(DAYS, "writing days of the archive", async || {
             loop {
                 self.write_due(&ends).await?;
+                self.add_up().await?;
                 *locked(&self.failing[DAYS]) = false;
                 if self.rest() {
-                    return Ok::<_, CompactError>(());
+                    return Ok::<_, DaysError>(());
                 }
             }
         });
@@ -239,6 +241,21 @@ impl Shared {
         failed.map_or(Ok(()), Err)
     }
 
+    /// Adds up what was written.
+    async fn add_up(&self) -> Result<(), RollupError> {
+        let Self { root, registry, settings, clock, .. } = self;
+        for due in rollups::due(root).await? {
+            let territory = registry.territory();
+            tokio::select! {
+                made = rollups::make(root, &territory, &settings.aside, due) => made?,
+                // Whoever starts next begins it again.
+                () = self.stopped() => return Ok(()),
+            }
+            tracing::debug!(?due, "what the archive adds up to was made");
+        }
+        Ok(rollups::clean(root, clock.now().plus(-settings.grace_ms)).await?)
+    }
+
     /// Waits until it should stop.
     async fn stopped(&self) {
         let mut looks = tokio::time::interval(WAIT);
@@ -284,6 +301,15 @@ impl Shared {
         }
         self.stop.is_raised()
     }
+}
+
+/// Days were not written, or not added up.
+#[derive(Debug, thiserror::Error)]
+enum DaysError {
+    #[error(transparent)]
+    Compact(#[from] CompactError),
+    #[error(transparent)]
+    Rollup(#[from] RollupError),
 }
 
 /// Where the log ended, by day, when that was asked first after it.

@@ -9,6 +9,7 @@
 //! |                                                                               | its manifest, its own number, |
 //! |                                                                               | and what its bytes hash to    |
 //! | `manifests/<stream>/date=<date>/<6>.json`                                     | which parts make the day      |
+//! | `rollups/<table>/date=<date>/<6>.parquet`                                     | what a day or week adds up to |
 //!
 //! Digits are counted; dates and hours are UTC. Names sort as what they say: by time, then by offset or number. A part
 //! whose content differs has another name, so that of two rewriters of a day neither writes over the other's.
@@ -129,6 +130,11 @@ impl Day {
     /// The day after.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+
+    /// The first day of its week; the first of 1970 was a Thursday.
+    pub fn monday(self) -> Self {
+        Self(self.0 - (self.0 + 3).rem_euclid(7))
     }
 }
 
@@ -291,12 +297,12 @@ impl FromStr for ManifestName {
     }
 }
 
-fn number<N: FromStr>(digits: &str) -> Result<N, NoName> {
+pub(crate) fn number<N: FromStr>(digits: &str) -> Result<N, NoName> {
     digits.parse().map_err(|_| NoName)
 }
 
 /// What was read, if it is called as it was read: no object has two names.
-fn same<T: fmt::Display>(read: T, text: &str) -> Result<T, NoName> {
+pub(crate) fn same<T: fmt::Display>(read: T, text: &str) -> Result<T, NoName> {
     if read.to_string() == text { Ok(read) } else { Err(NoName) }
 }
 

@@ -21,10 +21,12 @@ pub mod positions;
 pub mod progress;
 pub mod pseudonym;
 pub mod report;
+pub mod rollups;
 pub mod root;
 pub mod rows;
 #[cfg(test)]
 mod sample;
+mod scan;
 pub mod schema;
 mod seal;
 pub mod session;

@@ -28,6 +28,7 @@ use tokio::time::timeout;
 
 use crate::dimensions::Dimensions;
 use crate::limits::{BATCHES_AHEAD, STACK_BYTES};
+use crate::rollups::table::RollupTable;
 use crate::root::Root;
 use crate::size;
 use crate::tables::ArchiveTable;
@@ -157,7 +158,8 @@ impl Warehouse {
         let made = runtime.build_arc().and_then(|runtime| {
             let context = SessionContext::new_with_config_rt(config, runtime);
             let archive = |stream| ArchiveTable::new(self.root.clone(), self.url.clone(), stream);
-            view.register(&context, archive, dimensions)?;
+            let rollup = |rollup| RollupTable::new(self.root.clone(), self.url.clone(), rollup);
+            view.register(&context, archive, rollup, dimensions)?;
             Ok(context)
         });
         made.map_err(|error| unavailable(&error))

@@ -10,6 +10,7 @@
 //! | `ads`       | number, town, operator         | town, operator                                                   |
 //! | `accounts`  | email, name, roles, manager    | name, roles                                                      |
 //! | `towns`, `zupc` | the same                   | the same                                                         |
+//! | of [`crate::rollups`] | the same             | the same: counts of what they see one by one                     |
 //!
 //! A position tells where a taxi was to within a cell, 530 m, and not at which door; a search and a
 //! hail tell of their customer the town alone. What analysts may not see is not in their session by any name.
@@ -29,8 +30,11 @@ use crate::dimensions::Dimensions;
 use crate::functions;
 use crate::layout::Stream;
 use crate::pseudonym::{Pseudonyms, Use};
+use crate::rollups::Rollup;
+use crate::rollups::table::RollupTable;
+use crate::scan::DAY;
 use crate::schema::STEPS;
-use crate::tables::{ArchiveTable, DAY};
+use crate::tables::ArchiveTable;
 
 /// Who looks.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,7 @@ impl View {
         &self,
         context: &SessionContext,
         archive: impl Fn(Stream) -> ArchiveTable,
+        rollup: impl Fn(Rollup) -> RollupTable,
         dimensions: &Dimensions,
     ) -> Result<()> {
         functions::all().for_each(|function| context.register_udf(function));
@@ -85,6 +90,9 @@ impl View {
                     context.register_table(stream.as_str(), shown.into_view())?
                 }
             };
+        }
+        for table in Rollup::ALL.into_iter().filter(|rollup| rollup.is_table()) {
+            context.register_table(table.as_str(), Arc::new(rollup(table)))?;
         }
         if matches!(self, Self::Pseudonymous { .. }) {
             for name in UNBOUNDED {

@@ -24,6 +24,7 @@ use analytics::digest::Digest;
 use analytics::layout::{Part, Recent, Stream};
 use analytics::meters::Meters;
 use analytics::positions::{Entry, Positions, digest_of_log};
+use analytics::rollups::{self, RollupName};
 use analytics::root::{ArchiveUrl, Root};
 use analytics::verify::verify;
 use engine::territory::{Insee, Territory};
@@ -116,13 +117,24 @@ async fn account(folder: &Path) {
     let (rows, digest) = digest_of(&log);
     assert_eq!((findings.rows, findings.digest), (rows, digest));
 
+    let made = root.list::<RollupName>("rollups/heard").await.unwrap().len();
+    // Weeks are made of days.
+    for _ in ["days", "weeks"] {
+        for due in rollups::due(&root).await.unwrap() {
+            rollups::make(&root, &Nobody.territory(), &folder.join("sorting"), due).await.unwrap();
+        }
+    }
+    assert!(made > 0, "days were added up between kills");
+    assert_eq!(rollups::due(&root).await.unwrap(), [], "whatever was cut off, all that is due is made");
+
     let recent = root.list::<Recent>("recent/positions").await.unwrap().len();
     let mut parts = 0;
     for day in before.days.keys() {
         parts += root.list::<Part>(&Part::folder(Stream::Positions, *day)).await.unwrap().len();
     }
     println!(
-        "{LIVES} lives: {rows} positions, {} days written before the last, {recent} recent files, {parts} parts",
+        "{LIVES} lives: {rows} positions, {} days written before the last, {made} added up, \
+         {recent} recent files, {parts} parts",
         before.days.len()
     );
     assert!(before.days.len() >= 8, "days were written between kills: {}", before.days.len());

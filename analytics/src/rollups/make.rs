@@ -1,0 +1,266 @@
+//! Making rollups: SQL over a day in bounded memory, a file each.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringViewArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
+use datafusion::datasource::file_format::options::ParquetReadOptions;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use engine::territory::Territory;
+use futures_util::TryStreamExt as _;
+use thiserror::Error;
+
+use super::{Due, Rollup, RollupName};
+use crate::encode::{EncodeError, Encoder, Format};
+use crate::layout::{Day, Stream};
+use crate::limits::SORT_BYTES;
+use crate::root::{Root, Unavailable};
+use crate::schema::{instant, word};
+use crate::tables::ArchiveTable;
+use crate::views::register_batch;
+
+const PRESENT: &str = include_str!("present.sql");
+const HEARD: &str = include_str!("heard.sql");
+const CONNECTED: &str = include_str!("connected.sql");
+const SEARCHES: &str = include_str!("searches.sql");
+const HAILS: &str = include_str!("hails.sql");
+
+/// A rollup could not be made. What there was of it is there.
+#[derive(Debug, Error)]
+pub enum RollupError {
+    /// An object of the archive.
+    #[error(transparent)]
+    Archive(#[from] Unavailable),
+    /// Adding up.
+    #[error("adding up: {0}")]
+    Query(#[from] DataFusionError),
+    /// Columns that are not those of the rollup.
+    #[error("a rollup cannot be written: {0}")]
+    Encode(#[from] EncodeError),
+    /// What does not fit in memory.
+    #[error("putting aside: {0}")]
+    Aside(#[from] std::io::Error),
+}
+
+impl From<ArrowError> for RollupError {
+    fn from(error: ArrowError) -> Self {
+        Self::Encode(error.into())
+    }
+}
+
+/// Makes what is due. `aside` is a directory for what does not fit in memory.
+pub async fn make(root: &Root, territory: &Territory, aside: &FilePath, due: Due) -> Result<(), RollupError> {
+    let making = Making::new(root, territory, aside)?;
+    match due {
+        Due::Day(Stream::Positions, day, number) => making.connected(day, number).await,
+        Due::Day(Stream::Searches, day, number) => {
+            let rows = making.of(SEARCHES, day).await?;
+            making.create(RollupName { rollup: Rollup::SearchesHour, day, number }, rows).await
+        }
+        Due::Day(Stream::Hails, day, number) => {
+            let rows = making.of(HAILS, day).await?;
+            making.create(RollupName { rollup: Rollup::HailsDay, day, number }, rows).await
+        }
+        Due::Week(monday, number) => making.week(monday, number).await,
+    }
+}
+
+/// The columns of a rollup's files.
+pub(crate) fn schema_of(rollup: Rollup) -> Schema {
+    let at = Field::new("at", instant(), false);
+    let town = Field::new("insee", word(), true);
+    let columns = |names: &[(&str, DataType)], nullable| -> Vec<Field> {
+        names.iter().map(|(name, kind)| Field::new(*name, kind.clone(), nullable)).collect()
+    };
+    let (number, text) = (DataType::UInt32, word());
+    match rollup {
+        Rollup::ConnectedMinute | Rollup::ConnectedHour | Rollup::ConnectedDay | Rollup::ConnectedWeek => {
+            Schema::new(
+                [
+                    columns(&[("by", text.clone())], false),
+                    vec![town],
+                    columns(&[("zupc", text), ("operator", number.clone())], true),
+                    vec![at],
+                    columns(&[("taxis", number)], false),
+                ]
+                .concat(),
+            )
+        }
+        Rollup::Heard => Schema::new(
+            [vec![at], columns(&[("taxi", number.clone()), ("operator", number)], false), vec![town]]
+                .concat(),
+        ),
+        Rollup::SearchesHour => Schema::new(
+            [
+                vec![at, town],
+                columns(
+                    &[
+                        ("caller", DataType::Int32),
+                        ("searches", number.clone()),
+                        ("found", number.clone()),
+                        ("answered", number),
+                    ],
+                    false,
+                ),
+            ]
+            .concat(),
+        ),
+        Rollup::HailsDay => {
+            let delays = ["received", "accepted", "on_board"].iter().flat_map(|step| {
+                ["p50", "p90"]
+                    .map(|share| Field::new(format!("{step}_after_{share}_s"), DataType::Float64, true))
+            });
+            Schema::new(
+                [
+                    vec![at, town],
+                    columns(
+                        &[
+                            ("operator", DataType::Int32),
+                            ("app", DataType::Int32),
+                            ("status", text),
+                            ("hails", number),
+                        ],
+                        false,
+                    ),
+                    delays.collect(),
+                ]
+                .concat(),
+            )
+        }
+    }
+}
+
+/// A session that sees the archive, and where its answers go.
+struct Making<'a> {
+    root: &'a Root,
+    aside: &'a FilePath,
+    context: SessionContext,
+    url: ObjectStoreUrl,
+}
+
+impl<'a> Making<'a> {
+    fn new(root: &'a Root, territory: &Territory, aside: &'a FilePath) -> Result<Self, RollupError> {
+        std::fs::create_dir_all(aside)?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(SORT_BYTES)))
+            .with_temp_file_path(aside)
+            .build_arc()?;
+        // Beside what serves: one core is enough.
+        let config = SessionConfig::new().with_target_partitions(1).with_collect_statistics(false);
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        let url = ObjectStoreUrl::parse("archive://archive")?;
+        context.register_object_store(url.as_ref(), Arc::clone(root.store()));
+        for stream in Stream::ALL {
+            let table = ArchiveTable::new(root.clone(), url.clone(), stream);
+            context.register_table(stream.as_str(), Arc::new(table))?;
+        }
+        register_batch(&context, "zupc", zones(territory)?)?;
+        Ok(Self { root, aside, context, url })
+    }
+
+    /// What SQL says of the rows of a day.
+    async fn of(&self, sql: &str, day: Day) -> Result<DataFrame, RollupError> {
+        let moment = |day: Day| ScalarValue::TimestampMillisecond(Some(day.begins().0), Some("UTC".into()));
+        let values = vec![("begins", moment(day)), ("ends", moment(day.next()))];
+        Ok(self.context.sql(sql).await?.with_param_values(values)?)
+    }
+
+    /// What positions of a day add up to. They are read once: the rest is made of who was there in which minute.
+    async fn connected(&self, day: Day, number: u32) -> Result<(), RollupError> {
+        let present = Aside::new(self.aside, day);
+        let mut rows = self.of(PRESENT, day).await?.execute_stream().await?;
+        let mut writer = Encoder::new(Format::Parquet, rows.schema())?;
+        let mut file = std::fs::File::create(&present.0)?;
+        while let Some(batch) = rows.try_next().await? {
+            std::io::Write::write_all(&mut file, &writer.rows(&batch)?)?;
+        }
+        std::io::Write::write_all(&mut file, &writer.finish()?)?;
+        drop(file);
+        self.present(vec![present.0.display().to_string()]).await?;
+        for (rollup, grain) in [
+            (Rollup::ConnectedMinute, "minute"),
+            (Rollup::ConnectedHour, "hour"),
+            (Rollup::ConnectedDay, "day"),
+        ] {
+            let rows = self.context.sql(&connected_each(grain)).await?;
+            self.create(RollupName { rollup, day, number }, rows).await?;
+        }
+        let heard = self.context.sql(HEARD).await?;
+        self.create(RollupName { rollup: Rollup::Heard, day, number }, heard).await
+    }
+
+    async fn week(&self, monday: Day, number: u32) -> Result<(), RollupError> {
+        let days = Rollup::Heard.files(self.root).await?;
+        let of_it = days.values().filter(|found| found.name.day.monday() == monday);
+        self.present(of_it.map(|found| format!("{}{}", self.url.as_str(), found.name)).collect()).await?;
+        let rows = self.context.sql(&connected_each("week")).await?;
+        self.create(RollupName { rollup: Rollup::ConnectedWeek, day: monday, number }, rows).await
+    }
+
+    /// Calls files `present`.
+    async fn present(&self, files: Vec<String>) -> Result<(), RollupError> {
+        let table = self.context.read_parquet(files, ParquetReadOptions::default()).await?;
+        self.context.register_table("present", table.into_view())?;
+        Ok(())
+    }
+
+    /// Writes rows, unless there is a file of that name: it was made of the same.
+    async fn create(&self, name: RollupName, rows: DataFrame) -> Result<(), RollupError> {
+        let schema: SchemaRef = Arc::new(schema_of(name.rollup));
+        let mut writer = Encoder::new(Format::Parquet, schema.clone())?;
+        let mut content = Vec::new();
+        let mut rows = rows.execute_stream().await?;
+        while let Some(batch) = rows.try_next().await? {
+            content.extend(writer.rows(&fitted(&batch, &schema)?)?);
+        }
+        content.extend(writer.finish()?);
+        self.root.create(&name, content.into()).await?;
+        Ok(())
+    }
+}
+
+fn connected_each(grain: &str) -> String {
+    CONNECTED.replace("$grain", grain)
+}
+
+/// Rows under the columns of a file.
+fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns =
+        batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+    RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)
+}
+
+/// Which towns' taxis may pick up in which ZUPC.
+fn zones(territory: &Territory) -> Result<RecordBatch, ArrowError> {
+    let rows = || territory.zupcs().iter().flat_map(|zone| zone.allowed.iter().map(move |town| (zone, town)));
+    let zones = StringViewArray::from_iter_values(rows().map(|(zone, _)| zone.id.as_str()));
+    let towns = StringViewArray::from_iter_values(rows().map(|(_, town)| town.as_str()));
+    RecordBatch::try_from_iter([
+        ("zupc", Arc::new(zones) as ArrayRef),
+        ("insee", Arc::new(towns) as ArrayRef),
+    ])
+}
+
+/// A file that goes when it was used.
+struct Aside(PathBuf);
+
+impl Aside {
+    fn new(directory: &FilePath, day: Day) -> Self {
+        Self(directory.join(format!("present-{day}-{}.parquet", std::process::id())))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // Where it stays, the next start sweeps it away.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

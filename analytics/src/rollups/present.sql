@@ -1,0 +1,4 @@
+-- Who was heard in which minute of a day (UTC), through which operator, and the town of whose ADS.
+SELECT DISTINCT date_trunc('minute', received_at) AS at, taxi, operator, ads AS insee
+FROM positions
+WHERE received_at >= $begins AND received_at < $ends

@@ -1,0 +1,228 @@
+//! Rollups of small archives, by hand and against sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ingest::position::ReportedStatus;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+use crate::layout::Part;
+use crate::sample::{Heard, LIMITS, LYON, Sample, at, table};
+use crate::views::View;
+
+const LYON_ADS: &str = "69123";
+const GRENOBLE_ADS: &str = "38185";
+
+async fn make_all(sample: &Sample) -> Vec<Due> {
+    let aside = tempfile::tempdir().unwrap();
+    let territory = sample.dimensions.territory.clone().unwrap();
+    let mut made = Vec::new();
+    loop {
+        let due = due(&sample.root).await.unwrap();
+        if due.is_empty() {
+            assert_eq!(std::fs::read_dir(aside.path()).unwrap().count(), 0, "nothing stays aside");
+            return made;
+        }
+        for due in due {
+            make(&sample.root, &territory, aside.path(), due).await.unwrap();
+            made.push(due);
+        }
+    }
+}
+
+async fn ask(sample: &Sample, sql: &str) -> String {
+    let answer = sample.warehouse(LIMITS).query(sql, &View::Everything, &sample.dimensions).await.unwrap();
+    table(&answer.collect().await.unwrap())
+}
+
+fn heard<'a>(when: &str, taxi: u32, operator: u32, ads: &'a str) -> Heard<'a> {
+    (at(when), taxi, operator, ReportedStatus::Free, LYON, LYON_ADS, ads)
+}
+
+#[tokio::test]
+async fn connected_taxis_are_counted_once_in_each_minute_hour_day_and_week() {
+    let sample = Sample::new();
+    // A Wednesday, and the Thursday after it.
+    let wednesday = [
+        heard("2026-03-18T10:00:05", 1, 2, LYON_ADS),
+        heard("2026-03-18T10:00:10", 1, 2, LYON_ADS),
+        // The same taxi through another operator, and another taxi an hour later.
+        heard("2026-03-18T10:00:20", 1, 3, LYON_ADS),
+        heard("2026-03-18T11:30:00", 3, 2, GRENOBLE_ADS),
+    ];
+    sample.day(10, &wednesday).await;
+    sample.day(20, &[heard("2026-03-19T08:00:00", 3, 2, GRENOBLE_ADS)]).await;
+    let day = |text: &str| text.parse::<Day>().unwrap();
+    let made = make_all(&sample).await;
+    let expected = [
+        Due::Day(Stream::Positions, day("2026-03-18"), 2),
+        Due::Day(Stream::Positions, day("2026-03-19"), 1),
+        Due::Week(day("2026-03-16"), 3),
+    ];
+    assert_eq!(made, expected);
+    let by = "SELECT \"by\", insee, zupc, operator, at, taxis FROM";
+    let rows =
+        ask(&sample, &format!("{by} connected_hour WHERE date = '2026-03-18' ORDER BY 1, 2, 3, 4, 5")).await;
+    assert_eq!(
+        rows,
+        "\
++---------------+-------+------+----------+----------------------+-------+
+| by            | insee | zupc | operator | at                   | taxis |
++---------------+-------+------+----------+----------------------+-------+
+| all           |       |      |          | 2026-03-18T10:00:00Z | 1     |
+| all           |       |      |          | 2026-03-18T11:00:00Z | 1     |
+| operator      |       |      | 2        | 2026-03-18T10:00:00Z | 1     |
+| operator      |       |      | 2        | 2026-03-18T11:00:00Z | 1     |
+| operator      |       |      | 3        | 2026-03-18T10:00:00Z | 1     |
+| town          | 38185 |      |          | 2026-03-18T11:00:00Z | 1     |
+| town          | 69123 |      |          | 2026-03-18T10:00:00Z | 1     |
+| town_operator | 38185 |      | 2        | 2026-03-18T11:00:00Z | 1     |
+| town_operator | 69123 |      | 2        | 2026-03-18T10:00:00Z | 1     |
+| town_operator | 69123 |      | 3        | 2026-03-18T10:00:00Z | 1     |
+| zupc          |       | Z1   |          | 2026-03-18T10:00:00Z | 1     |
+| zupc          |       | Z2   |          | 2026-03-18T10:00:00Z | 1     |
+| zupc          |       | Z2   |          | 2026-03-18T11:00:00Z | 1     |
+| zupc_operator |       | Z1   | 2        | 2026-03-18T10:00:00Z | 1     |
+| zupc_operator |       | Z1   | 3        | 2026-03-18T10:00:00Z | 1     |
+| zupc_operator |       | Z2   | 2        | 2026-03-18T10:00:00Z | 1     |
+| zupc_operator |       | Z2   | 2        | 2026-03-18T11:00:00Z | 1     |
+| zupc_operator |       | Z2   | 3        | 2026-03-18T10:00:00Z | 1     |
++---------------+-------+------+----------+----------------------+-------+"
+    );
+    let all = "SELECT CAST(at AS DATE) AS day, taxis FROM";
+    let days = ask(&sample, &format!("{all} connected_day WHERE \"by\" = 'all' ORDER BY 1")).await;
+    assert!(days.contains("| 2026-03-18 | 2     |") && days.contains("| 2026-03-19 | 1     |"), "{days}");
+    let weeks = ask(&sample, &format!("{all} connected_week WHERE \"by\" = 'zupc' AND zupc = 'Z2'")).await;
+    assert!(weeks.contains("| 2026-03-16 | 2     |"), "{weeks}");
+}
+
+#[tokio::test]
+async fn a_day_is_made_again_with_what_was_logged_after_midnight() {
+    let sample = Sample::new();
+    sample.day(10, &[heard("2026-03-18T23:59:00", 1, 2, LYON_ADS)]).await;
+    make_all(&sample).await;
+    let minutes = "SELECT count(*) AS minutes FROM connected_minute WHERE \"by\" = 'all'";
+    assert!(ask(&sample, minutes).await.contains("| 1       |"));
+    // The log took the second of these after midnight, though it was received before.
+    let late =
+        [heard("2026-03-19T00:00:01", 1, 2, LYON_ADS), heard("2026-03-18T23:59:59", 3, 2, GRENOBLE_ADS)];
+    sample.day(20, &late).await;
+    assert_eq!(make_all(&sample).await.len(), 3, "both days and their week");
+    let last = "SELECT taxis FROM connected_minute WHERE \"by\" = 'all' AND at = '2026-03-18T23:59:00Z'";
+    assert!(ask(&sample, last).await.contains("| 2     |"));
+
+    let files = async || sample.root.list::<RollupName>(FOLDER).await.unwrap().len();
+    let before = files().await;
+    clean(&sample.root, Millis(0)).await.unwrap();
+    assert_eq!(files().await, before, "what somebody may still read stays");
+    clean(&sample.root, Millis(i64::MAX)).await.unwrap();
+    assert_eq!(files().await, 4 + 4 + 1, "of each day and week the highest");
+    assert!(ask(&sample, minutes).await.contains("| 2       |"));
+}
+
+#[tokio::test]
+async fn searches_and_hails_are_added_up() {
+    let sample = Sample::new();
+    sample
+        .searches(&[
+            ("2026-03-18T10:10:00", 4, LYON, LYON_ADS, 2, 1, Some(80.0)),
+            ("2026-03-18T10:50:00", 4, LYON, LYON_ADS, 1, 0, Some(700.0)),
+            ("2026-03-18T11:00:00", 4, LYON, LYON_ADS, 0, 0, None),
+        ])
+        .await;
+    sample
+        .hails(&[
+            ("2026-03-18T10:10:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 4)]),
+            ("2026-03-18T10:20:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 8)]),
+            ("2026-03-18T10:30:00", "timeout_taxi", 2, 1, LYON_ADS, &[]),
+        ])
+        .await;
+    make_all(&sample).await;
+    let searches = ask(&sample, "SELECT searches, found, answered FROM searches_hour ORDER BY at").await;
+    let rows: Vec<_> = searches.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert_eq!(rows, ["| 2        | 2     | 1        |", "| 1        | 0     | 0        |"]);
+    let hails = "SELECT status, hails, accepted_after_p50_s, on_board_after_p90_s FROM hails_day ORDER BY 1";
+    let hails = ask(&sample, hails).await;
+    assert!(hails.contains("| finished     | 2     | 6.0 "), "{hails}");
+    assert!(hails.contains("| timeout_taxi | 1     |  "), "{hails}");
+}
+
+/// What is counted, with sets: by what, town, zone, operator and time.
+type Model = BTreeMap<(&'static str, String, String, Option<u32>, i64), BTreeSet<u32>>;
+
+fn model(rows: &[Heard<'_>], span_ms: i64, from_ms: i64) -> Model {
+    let mut model = Model::new();
+    for &(received, taxi, operator, _, _, _, ads) in rows {
+        let at = (received.0 - from_ms).div_euclid(span_ms) * span_ms + from_ms;
+        let zones: &[&str] = if ads == LYON_ADS { &["Z1", "Z2"] } else { &["Z2"] };
+        let none = String::new;
+        let mut counts = vec![("all", none(), none(), None), ("operator", none(), none(), Some(operator))];
+        counts.push(("town", ads.to_owned(), none(), None));
+        counts.push(("town_operator", ads.to_owned(), none(), Some(operator)));
+        for zone in zones {
+            counts.push(("zupc", none(), (*zone).to_owned(), None));
+            counts.push(("zupc_operator", none(), (*zone).to_owned(), Some(operator)));
+        }
+        for (by, insee, zupc, operator) in counts {
+            model.entry((by, insee, zupc, operator, at)).or_default().insert(taxi);
+        }
+    }
+    model
+}
+
+#[tokio::test]
+async fn every_figure_is_that_of_sets_counted_one_by_one() {
+    const MINUTE: i64 = 60_000;
+    const DAY: i64 = 24 * 60 * MINUTE;
+    // In few minutes of few hours, so that taxis meet.
+    let moments = (0..9_i64, 0..3_i64, 0..3_i64, 0..MINUTE, 0..12_u32, 2..5_u32);
+    let picked = prop::collection::vec(moments, 1_000).new_tree(&mut TestRunner::deterministic()).unwrap();
+    let monday = at("2026-03-16T00:00:00");
+    let row = |(day, hour, minute, ms, taxi, operator)| {
+        let received = monday.plus(day * DAY + (hour * 480 + minute) * MINUTE + ms);
+        let ads = if taxi % 3 == 0 { LYON_ADS } else { GRENOBLE_ADS };
+        (received, taxi, operator, ReportedStatus::Off, LYON, LYON_ADS, ads)
+    };
+    let mut rows: Vec<_> = picked.current().into_iter().map(row).collect();
+    rows.sort_by_key(|row| row.0);
+    let sample = Sample::new();
+    for of_day in rows.chunk_by(|a, b| Day::of(a.0) == Day::of(b.0)) {
+        sample.day(0, of_day).await;
+    }
+    make_all(&sample).await;
+    for (name, span_ms) in [("minute", MINUTE), ("hour", 60 * MINUTE), ("day", DAY), ("week", 7 * DAY)] {
+        let sql = format!(
+            "SELECT concat_ws(' ', \"by\", coalesce(insee, ''), coalesce(zupc, ''), coalesce(operator, 0),
+                 CAST(at AS BIGINT), taxis) AS line FROM connected_{name} ORDER BY 1"
+        );
+        let told = ask(&sample, &sql).await;
+        let told: BTreeSet<_> = told
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ").map(|line| line.trim_end_matches('|').trim_end()))
+            .filter(|line| *line != "line")
+            .map(str::to_owned)
+            .collect();
+        let expected: BTreeSet<_> = model(&rows, span_ms, monday.0)
+            .into_iter()
+            .map(|((by, insee, zupc, operator, at), taxis)| {
+                format!("{by} {insee} {zupc} {} {at} {}", operator.unwrap_or(0), taxis.len())
+            })
+            .collect();
+        assert_eq!(told, expected, "connected_{name}");
+    }
+}
+
+#[test]
+fn names_say_what_they_name() {
+    let day = "2026-03-18".parse().unwrap();
+    for rollup in Rollup::ALL {
+        let name = RollupName { rollup, day, number: 12 };
+        assert_eq!(name.to_string(), format!("rollups/{rollup}/date=2026-03-18/000012.parquet"));
+        assert_eq!(name.to_string().parse(), Ok(name));
+    }
+    assert_eq!("rollups/other/date=2026-03-18/000012.parquet".parse::<RollupName>(), Err(NoName));
+    // The names of days of streams are others.
+    assert_eq!("rollups/heard/date=2026-03-18/000012.parquet".parse::<Part>(), Err(NoName));
+}
