@@ -65,6 +65,8 @@ pub(super) struct Args {
 pub(super) fn settings(mut flags: BTreeMap<&'static str, String>) -> Values {
     flags.entry("data_dir").or_insert_with(|| DATA_DIR.to_owned());
     flags.entry("logging").or_insert_with(|| "warn".to_owned());
+    // Whoever tries a report does not want to wait ten minutes for the first positions in it.
+    flags.entry("archive_after_s").or_insert_with(|| "30".to_owned());
     // Whoever tries an operator's server against it has that on this machine.
     flags.entry("private_endpoints").or_insert_with(|| "true".to_owned());
     Values::of_flags(&flags)
@@ -167,13 +169,13 @@ async fn seed(config: &Config, clock: Clock) -> anyhow::Result<Vec<Key>> {
     Ok(keys)
 }
 
-/// URLs, keys and three lines to paste, on one screen.
+/// URLs, keys and four lines to paste, on one screen.
 fn screen((http, udp): (SocketAddr, SocketAddr), keys: &[Key], taxi: &str) -> String {
     let table: Vec<_> =
         keys.iter().map(|key| format!("  {:<12} {:<12} {}", key.email, key.role, key.secret)).collect();
     let key =
         |role| keys.iter().find(|key| key.role == role).map(|key| key.secret.as_str()).unwrap_or_default();
-    let (app, operator) = (key(Role::Moteur), key(Role::Operateur));
+    let (app, operator, analyst) = (key(Role::Moteur), key(Role::Operateur), key(Role::Analyste));
     format!(
         "  http  http://{http}    udp  {udp}\n\
          \n  account      role         API key\n{table}\n\n\
@@ -184,7 +186,11 @@ fn screen((http, udp): (SocketAddr, SocketAddr), keys: &[Key], taxi: &str) -> St
          A position over HTTP (200 once it is safe in the log):\n\
          curl -s -i -H 'X-Api-Key: {operator}' -H 'Content-Type: application/json' \
          -d '{{\"data\":[{{\"positions\":[{{\"taxi_id\":\"{taxi}\",\"lon\":2.3522,\"lat\":48.8566}}]}}]}}' \
-         'http://{http}/geotaxi/'\n",
+         'http://{http}/geotaxi/'\n\
+         Taxis by town, as an analyst asks the archive (half a minute behind):\n\
+         curl -s -H 'X-Api-Key: {analyst}' -H 'Content-Type: application/json' -H 'Accept: text/csv' \
+         -d '{{\"data\":[{{\"sql\":\"SELECT town, count(DISTINCT taxi) AS taxis FROM positions GROUP BY town\"}}]}}' \
+         'http://{http}/analytics/query'\n",
         table = table.join("\n"),
     )
 }

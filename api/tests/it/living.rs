@@ -102,13 +102,13 @@ async fn the_pasted_lines_of_the_demonstration_find_taxis() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::new(folder.path(), None);
     let ports = ["--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
-    let arguments = [&["demo", "--taxis", "60"][..], &ports].concat();
+    let arguments = [&["demo", "--taxis", "60", "--archive-after-s", "0"][..], &ports].concat();
     let mut demo = Running::start(&mut program.command(&arguments));
     let http = demo.line("  http  ").await;
     let http = http.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
     let client = Client::new(http.parse::<SocketAddr>().unwrap());
     let mut curls = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         curls.push(demo.line("curl ").await);
     }
 
@@ -119,6 +119,12 @@ async fn the_pasted_lines_of_the_demonstration_find_taxis() {
     let own = Answer::of(paste(&client, &curls[1])).await.unwrap();
     assert_eq!((own.status, &own.body["meta"]["total"]), (200, &json!(20)));
     assert_eq!(Answer::of(paste(&client, &curls[2])).await.unwrap().status, 200);
+    let asked = async || {
+        let rows = paste(&client, &curls[3]).send().await.unwrap().text().await.unwrap();
+        assert!(rows.starts_with("town,taxis\n"), "{rows}");
+        rows.contains("\n75056,").then_some(())
+    };
+    within(SOON, "taxis in the archive", asked).await;
     let live = demo.line("positions/s").await;
     assert!(live.contains("taxis online") && live.contains("searches/s") && live.contains("p99"), "{live}");
 
