@@ -2,8 +2,9 @@
 //!
 //! In turns, each with a thread and a socket of its own that already holds a backlog, as under a load that a core
 //! cannot keep up with: so each call brings as many datagrams as it can, and neither waits. What counts is the CPU
-//! time of the receiving thread, which is the same however busy the machine is. Then each is sent to as fast as another
-//! thread can, and what is sent must be received or dropped by the kernel.
+//! time of the receiving thread, which is the same however busy the machine is. Compact datagrams of the same positions
+//! have turns, too. Then each is sent to as fast as another thread can, and what is sent must be received or dropped by
+//! the kernel.
 
 #![expect(clippy::cast_precision_loss, reason = "counts and times, to be divided and rounded")]
 
@@ -42,6 +43,9 @@ struct Args {
     /// Datagrams that a socket holds before its thread starts; its buffer must have room for them.
     #[arg(long, default_value_t = 4_096)]
     backlog: u64,
+    /// The same of compact datagrams, which are larger and of which each has dozens of positions.
+    #[arg(long, default_value_t = 512)]
+    compact_backlog: usize,
     /// Seconds that each is sent to as fast as possible.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
@@ -55,7 +59,7 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let data = datagrams(args.seed, 10_000, Clock::System.now());
+    let mut data = datagrams(args.seed, 10_000, Clock::System.now());
     let folder = tempfile::tempdir()?;
     let url = LogUrl::File(args.log.clone().unwrap_or_else(|| folder.path().join("log")));
     let log = Log::open(&url, &Settings::default(), Clock::System)?;
@@ -65,10 +69,12 @@ fn main() -> anyhow::Result<()> {
     println!("seed {}, 10000 taxis, {bytes} bytes a datagram on average", args.seed);
 
     println!("{} turns of each, {} datagrams that wait in the socket:", args.turns, args.backlog);
-    let (mut of_counter, mut of_maraude) = (Vec::new(), Vec::new());
+    let (mut of_counter, mut of_maraude, mut of_compact) = (Vec::new(), Vec::new(), Vec::new());
+    let mut logged = 0;
     for turn in 0..args.turns {
-        let mut ours = || drain(&maraude, &data.datagrams, args.backlog).map(|took| of_maraude.push(took));
-        let mut bare = || drain(&counter, &data.datagrams, args.backlog).map(|took| of_counter.push(took));
+        let json = Backlog { datagrams: &data.datagrams, count: args.backlog, positions: args.backlog };
+        let mut ours = || drain(&maraude, &json).map(|took| of_maraude.push(took));
+        let mut bare = || drain(&counter, &json).map(|took| of_counter.push(took));
         // Each goes first every other time.
         if turn % 2 == 0 {
             bare()?;
@@ -77,12 +83,17 @@ fn main() -> anyhow::Result<()> {
             ours()?;
             bare()?;
         }
+        let (datagrams, positions) = compact(&mut data.senders, args.compact_backlog)?;
+        let backlog = Backlog { datagrams: &datagrams, count: datagrams.len() as u64, positions };
+        of_compact.push(drain(&maraude, &backlog)?);
+        logged += args.backlog + positions;
     }
-    let logged = args.turns as u64 * args.backlog;
     await_logged(&maraude.log, logged)?;
     let bare = tell("a counter", &mut of_counter);
     let ours = tell("received, checked and handed to the log", &mut of_maraude);
     println!("  of what the counter receives: {:.0} %", 100.0 * bare / ours);
+    let compact = tell("the same of compact datagrams, each with dozens of positions", &mut of_compact);
+    println!("  positions in compact datagrams for each in one of JSON: {:.1}", ours / compact);
     println!("sent to for {} s as fast as a thread can:", args.seconds);
     flood("a counter", &counter, &data.datagrams, args.seconds)?;
     let log_before = of_log()?;
@@ -95,12 +106,35 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Compact datagrams of these senders in turn, each of which passes once, and how many positions are in them.
+fn compact(senders: &mut [benches::datagrams::Sender], count: usize) -> anyhow::Result<(Vec<Vec<u8>>, u64)> {
+    let (mut datagrams, mut positions) = (Vec::with_capacity(count), 0);
+    while datagrams.len() < count {
+        for sender in &mut *senders {
+            let (datagram, of_it) = sender.write(Clock::System.now(), false)?;
+            datagrams.push(datagram.to_vec());
+            positions += of_it as u64;
+        }
+    }
+    Ok((datagrams, positions))
+}
+
+/// What a socket holds before its thread starts.
+struct Backlog<'a> {
+    /// Sent in their order, again and again.
+    datagrams: &'a [Vec<u8>],
+    /// How many of them.
+    count: u64,
+    /// How many positions these have.
+    positions: u64,
+}
+
 /// One that receives.
 trait Receive {
     /// Starts its thread, which is named `udp-` and the port.
     fn start(&self, socket: UdpSocket, stop: Arc<Flag>) -> io::Result<JoinHandle<()>>;
 
-    /// How many it has taken so far.
+    /// How many positions it has taken so far.
     fn taken(&self) -> u64;
 }
 
@@ -155,21 +189,21 @@ fn count_all(socket: &UdpSocket, count: &Counter, stop: &Flag) {
     }
 }
 
-/// Lets a receiver's thread take a backlog, and gives its CPU time a datagram, in nanoseconds.
-fn drain(receiver: &impl Receive, datagrams: &[Vec<u8>], backlog: u64) -> anyhow::Result<f64> {
+/// Lets a receiver's thread take a backlog, and gives its CPU time a position, in nanoseconds.
+fn drain(receiver: &impl Receive, backlog: &Backlog<'_>) -> anyhow::Result<f64> {
     let socket = udp::listen("127.0.0.1:0".parse()?, 1, Beside::Nobody)?.remove(0);
     let (name, drops) = (thread_name(&socket)?, Drops::of(std::slice::from_ref(&socket))?);
-    let mut sender = Sender::to(&socket, datagrams)?;
-    while sender.sent < backlog {
-        sender.send((backlog - sender.sent).min(DATAGRAMS_PER_CALL as u64))?;
+    let mut sender = Sender::to(&socket, backlog.datagrams)?;
+    while sender.sent < backlog.count {
+        sender.send((backlog.count - sender.sent).min(DATAGRAMS_PER_CALL as u64))?;
     }
     ensure!(drops.count()? == 0, "the socket has no room for the backlog: see --backlog, net.core.rmem_max");
     let before = receiver.taken();
     let running = Running::start(receiver, socket)?;
-    await_until(|| Ok(receiver.taken() == before + backlog))?;
+    await_until(|| Ok(receiver.taken() == before + backlog.positions))?;
     let took = of_sleeping(&name)?;
     running.stop()?;
-    Ok(took.as_nanos() as f64 / backlog as f64)
+    Ok(took.as_nanos() as f64 / backlog.positions as f64)
 }
 
 /// Sends as fast as this thread can, tells what came of it, and gives how many were received.
@@ -283,13 +317,13 @@ fn await_until(is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints what a datagram takes of a core, and gives the median.
+/// Prints what a position takes of a core, and gives the median.
 fn tell(name: &str, turns: &mut [f64]) -> f64 {
     turns.sort_by(f64::total_cmp);
     let at = |tenths: usize| turns.get(turns.len() * tenths / 10).copied().unwrap_or(f64::NAN);
     let median = at(5);
     println!(
-        "  {name}: {median:.0} ns a datagram (a tenth below {:.0}, a tenth above {:.0}), {:.0}/s of a core",
+        "  {name}: {median:.0} ns a position (a tenth below {:.0}, a tenth above {:.0}), {:.0}/s of a core",
         at(1),
         at(9),
         1e9 / median
