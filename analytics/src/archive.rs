@@ -1,4 +1,4 @@
-//! From the log to the archive's recent files.
+//! From a log to the archive's recent files.
 //!
 //! Each file holds consecutive records of one partition that were appended in one hour, is named by its first offset,
 //! says the next in its footer, and is created only where there is none of its name. So two archivers that work on one
@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::errors::ParquetError;
 use engine::territory::{Insee, Territory};
@@ -18,13 +19,13 @@ use thiserror::Error;
 
 use crate::file::FileWriter;
 use crate::footer::{BadFile, Covered};
-use crate::layout::{Hour, Recent, Stream};
+use crate::layout::{Hour, Recent};
 use crate::limits::{RECENT_ROWS, WAITING_ROWS};
 use crate::meters::Meters;
 use crate::places::Places;
-use crate::positions::{self, Entry, Facts, Positions};
 use crate::progress::{Reached, covered, progress};
 use crate::root::{Created, Found, Root, Unavailable};
+use crate::rows::{Known, Logged, Placed, placed};
 
 /// What the archive asks of the registry.
 pub trait Registry: Send + Sync {
@@ -45,10 +46,10 @@ pub enum ArchiveError {
     #[error(transparent)]
     File(#[from] BadFile),
     /// Columns that do not fit together.
-    #[error("positions cannot be put into columns: {0}")]
+    #[error("what was logged cannot be put into columns: {0}")]
     Columns(#[from] ArrowError),
     /// Columns that cannot be written.
-    #[error("positions cannot be written as Parquet: {0}")]
+    #[error("what was logged cannot be written as Parquet: {0}")]
     Parquet(#[from] ParquetError),
 }
 
@@ -59,41 +60,52 @@ impl From<Unavailable> for ArchiveError {
 }
 
 /// Files records of a log. Memory: [`WAITING_ROWS`] rows, and one file.
-pub struct Filing<'a> {
+pub struct Filing<'a, L: Logged> {
     root: &'a Root,
     registry: &'a dyn Registry,
     clock: &'a Clock,
     meters: &'a Meters,
     epoch: u64,
-    reader: Reader,
+    reader: Reader<L::Entry>,
     /// How far the archive is, by partition.
     reached: Vec<Reached>,
     /// What waits to be filed, by partition.
-    waiting: Vec<Waiting>,
+    waiting: Vec<Waiting<L::Entry>>,
     places: Places,
 }
 
 /// Consecutive records of an hour.
-#[derive(Default)]
-struct Waiting {
+struct Waiting<E> {
     from: Offset,
     next: Offset,
     appended_until: Option<Millis>,
     /// When the first of them came, by our clock.
     since: Option<Millis>,
-    entries: Vec<Entry>,
+    entries: Vec<Placed<E>>,
 }
 
-impl<'a> Filing<'a> {
+impl<E> Default for Waiting<E> {
+    fn default() -> Self {
+        Self {
+            from: Offset::default(),
+            next: Offset::default(),
+            appended_until: None,
+            since: None,
+            entries: Vec::new(),
+        }
+    }
+}
+
+impl<'a, L: Logged> Filing<'a, L> {
     /// Goes on with a log where the archive ends.
     pub async fn begin(
-        log: &Log,
+        log: &Log<L::Entry>,
         root: &'a Root,
         registry: &'a dyn Registry,
         clock: &'a Clock,
         meters: &'a Meters,
     ) -> Result<Self, ArchiveError> {
-        let reached = progress(root, Stream::Positions, log.epoch(), log.partitions()).await?;
+        let reached = progress(root, L::STREAM, log.epoch(), log.partitions()).await?;
         meters.reach(&reached);
         let from: Vec<_> = reached.iter().map(|reached| reached.next).collect();
         let waiting = reached.iter().map(|_| Waiting::default()).collect();
@@ -115,10 +127,16 @@ impl<'a> Filing<'a> {
     pub async fn take(&mut self, wait: Duration) -> Result<bool, ArchiveError> {
         match self.reader.poll(wait) {
             Ok(None) => Ok(false),
-            Ok(Some(record)) => self.add(&record).await.map(|()| true),
+            Ok(Some(record)) => self.add(record).await.map(|()| true),
             // Not one of a later version of the program, which loses nothing by waiting for that.
             Err(LogError::Damaged { partition, offset, damage }) if !matches!(damage, Damage::Version(_)) => {
-                tracing::error!(partition = partition.0, offset = offset.0, %damage, "a record is not archived");
+                tracing::error!(
+                    stream = L::STREAM.as_str(),
+                    partition = partition.0,
+                    offset = offset.0,
+                    %damage,
+                    "a record is not archived"
+                );
                 self.meters.skipped.add(1);
                 self.reader.seek(partition, Offset(offset.0 + 1));
                 Ok(true)
@@ -137,7 +155,7 @@ impl<'a> Filing<'a> {
         Ok(())
     }
 
-    async fn add(&mut self, record: &Record) -> Result<(), ArchiveError> {
+    async fn add(&mut self, record: Record<L::Entry>) -> Result<(), ArchiveError> {
         let partition = usize::from(record.partition.0);
         // An hour that a file closed is not opened again, whatever the brokers' clocks say.
         let last = self.waiting[partition].appended_until.unwrap_or(self.reached[partition].appended_until);
@@ -157,12 +175,8 @@ impl<'a> Filing<'a> {
         }
         waiting.next = Offset(record.offset.0 + 1);
         waiting.appended_until = Some(appended_at);
-        waiting.entries.extend((0..).zip(&record.entries).map(|(row, &position)| Entry {
-            offset: record.offset,
-            row,
-            position,
-        }));
-        let rows = |waiting: &Waiting| waiting.entries.len();
+        waiting.entries.extend(placed(record));
+        let rows = |waiting: &Waiting<_>| waiting.entries.len();
         if self.waiting.iter().map(rows).sum::<usize>() > WAITING_ROWS {
             let most = (0..self.waiting.len()).max_by_key(|&partition| rows(&self.waiting[partition]));
             self.file(most.unwrap_or_default()).await?;
@@ -184,7 +198,7 @@ impl<'a> Filing<'a> {
             appended_until,
         };
         let name = Recent {
-            stream: Stream::Positions,
+            stream: L::STREAM,
             epoch: self.epoch,
             partition: covered.partition,
             hour: Hour::of(appended_until),
@@ -220,15 +234,11 @@ impl<'a> Filing<'a> {
         Ok(covered(self.root, file.ok_or_else(|| BadFile::Gone(name.to_string()))?).await?.into())
     }
 
-    fn content(&mut self, entries: &[Entry], covered: Covered) -> Result<bytes::Bytes, ArchiveError> {
+    fn content(&mut self, entries: &[Placed<L::Entry>], covered: Covered) -> Result<Bytes, ArchiveError> {
         self.places.move_to(&self.registry.territory());
-        let (places, registry) = (&mut self.places, self.registry);
-        let facts = entries.iter().map(|Entry { position, .. }| Facts {
-            place: places.at(position.at),
-            ads: registry.ads_town(position.source.taxi),
-        });
-        let batch = positions::encode(covered.partition, entries, facts)?;
-        let mut file = FileWriter::new::<Positions>()?;
+        let known = Known { places: &mut self.places, registry: self.registry };
+        let batch = L::encode(covered.partition, entries, known)?;
+        let mut file = FileWriter::new::<L>()?;
         file.write(&batch)?;
         Ok(file.finish(Some(covered))?.0)
     }

@@ -1,4 +1,4 @@
-//! The threads that keep an archive: one files what the log takes, one writes days from their hours.
+//! The threads that keep the archive of a log: one files what it takes, one writes days from their hours.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +16,10 @@ use crate::current::Current;
 use crate::footer::BadFile;
 use crate::layout::{Day, Stream};
 use crate::meters::Meters;
-use crate::positions::Positions;
 use crate::progress::progress;
 use crate::rollups::{self, RollupError};
 use crate::root::Root;
+use crate::rows::Logged;
 
 /// How long a reading waits for a record before the thread looks what is due and whether it should stop.
 const WAIT: Duration = Duration::from_millis(100);
@@ -40,16 +40,16 @@ pub struct Settings {
     pub aside: PathBuf,
 }
 
-/// What keeps an archive. Dropping it stops its threads.
-pub struct Archiver {
-    shared: Arc<Shared>,
+/// What keeps the archive of a log. Dropping it stops its threads.
+pub struct Archiver<L: Logged> {
+    shared: Arc<Shared<L>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-struct Shared {
-    log: Log,
+struct Shared<L: Logged> {
+    log: Log<L::Entry>,
     root: Root,
-    registry: Box<dyn Registry>,
+    registry: Arc<dyn Registry>,
     settings: Settings,
     clock: Clock,
     meters: Meters,
@@ -71,12 +71,12 @@ impl Settings {
     }
 }
 
-impl Archiver {
+impl<L: Logged> Archiver<L> {
     /// Starts its threads.
     pub fn start(
-        log: Log,
+        log: Log<L::Entry>,
         root: Root,
-        registry: Box<dyn Registry>,
+        registry: Arc<dyn Registry>,
         settings: Settings,
         clock: Clock,
     ) -> std::io::Result<Self> {
@@ -91,18 +91,19 @@ impl Archiver {
             failing: Default::default(),
         });
         let archiver = Self { shared: Arc::clone(&shared), threads: Mutex::default() };
-        let spawn = |name: &str, run: fn(&Shared)| {
+        let spawn = |part: &str, run: fn(&Shared<L>)| {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared))
+            std::thread::Builder::new().name(format!("{}-{part}", L::STREAM)).spawn(move || run(&shared))
         };
-        for (name, run) in [("archive", Shared::file as fn(&Shared)), ("archive-days", Shared::write_days)] {
-            locked(&archiver.threads).push(spawn(name, run)?);
+        for (part, run) in [("file", Shared::<L>::file as fn(&Shared<L>)), ("days", Shared::<L>::write_days)]
+        {
+            locked(&archiver.threads).push(spawn(part, run)?);
         }
         Ok(archiver)
     }
 }
 
-impl Archiver {
+impl<L: Logged> Archiver<L> {
     /// What was counted, and how far the archive is.
     pub fn meters(&self) -> &Meters {
         &self.shared.meters
@@ -136,13 +137,13 @@ impl Archiver {
     }
 }
 
-impl Drop for Archiver {
+impl<L: Logged> Drop for Archiver<L> {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-impl std::fmt::Debug for Archiver {
+impl<L: Logged> std::fmt::Debug for Archiver<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Archiver").field("root", &self.shared.root).finish_non_exhaustive()
     }
@@ -152,7 +153,7 @@ impl std::fmt::Debug for Archiver {
 const FILING: usize = 0;
 const DAYS: usize = 1;
 
-impl Shared {
+impl<L: Logged> Shared<L> {
     fn file(&self) {
         self.again(FILING, "archiving", async || self.follow().await);
     }
@@ -174,10 +175,11 @@ impl Shared {
 
     /// Does something that ends by failing, or because it should stop, again and again.
     fn again<E: std::fmt::Display>(&self, part: usize, what: &str, work: impl AsyncFn() -> Result<(), E>) {
+        let stream = L::STREAM.as_str();
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                tracing::error!(%error, what, "it cannot begin; a restart is the remedy");
+                tracing::error!(%error, stream, what, "it cannot begin; a restart is the remedy");
                 *locked(&self.failing[part]) = true;
                 return;
             }
@@ -187,9 +189,10 @@ impl Shared {
             let was_failing = std::mem::replace(&mut *locked(&self.failing[part]), true);
             self.meters.failures.add(1);
             if was_failing {
-                tracing::debug!(%error, what, "it still fails");
+                tracing::debug!(%error, stream, what, "it still fails");
             } else {
-                tracing::warn!(%error, what, every_s = self.settings.every.as_secs(), "it failed, and is tried again");
+                let every_s = self.settings.every.as_secs();
+                tracing::warn!(%error, stream, what, every_s, "it failed, and is tried again");
             }
             self.rest();
         }
@@ -197,7 +200,7 @@ impl Shared {
 
     async fn follow(&self) -> Result<(), ArchiveError> {
         let Self { log, root, registry, settings, clock, meters, .. } = self;
-        let mut filing = Filing::begin(log, root, &**registry, clock, meters).await?;
+        let mut filing = Filing::<L>::begin(log, root, &**registry, clock, meters).await?;
         let filed = meters.files.get() + meters.outrun.get();
         while !self.stop.is_raised() {
             filing.take(WAIT).await?;
@@ -207,7 +210,7 @@ impl Shared {
             filing.file_since(clock.now().plus(-after_ms)).await?;
             if is_failing && (meters.files.get() + meters.outrun.get() > filed || self.lag() == 0) {
                 *locked(&self.failing[FILING]) = false;
-                tracing::info!("archiving goes on");
+                tracing::info!(stream = %L::STREAM, "archiving goes on");
             }
         }
         Ok(())
@@ -216,13 +219,13 @@ impl Shared {
     async fn write_due(&self, ends: &Mutex<Ends>) -> Result<(), CompactError> {
         let Self { root, settings, clock, meters, .. } = self;
         let mut failed = None;
-        for day in Current::read(root, Stream::Positions).await?.open_days() {
+        for day in Current::read(root, L::STREAM).await?.open_days() {
             if self.stop.is_raised() || !self.is_due(day, ends).await? {
                 break;
             }
             let told = |_, _| ();
             let written = tokio::select! {
-                written = compact::<Positions>(root, day, &settings.aside, &told) => written,
+                written = compact::<L>(root, day, &settings.aside, &told) => written,
                 // A day takes minutes, and whoever starts next begins it again.
                 () = self.stopped() => break,
             };
@@ -232,17 +235,20 @@ impl Shared {
                 Ok(Outcome::Written(manifest)) => {
                     meters.days.add(1);
                     let (rows, files) = (manifest.rows(), manifest.parts.len());
-                    tracing::info!(%day, rows, files, "a day of the archive was written");
+                    tracing::info!(stream = %L::STREAM, %day, rows, files, "a day of the archive was written");
                 }
                 Ok(Outcome::Nothing | Outcome::Outrun) => {}
             }
         }
-        clean::<Positions>(root, clock.now().plus(-settings.grace_ms)).await?;
+        clean::<L>(root, clock.now().plus(-settings.grace_ms)).await?;
         failed.map_or(Ok(()), Err)
     }
 
-    /// Adds up what was written.
+    /// Adds up what was written. Of a process' archivers that of positions does so for all streams.
     async fn add_up(&self) -> Result<(), RollupError> {
+        if L::STREAM != Stream::Positions {
+            return Ok(());
+        }
         let Self { root, registry, settings, clock, .. } = self;
         for due in rollups::due(root).await? {
             let territory = registry.territory();
@@ -281,7 +287,7 @@ impl Shared {
                 .or_insert(partitions.map(|partition| log.end(partition)).collect())
                 .clone(),
         };
-        let reached = progress(root, Stream::Positions, log.epoch(), log.partitions()).await?;
+        let reached = progress(root, L::STREAM, log.epoch(), log.partitions()).await?;
         Ok(reached.iter().zip(asked).all(|(reached, end)| reached.next >= end))
     }
 

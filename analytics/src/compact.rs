@@ -156,7 +156,7 @@ fn joined(day: Day, mut covers: Vec<Covered>) -> Result<Vec<Covered>, CompactErr
 }
 
 /// The files of a day, one being written.
-struct Parts<'a, R: Rows> {
+pub(crate) struct Parts<'a, R: Rows> {
     root: &'a Root,
     name: ManifestName,
     listed: Vec<Listed>,
@@ -166,12 +166,13 @@ struct Parts<'a, R: Rows> {
 }
 
 impl<'a, R: Rows> Parts<'a, R> {
-    fn new(root: &'a Root, name: ManifestName) -> Result<Self, ParquetError> {
+    pub(crate) fn new(root: &'a Root, name: ManifestName) -> Result<Self, ParquetError> {
         let file = FileWriter::new::<R>()?;
         Ok(Self { root, name, listed: Vec::new(), file, rows: 0, of: std::marker::PhantomData })
     }
 
-    async fn add(&mut self, batch: RecordBatch) -> Result<(), CompactError> {
+    /// Adds rows, in their order.
+    pub(crate) async fn add(&mut self, batch: RecordBatch) -> Result<(), CompactError> {
         // What was read may say of columns without nulls that they might have some, or the other way round.
         let mut batch =
             RecordBatch::try_new(R::schema(), batch.columns().to_vec()).map_err(ParquetError::from)?;
@@ -201,7 +202,8 @@ impl<'a, R: Rows> Parts<'a, R> {
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<(u64, Vec<Listed>), CompactError> {
+    /// Ends it: how many rows there are, and the files.
+    pub(crate) async fn finish(mut self) -> Result<(u64, Vec<Listed>), CompactError> {
         if self.file.rows() > 0 {
             self.end_file().await?;
         }

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -79,6 +80,15 @@ fn properties<R: Rows>() -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_dictionary_enabled(false)
         .set_encoding(Encoding::DELTA_BINARY_PACKED);
+    for field in R::schema().fields() {
+        // Deltas are of whole numbers.
+        let encoding = match field.data_type() {
+            DataType::Float64 => Encoding::BYTE_STREAM_SPLIT,
+            DataType::Utf8 => Encoding::DELTA_BYTE_ARRAY,
+            _ => continue,
+        };
+        properties = properties.set_column_encoding(ColumnPath::from(field.name().as_str()), encoding);
+    }
     for column in R::DICTIONARIES {
         let column = ColumnPath::from(*column);
         // Where there come to be too many values, they are written as they are.
@@ -86,10 +96,11 @@ fn properties<R: Rows>() -> WriterProperties {
             .set_column_dictionary_enabled(column.clone(), true)
             .set_column_encoding(column, Encoding::PLAIN);
     }
-    let looked_for = ColumnPath::from(R::LOOKED_FOR);
-    properties
-        .set_column_bloom_filter_enabled(looked_for.clone(), true)
-        .set_column_bloom_filter_fpp(looked_for.clone(), 0.01)
-        .set_column_bloom_filter_max_ndv(looked_for, ROW_GROUP_ROWS as u64)
-        .build()
+    if let Some(looked_for) = R::LOOKED_FOR.map(ColumnPath::from) {
+        properties = properties
+            .set_column_bloom_filter_enabled(looked_for.clone(), true)
+            .set_column_bloom_filter_fpp(looked_for.clone(), 0.01)
+            .set_column_bloom_filter_max_ndv(looked_for, ROW_GROUP_ROWS as u64);
+    }
+    properties.build()
 }

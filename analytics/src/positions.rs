@@ -15,8 +15,7 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringDictionaryBuilder, UInt16Array,
-    UInt32Array, UInt64Array,
+    Array, ArrayRef, RecordBatch, StringDictionaryBuilder, UInt16Array, UInt32Array, UInt64Array,
 };
 use datafusion::arrow::datatypes::{
     DataType, Field, Fields, Int32Type, Schema, SchemaRef, TimestampMillisecondType, UInt8Type, UInt16Type,
@@ -24,13 +23,13 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::error::ArrowError;
 use engine::territory::Insee;
-use ingest::log::{Offset, Partition};
+use ingest::log::Partition;
 use ingest::position::{Accuracy, Heading, Position, Speed};
 
 use crate::digest::Digest;
 use crate::layout::Stream;
 use crate::places::Place;
-use crate::rows::{BadColumn, Rows};
+use crate::rows::{BadColumn, Known, Logged, Placed, Rows, column};
 
 /// The schema of archived positions.
 pub fn schema() -> SchemaRef {
@@ -46,7 +45,7 @@ impl Rows for Positions {
     const ORDER: &'static [&'static str] = &["cell", "taxi", "received_at", "partition", "offset", "row"];
     const DICTIONARIES: &'static [&'static str] =
         &["operator", "status", "transport", "town", "ads", "cell", "partition"];
-    const LOOKED_FOR: &'static str = "taxi";
+    const LOOKED_FOR: Option<&'static str> = Some("taxi");
 
     fn schema() -> SchemaRef {
         schema()
@@ -57,15 +56,24 @@ impl Rows for Positions {
     }
 }
 
-/// A position of the log, with its place there.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Entry {
-    /// The offset of its record.
-    pub offset: Offset,
-    /// Its place in the record.
-    pub row: u32,
-    /// What it is.
-    pub position: Position,
+impl Logged for Positions {
+    type Entry = Position;
+
+    fn encode(
+        partition: Partition,
+        entries: &[Placed<Position>],
+        Known { places, registry }: Known<'_>,
+    ) -> Result<RecordBatch, ArrowError> {
+        let facts = entries.iter().map(|Placed { entry: position, .. }| Facts {
+            place: places.at(position.at),
+            ads: registry.ads_town(position.source.taxi),
+        });
+        encode(partition, entries, facts)
+    }
+
+    fn digest_of_log(partition: Partition, entries: &[Placed<Position>]) -> Digest {
+        digest_of_log(partition, entries)
+    }
 }
 
 /// What the registry knows of a position.
@@ -80,10 +88,10 @@ pub struct Facts {
 /// The batch of some positions of one partition, in their order. O(positions).
 pub fn encode(
     partition: Partition,
-    entries: &[Entry],
+    entries: &[Placed<Position>],
     facts: impl Iterator<Item = Facts>,
 ) -> Result<RecordBatch, ArrowError> {
-    let positions: Vec<_> = entries.iter().map(|entry| entry.position).collect();
+    let positions: Vec<_> = entries.iter().map(|placed| placed.entry).collect();
     let (mut towns, mut ads) = (Towns::new(), Towns::new());
     let mut cells = Vec::with_capacity(entries.len());
     for Facts { place, ads: town } in facts {
@@ -97,17 +105,17 @@ pub fn encode(
         Arc::new(ads.finish()),
         Arc::new(UInt64Array::from(cells)),
         Arc::new(UInt16Array::from_value(partition.0, entries.len())),
-        Arc::new(UInt64Array::from_iter_values(entries.iter().map(|entry| entry.offset.0))),
-        Arc::new(UInt32Array::from_iter_values(entries.iter().map(|entry| entry.row))),
+        Arc::new(UInt64Array::from_iter_values(entries.iter().map(|placed| placed.offset.0))),
+        Arc::new(UInt32Array::from_iter_values(entries.iter().map(|placed| placed.row))),
     ];
     columns.extend(added);
     RecordBatch::try_new(schema(), columns)
 }
 
 /// The digest of positions of a partition of the log, as they are there.
-pub fn digest_of_log(partition: Partition, entries: &[Entry]) -> Digest {
+pub fn digest_of_log(partition: Partition, entries: &[Placed<Position>]) -> Digest {
     let mut digest = Digest::default();
-    for Entry { offset, row, position } in entries {
+    for Placed { offset, row, entry: position } in entries {
         let at = position.at;
         digest.add(&words(&Content {
             partition: partition.0,
@@ -164,14 +172,6 @@ pub fn digest_of(batch: &RecordBatch) -> Result<Digest, BadColumn> {
         }));
     }
     Ok(digest)
-}
-
-fn column<'a, T: ArrowPrimitiveType>(
-    batch: &'a RecordBatch,
-    name: &'static str,
-) -> Result<&'a PrimitiveArray<T>, BadColumn> {
-    let column = batch.column_by_name(name).and_then(|array| array.as_any().downcast_ref());
-    column.ok_or(BadColumn(name))
 }
 
 /// What of a row its digest is made of.
@@ -242,6 +242,7 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 #[cfg(test)]
 pub(crate) mod tests {
     use ingest::clock::Millis;
+    use ingest::log::Offset;
     use ingest::position::{LatLon, Motion, OperatorKey, ReportedStatus, SourceKey, TaxiKey, Transport};
 
     use super::*;
@@ -266,10 +267,10 @@ pub(crate) mod tests {
         }
     }
 
-    fn entries() -> Vec<Entry> {
-        let entry =
-            |n| Entry { offset: Offset(7 + u64::from(n / 10)), row: n % 10, position: position(n, NOON) };
-        (0..100).map(entry).collect()
+    fn entries() -> Vec<Placed<Position>> {
+        let placed =
+            |n| Placed { offset: Offset(7 + u64::from(n / 10)), row: n % 10, entry: position(n, NOON) };
+        (0..100).map(placed).collect()
     }
 
     const NOON: Millis = Millis(1_764_158_400_000);
@@ -291,27 +292,27 @@ pub(crate) mod tests {
 
     #[test]
     fn every_value_of_a_position_is_part_of_its_digest() {
-        let entry = Entry { offset: Offset(7), row: 1, position: position(42, NOON) };
-        let changes: [fn(&mut Entry); 13] = [
-            |entry| entry.offset.0 += 1,
-            |entry| entry.row += 1,
-            |entry| entry.position.source.taxi.0 += 1,
-            |entry| entry.position.source.operator.0 += 1,
-            |entry| entry.position.at = LatLon::from_e7(entry.position.at.lat_e7() + 1, 0).unwrap(),
-            |entry| entry.position.at = LatLon::from_e7(entry.position.at.lat_e7(), 1).unwrap(),
-            |entry| entry.position.received_at.0 += 1,
-            |entry| entry.position.device_at = None,
-            |entry| entry.position.status = ReportedStatus::Off,
-            |entry| entry.position.motion.speed = None,
-            |entry| entry.position.motion.heading = None,
-            |entry| entry.position.motion.accuracy = None,
-            |entry| entry.position.transport = Transport::Http,
+        let placed = Placed { offset: Offset(7), row: 1, entry: position(42, NOON) };
+        let changes: [fn(&mut Placed<Position>); 13] = [
+            |placed| placed.offset.0 += 1,
+            |placed| placed.row += 1,
+            |placed| placed.entry.source.taxi.0 += 1,
+            |placed| placed.entry.source.operator.0 += 1,
+            |placed| placed.entry.at = LatLon::from_e7(placed.entry.at.lat_e7() + 1, 0).unwrap(),
+            |placed| placed.entry.at = LatLon::from_e7(placed.entry.at.lat_e7(), 1).unwrap(),
+            |placed| placed.entry.received_at.0 += 1,
+            |placed| placed.entry.device_at = None,
+            |placed| placed.entry.status = ReportedStatus::Off,
+            |placed| placed.entry.motion.speed = None,
+            |placed| placed.entry.motion.heading = None,
+            |placed| placed.entry.motion.accuracy = None,
+            |placed| placed.entry.transport = Transport::Http,
         ];
         for (number, change) in changes.into_iter().enumerate() {
-            let mut changed = entry;
+            let mut changed = placed;
             change(&mut changed);
             let (before, after) =
-                (digest_of_log(Partition(0), &[entry]), digest_of_log(Partition(0), &[changed]));
+                (digest_of_log(Partition(0), &[placed]), digest_of_log(Partition(0), &[changed]));
             assert_ne!(before, after, "change {number}");
         }
     }

@@ -1,10 +1,17 @@
 //! What a kind of rows has to say of itself to be archived.
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::array::{
+    ArrowPrimitiveType, AsArray as _, DictionaryArray, PrimitiveArray, RecordBatch, StringArray,
+    TypedDictionaryArray,
+};
+use datafusion::arrow::datatypes::{Int32Type, SchemaRef};
+use datafusion::arrow::error::ArrowError;
+use ingest::log::{self, Offset, Partition};
 
+use crate::archive::Registry;
 use crate::digest::Digest;
 use crate::layout::Stream;
+use crate::places::Places;
 
 /// A stream whose files are written, sorted and checked.
 pub trait Rows: 'static {
@@ -17,14 +24,73 @@ pub trait Rows: 'static {
     /// Columns that few values have many rows of: a dictionary of them takes less room than deltas.
     const DICTIONARIES: &'static [&'static str];
 
-    /// The column by which rows are looked for one by one.
-    const LOOKED_FOR: &'static str;
+    /// The column by which rows are looked for one by one, if by any.
+    const LOOKED_FOR: Option<&'static str>;
 
     /// Its columns.
     fn schema() -> SchemaRef;
 
     /// The digest of archived rows. O(rows).
     fn digest_of(batch: &RecordBatch) -> Result<Digest, BadColumn>;
+}
+
+/// Rows that are the entries of a log.
+pub trait Logged: Rows {
+    /// What the log is a log of.
+    type Entry: log::Entry;
+
+    /// The batch of some entries of one partition, in their order, and of what is known of them. O(entries).
+    fn encode(
+        partition: Partition,
+        entries: &[Placed<Self::Entry>],
+        known: Known<'_>,
+    ) -> Result<RecordBatch, ArrowError>;
+
+    /// The digest of entries of a partition of the log, as they are there.
+    fn digest_of_log(partition: Partition, entries: &[Placed<Self::Entry>]) -> Digest;
+}
+
+/// An entry of a log, with its place there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placed<E> {
+    /// The offset of its record.
+    pub offset: Offset,
+    /// Its place in the record.
+    pub row: u32,
+    /// What it is.
+    pub entry: E,
+}
+
+/// What is asked of the registry and the map while entries become rows.
+pub struct Known<'a> {
+    /// Where points lie.
+    pub places: &'a mut Places,
+    /// Taxis.
+    pub registry: &'a dyn Registry,
+}
+
+/// The entries of a record, each with its place.
+pub fn placed<E: log::Entry>(record: log::Record<E>) -> impl Iterator<Item = Placed<E>> {
+    let offset = record.offset;
+    (0..).zip(record.entries).map(move |(row, entry)| Placed { offset, row, entry })
+}
+
+/// A column of numbers.
+pub(crate) fn column<'a, T: ArrowPrimitiveType>(
+    batch: &'a RecordBatch,
+    name: &'static str,
+) -> Result<&'a PrimitiveArray<T>, BadColumn> {
+    let column = batch.column_by_name(name).and_then(|array| array.as_any().downcast_ref());
+    column.ok_or(BadColumn(name))
+}
+
+/// A column of texts of which there are few.
+pub(crate) fn words<'a>(
+    batch: &'a RecordBatch,
+    name: &'static str,
+) -> Result<TypedDictionaryArray<'a, Int32Type, StringArray>, BadColumn> {
+    let column = batch.column_by_name(name).and_then(|array| array.as_dictionary_opt::<Int32Type>());
+    column.and_then(DictionaryArray::downcast_dict).ok_or(BadColumn(name))
 }
 
 /// A column is missing, or of another type than the schema says.

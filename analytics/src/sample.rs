@@ -28,8 +28,9 @@ use crate::functions::cell_at;
 use crate::layout::{Day, Hour, ManifestName, Part, Recent, Stream};
 use crate::manifest::{Listed, Manifest};
 use crate::places::{Place, RESOLUTION};
-use crate::positions::{self, Entry, Facts};
+use crate::positions::{self, Facts};
 use crate::root::{ArchiveUrl, Root};
+use crate::rows::Placed;
 use crate::schema::{self, STEPS};
 use crate::session::{Limits, Warehouse};
 
@@ -228,10 +229,10 @@ fn point((lat, lon): (f64, f64)) -> LatLon {
 }
 
 fn heard(first: u64, rows: &[Heard<'_>]) -> RecordBatch {
-    let entries = rows.iter().zip(first..).map(|(row, offset)| Entry {
+    let entries = rows.iter().zip(first..).map(|(row, offset)| Placed {
         offset: Offset(offset),
         row: 0,
-        position: Position {
+        entry: Position {
             source: SourceKey { taxi: TaxiKey(row.1), operator: OperatorKey(row.2) },
             at: point(row.4),
             received_at: row.0,

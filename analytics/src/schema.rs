@@ -19,7 +19,8 @@
 //! | `status`     | dictionary of utf8        | how it ended                                                     |
 //! | `operator`   | i32                       | number of the account whose taxi was hailed                      |
 //! | `app`        | i32                       | number of the account through which                              |
-//! | `taxi`       | u32                       | the registry's number of the taxi                                |
+//! | `taxi`       | u32, null                 | the registry's number of the taxi; null: the hail was deleted    |
+//! |              |                           | before it was archived                                           |
 //! | `town`       | dictionary of utf8, null  | INSEE code of the customer's town                                |
 //! | `distance_m` | f64, null                 | metres between customer and taxi when it was hailed              |
 //! | [`STEPS`]    | timestamp(ms, UTC), null  | when the hail came into each status; null: it did not            |
@@ -99,7 +100,7 @@ static HAILS: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("status", word(), false),
         Field::new("operator", DataType::Int32, false),
         Field::new("app", DataType::Int32, false),
-        Field::new("taxi", DataType::UInt32, false),
+        Field::new("taxi", DataType::UInt32, true),
         Field::new("town", word(), true),
         Field::new("distance_m", DataType::Float64, true),
     ];

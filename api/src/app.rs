@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use analytics::archiver::Archiver;
 use engine::engine::Engine;
 use hdrhistogram::Histogram;
 use ingest::clock::{Clock, Millis};
@@ -11,6 +10,7 @@ use ingest::counter::{Counter, Flag};
 use ingest::gate::Refusals;
 use ingest::histogram::{Histogram as Durations, Snapshot};
 use ingest::log::Log;
+use ingest::searches::Search;
 use ingest::udp::Drops;
 
 use crate::geocoder::Geocoder;
@@ -24,7 +24,7 @@ use crate::registry::Registry;
 use crate::retention::Retention;
 use crate::routes::opendata::OpenData;
 use crate::searches::History;
-use crate::serve::ProcessRole;
+use crate::serve::{Archivers, ProcessRole};
 use crate::statistics::taxi_hash::TaxiHashes;
 use crate::warehouse::Asked;
 
@@ -39,8 +39,10 @@ pub struct App {
     pub engine: Engine,
     /// The log of positions.
     pub log: Log,
-    /// What archives it, if this process does.
-    pub archiver: Option<Arc<Archiver>>,
+    /// The log of searches; None: this process neither answers nor archives any.
+    pub searches_log: Option<Log<Search>>,
+    /// What archives both, if this process does.
+    pub archivers: Option<Arc<Archivers>>,
     /// The time.
     pub clock: Clock,
     /// Where passwords are hashed and tried.
@@ -89,7 +91,7 @@ impl App {
             .role
             .follows()
             .then(|| ("map", caught_up.is_raised() && !lost.is_raised() && self.engine.is_alive()));
-        let archive = self.archiver.as_ref().map(|archiver| ("archive", archiver.is_well()));
+        let archive = self.archivers.as_ref().map(|archivers| ("archive", archivers.are_well()));
         map.into_iter()
             .chain([("log", self.log.is_writable())])
             .chain(archive)

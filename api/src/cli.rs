@@ -55,7 +55,7 @@ enum Command {
     Retain(retain::Args),
     /// Show each setting's value and where it came from.
     Config(settings::Args),
-    /// The archive of positions.
+    /// The archive of positions and searches.
     #[command(subcommand)]
     Archive(archive::Command),
     /// Accounts.

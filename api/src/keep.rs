@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use analytics::archiver::Archiver;
+use analytics::rows::Logged;
 use engine::follow::Follower;
 use ingest::clock::Millis;
 use ingest::gate::Refusal;
 use ingest::limits::DELIVERED_WITHIN;
+use ingest::log::{Log, LogError};
 use ingest::position::OperatorKey;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
@@ -185,18 +188,14 @@ pub(crate) async fn keep_short(app: App, stop: CancellationToken) {
                 app.buckets.forget_full();
                 let short = app.clone();
                 let retained = move || {
-                    let searches = short.history.as_ref().map_or(Ok(0), |history| {
+                    if let Some(history) = &short.history {
                         drop(history.kept(short.clock.now(), &short.registry.territory()));
-                        history.retain()
-                    });
-                    let positions = match &short.archiver {
-                        // What is not archived yet stays: as long as nothing is known of that, everything.
-                        Some(archiver) => {
-                            short.log.retain_unless_needed(&archiver.reached().unwrap_or_default())
-                        }
-                        None => short.log.retain(),
-                    };
-                    positions.and(searches)
+                    }
+                    let archivers = short.archivers.as_deref();
+                    let searches = short.searches_log.as_ref();
+                    let searches =
+                        searches.map_or(Ok(0), |log| remove_old(log, archivers.map(|both| &both.searches)));
+                    remove_old(&short.log, archivers.map(|both| &both.positions)).and(searches)
                 };
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(retained).await {
                     tracing::warn!(%error, "old days of the logs were not removed");
@@ -209,6 +208,17 @@ pub(crate) async fn keep_short(app: App, stop: CancellationToken) {
                 }
             }
         }
+    }
+}
+
+/// Removes old days of a log. What is not archived yet stays: as long as nothing is known of that, everything.
+fn remove_old<L: Logged>(
+    log: &Log<L::Entry>,
+    archiver: Option<&Archiver<L>>,
+) -> std::result::Result<usize, LogError> {
+    match archiver {
+        Some(archiver) => log.retain_unless_needed(&archiver.reached().unwrap_or_default()),
+        None => log.retain(),
     }
 }
 

@@ -14,7 +14,6 @@ use ingest::clock::{Clock, Millis};
 use ingest::counter::Counter;
 use ingest::log::{Log, LogError, LogUrl, Offset, OpenError, Partition, Settings};
 use ingest::searches::Search;
-use thiserror::Error;
 
 use self::kept::Kept;
 use crate::limits::{SEARCHES_GATHERED_MS, SEARCHES_KEPT_DAYS};
@@ -34,33 +33,21 @@ struct Inner {
     refused: Counter,
 }
 
-/// The history cannot be opened.
-#[derive(Debug, Error)]
-pub enum OpenHistoryError {
-    /// The log of searches cannot.
-    #[error(transparent)]
-    Log(#[from] OpenError),
-    /// The thread that follows it cannot be started.
-    #[error("the thread that reads the log of searches cannot be started: {0}")]
-    Thread(#[from] std::io::Error),
+/// Opens the log of searches beside that of positions at `positions`, whose settings these are. Waits for disks and
+/// brokers.
+pub fn open_log(positions: &LogUrl, settings: &Settings, clock: Clock) -> Result<Log<Search>, OpenError> {
+    let settings = Settings {
+        partitions: 1,
+        commit_interval_ms: SEARCHES_GATHERED_MS,
+        retain_for_ms: SEARCHES_KEPT_DAYS.unsigned_abs() * 86_400_000,
+        retain_bytes: settings.retain_bytes,
+    };
+    Log::open(&positions.searches(), &settings, clock)
 }
 
 impl History {
-    /// Opens the log of searches beside that of positions at `positions`, and begins to read it. `settings` are those
-    /// of positions; points are exact for as long as `exact`. Waits for disks and brokers.
-    pub fn open(
-        positions: &LogUrl,
-        settings: &Settings,
-        exact: Duration,
-        clock: Clock,
-    ) -> Result<Self, OpenHistoryError> {
-        let settings = Settings {
-            partitions: 1,
-            commit_interval_ms: SEARCHES_GATHERED_MS,
-            retain_for_ms: SEARCHES_KEPT_DAYS.unsigned_abs() * 86_400_000,
-            retain_bytes: settings.retain_bytes,
-        };
-        let log = Log::open(&positions.searches(), &settings, clock)?;
+    /// Begins to read a log of searches. Points are exact for as long as `exact`.
+    pub fn read(log: Log<Search>, exact: Duration) -> std::io::Result<Self> {
         let opened_at = (0..log.partitions()).map(|partition| log.end(Partition(partition))).collect();
         let kept = Arc::new(RwLock::new(Kept::new(exact)));
         let reads = kept.clone();
@@ -125,14 +112,8 @@ impl History {
         self.0.refused.get() + self.0.log.meters().lost.get()
     }
 
-    /// Removes days of the log that are over for longer than a year. Returns how many.
-    pub fn retain(&self) -> Result<usize, LogError> {
-        self.0.log.retain()
-    }
-
-    /// Logs what it took and takes no more.
-    pub fn close(&self) {
-        self.0.log.close();
+    /// Reads no further.
+    pub fn stop(&self) {
         self.0.follower.stop();
     }
 }
@@ -147,8 +128,9 @@ mod tests {
 
     const NOW: Millis = Millis(1_790_000_000_000);
 
-    fn open(url: &LogUrl) -> History {
-        History::open(url, &Settings::default(), Duration::from_hours(24 * 60), Clock::manual(NOW)).unwrap()
+    fn open(url: &LogUrl) -> (Log<Search>, History) {
+        let log = open_log(url, &Settings::default(), Clock::manual(NOW)).unwrap();
+        (log.clone(), History::read(log, Duration::from_hours(24 * 60)).unwrap())
     }
 
     fn search(caller: i32) -> Search {
@@ -175,18 +157,18 @@ mod tests {
     fn searches_outlive_the_process_and_what_is_not_logged_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let url = LogUrl::File(folder.path().join("log"));
-        let history = open(&url);
+        let (log, history) = open(&url);
         assert!(history.is_whole() && history.is_empty());
         (1..=3).for_each(|caller| history.add(search(caller)));
         await_all(&history, 3);
         assert_eq!((history.logged(), history.lost()), (3, 0));
-        history.close();
+        log.close();
         history.add(search(4));
         assert_eq!((history.logged(), history.lost()), (3, 1));
-        drop(history);
+        drop((log, history));
         assert!(folder.path().join("log-searches").is_dir(), "beside the log of positions");
 
-        let history = open(&url);
+        let (_, history) = open(&url);
         await_all(&history, 3);
         let territory = Territory::new(vec![], vec![], vec![]);
         let callers = history.kept(NOW, &territory).callers(NOW, |_, _| true);

@@ -11,6 +11,7 @@ use ingest::clock::Clock;
 use ingest::counter::Flag;
 use ingest::gate::{Gate, Refusals};
 use ingest::log::{Log, LogUrl, Partition};
+use ingest::searches::Search;
 use ingest::udp::{self, Beside, Drops, Threads};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -29,8 +30,9 @@ use crate::passwords::Passwords;
 use crate::pseudonym::Pseudonyms;
 use crate::rates::Buckets;
 use crate::registry::{Registry, follow};
-use crate::searches::{History, OpenHistoryError};
+use crate::searches::{self, History};
 use crate::secrets::{SecretError, SecretKey};
+use crate::statistics::archived;
 use crate::statistics::taxi_hash::TaxiHashes;
 use crate::store::{Store, StoreError};
 use crate::warehouse::Asked;
@@ -39,6 +41,7 @@ use crate::{connections, daily, keep, metrics, refused, router};
 pub(crate) mod archive;
 mod role;
 
+pub use archive::Archivers;
 pub use role::ProcessRole;
 
 /// Why a server did not start.
@@ -63,9 +66,6 @@ pub enum StartError {
     /// The log.
     #[error(transparent)]
     Log(#[from] ingest::log::OpenError),
-    /// The log of searches.
-    #[error(transparent)]
-    Searches(#[from] OpenHistoryError),
     /// What the archive is asked with.
     #[error(transparent)]
     Queries(#[from] analytics::session::QueryError),
@@ -145,10 +145,10 @@ impl Server {
         // Before everything is read, so that nothing falls between, and nothing is read twice.
         let changes = store.changes().await?;
         let store = store.bounded();
-        let (registry, (log, follower), history) = tokio::try_join!(
+        let (registry, (log, follower), (searches_log, history)) = tokio::try_join!(
             async { Ok(Registry::load(store.clone(), secret.clone(), engine.clone()).await?) },
             open_and_follow(config, &store, &engine, clock.clone()),
-            open_history(config, clock.clone()),
+            open_searches(config, clock.clone()),
         )?;
         let sockets = if config.role.takes_datagrams() {
             listen_for_datagrams(config).map_err(listen("udp", config.udp))?
@@ -158,14 +158,15 @@ impl Server {
         let udp =
             sockets.first().map(UdpSocket::local_addr).transpose().map_err(listen("udp", config.udp))?;
         let drops = udp.map(|_| Drops::of(&sockets)).transpose().map_err(listen("udp", config.udp))?;
-        let archiver = archive::start(config, &registry, &engine, &log, clock.clone())?;
+        let archivers = archive::start(config, &registry, &engine, (&log, searches_log.as_ref()), &clock)?;
         let refusals = Arc::new(Refusals::default());
         let app = App {
             role: config.role,
             registry: registry.clone(),
             engine,
             log,
-            archiver,
+            searches_log,
+            archivers,
             clock: clock.clone(),
             passwords: Arc::new(Passwords::new()?),
             buckets: Arc::new(Buckets::new(&config.rate_limits, clock.clone())),
@@ -197,17 +198,7 @@ impl Server {
         let keeper = follower.clone().map(|follower| Keeper::new(app.clone(), follower));
         let mut tasks = JoinSet::new();
         tasks.spawn(follow::follow(registry, changes, stop_tasks.clone()));
-        tasks.spawn(refused::keep(app.clone(), stop_tasks.clone()));
-        tasks.spawn(keep::keep_short(app.clone(), stop_tasks.clone()));
-        if let Some(keeper) = &keeper {
-            tasks.spawn(keep::keep_map(keeper.clone(), stop_tasks.clone()));
-            tasks.spawn(deadlines::keep(app.clone(), stop_tasks.clone()));
-            tasks.spawn(dispatch::keep(app.clone(), stop_tasks.clone()));
-            tasks.spawn(events::keep(app.clone(), stop_tasks.clone()));
-            tasks.spawn(webhooks::keep(app.clone(), stop_tasks.clone()));
-            tasks.spawn(backlog::keep(app.clone(), stop_tasks.clone()));
-            tasks.spawn(daily::keep(app.clone(), stop_tasks.clone()));
-        }
+        spawn_tasks(&mut tasks, config, (&app, keeper.as_ref()), &stop_tasks)?;
         let mut serving = JoinSet::new();
         let routes = router::http(app.clone(), limits);
         serving.spawn(connections::serve(listener, routes, limits, stop_serving.clone()));
@@ -252,16 +243,18 @@ impl Server {
         if ended.is_err() {
             self.tasks.abort_all();
         }
-        let (log, history) = (self.app.log.clone(), self.app.history.clone());
-        let archiver = self.app.archiver.clone();
+        let (log, archivers) = (self.app.log.clone(), self.app.archivers.clone());
+        let (searches, history) = (self.app.searches_log.clone(), self.app.history.clone());
+        let stop_archiving = move || archivers.iter().for_each(|archivers| archivers.stop());
+        if let Err(error) = tokio::task::spawn_blocking(stop_archiving).await {
+            tracing::error!(%error, "archiving did not end cleanly; what is missing is archived at the next start");
+        }
         let closed = tokio::join!(
+            tokio::task::spawn_blocking(move || log.close()),
             tokio::task::spawn_blocking(move || {
-                if let Some(archiver) = archiver {
-                    archiver.stop();
-                }
-                log.close();
+                searches.iter().for_each(Log::close);
+                history.iter().for_each(History::stop);
             }),
-            tokio::task::spawn_blocking(move || history.iter().for_each(History::close)),
         );
         if let (Err(error), _) | (_, Err(error)) = closed {
             tracing::error!(%error, "a log did not close cleanly; what was acknowledged is safe");
@@ -281,6 +274,31 @@ impl Server {
         // A connection on which nothing answers any more would be waited for.
         let _ = tokio::time::timeout(END, self.app.registry.store().close()).await;
     }
+}
+
+/// What is done again and again in a process of this role.
+fn spawn_tasks(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    (app, keeper): (&App, Option<&Keeper>),
+    stop: &CancellationToken,
+) -> Result<(), StartError> {
+    tasks.spawn(refused::keep(app.clone(), stop.clone()));
+    tasks.spawn(keep::keep_short(app.clone(), stop.clone()));
+    if let Some(keeper) = keeper {
+        tasks.spawn(keep::keep_map(keeper.clone(), stop.clone()));
+        tasks.spawn(deadlines::keep(app.clone(), stop.clone()));
+        tasks.spawn(dispatch::keep(app.clone(), stop.clone()));
+        tasks.spawn(events::keep(app.clone(), stop.clone()));
+        tasks.spawn(webhooks::keep(app.clone(), stop.clone()));
+        tasks.spawn(backlog::keep(app.clone(), stop.clone()));
+        tasks.spawn(daily::keep(app.clone(), stop.clone()));
+    }
+    if config.role.archives() {
+        let (root, grace_ms) = (Root::open(&config.archive)?, archive::settings(config).grace_ms);
+        tasks.spawn(archived::keep(app.clone(), root, grace_ms, stop.clone()));
+    }
+    Ok(())
 }
 
 /// Waits for threads that end.
@@ -305,15 +323,20 @@ async fn open_log(config: &Config, clock: Clock) -> Result<Log, StartError> {
     Ok(aside("opening the log", move || Log::open(&url, &settings, clock)).await??)
 }
 
-/// Opens the log of searches where the role answers any.
-async fn open_history(config: &Config, clock: Clock) -> Result<Option<History>, StartError> {
-    if !config.role.follows() {
-        return Ok(None);
+/// Opens the log of searches where the role answers any or archives them, and reads it where it answers them.
+async fn open_searches(
+    config: &Config,
+    clock: Clock,
+) -> Result<(Option<Log<Search>>, Option<History>), StartError> {
+    if !config.role.follows() && !config.role.archives() {
+        return Ok((None, None));
     }
-    let (url, settings, exact) = (config.log.clone(), config.log_settings.clone(), config.retention.exact);
-    let open = move || History::open(&url, &settings, exact, clock);
-    let opened = aside("opening the log of searches", open).await??;
-    Ok(Some(opened))
+    let (url, settings) = (config.log.clone(), config.log_settings.clone());
+    let open = move || searches::open_log(&url, &settings, clock);
+    let log = aside("opening the log of searches", open).await??;
+    let read = config.role.follows().then(|| History::read(log.clone(), config.retention.exact)).transpose();
+    let failed = |error| StartError::System { what: "reading the log of searches".to_owned(), error };
+    Ok((Some(log), read.map_err(failed)?))
 }
 
 /// Opens the log, and follows it where the role has a map.

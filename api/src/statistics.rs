@@ -1,6 +1,7 @@
 //! What the figures of `/stats` mean: by what they are narrowed, where their windows begin and end, what they add up
 //! to. The rows are read in `store/statistics`, the answers written in `routes/stats`.
 
+pub(crate) mod archived;
 pub mod calendar;
 pub mod conurbations;
 pub(crate) mod copies;

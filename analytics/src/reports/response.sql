@@ -3,8 +3,8 @@
 -- Definition: for each town of the customer. A search found a taxi when there was one in its answer. Of hails, by when
 -- they were added: accepted by the taxi, whatever came later; declined by the taxi; timed out, as the taxi neither
 -- accepted nor declined in time. Delays run from the hail to the taxi's acceptance, and to the customer on board, of
--- those hails that came so far; p50 and p90 are interpolated between hails. A hail is in the archive one to two days
--- after it was added.
+-- those hails that came so far; p50 and p90 are interpolated between hails. The hails of a day are in the archive 28
+-- hours after its end.
 -- Unit: searches, hails, percent, seconds
 -- Source: the archive's searches and hails
 -- Column: insee: INSEE code of the town

@@ -5,4 +5,5 @@
 mod compacting;
 mod damage;
 mod filing;
+mod searches;
 mod world;

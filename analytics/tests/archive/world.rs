@@ -7,13 +7,14 @@ use std::time::Duration;
 use analytics::archive::{Filing, Registry};
 use analytics::digest::Digest;
 use analytics::meters::Meters;
-use analytics::positions::{Entry, Positions, digest_of_log};
+use analytics::positions::Positions;
 use analytics::root::{ArchiveUrl, Root};
+use analytics::rows::{Logged, placed};
 use analytics::verify::{Findings, verify};
 use engine::geo::{LineString, MultiPolygon, Polygon};
 use engine::territory::{Insee, Territory, Town};
 use ingest::clock::{Clock, Millis};
-use ingest::log::{Log, LogUrl, Partition, Settings};
+use ingest::log::{Entry, Log, LogUrl, Partition, Settings};
 use ingest::position::{
     Heading, LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, Speed, TaxiKey, Transport,
 };
@@ -38,8 +39,7 @@ impl World {
     pub(crate) fn new(partitions: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual(NOON);
-        let settings = Settings { partitions, commit_interval_ms: 0, ..Settings::default() };
-        let log = Log::open(&LogUrl::File(directory.path().join("log")), &settings, clock.clone()).unwrap();
+        let log = open_log(&directory.path().join("log"), partitions, &clock);
         let root = Root::open(&ArchiveUrl::File(directory.path().join("archive"))).unwrap();
         let ring = [(2.0, 48.0), (2.36, 48.0), (2.36, 49.0), (2.0, 49.0)];
         let paris = Town {
@@ -57,41 +57,44 @@ impl World {
 
     /// Appends positions of taxis and waits until they are synced.
     pub(crate) fn append(&self, taxis: std::ops::Range<u32>) {
-        let positions = taxis.map(|taxi| position(taxi, self.clock.now())).collect();
-        let (sender, done) = mpsc::channel();
-        let tell = Box::new(move |outcome| sender.send(outcome).unwrap());
-        self.log.append_acknowledged(positions, tell).unwrap();
-        done.recv_timeout(LONG).unwrap().unwrap();
+        append(&self.log, taxis.map(|taxi| position(taxi, self.clock.now())).collect());
     }
 
-    pub(crate) async fn filing(&self) -> Filing<'_> {
-        Filing::begin(&self.log, &self.root, self, &self.clock, &self.meters).await.unwrap()
+    pub(crate) async fn filing(&self) -> Filing<'_, Positions> {
+        self.filing_of(&self.log).await
     }
 
     /// Files all there is.
     pub(crate) async fn archive(&self) {
-        let mut filing = self.filing().await;
+        self.archive_all::<Positions>(&self.log).await;
+    }
+
+    async fn filing_of<L: Logged>(&self, log: &Log<L::Entry>) -> Filing<'_, L> {
+        Filing::begin(log, &self.root, self, &self.clock, &self.meters).await.unwrap()
+    }
+
+    /// Files all there is of a log.
+    pub(crate) async fn archive_all<L: Logged>(&self, log: &Log<L::Entry>) {
+        let mut filing = self.filing_of::<L>(log).await;
         while filing.take(Duration::ZERO).await.unwrap() {}
         filing.file_since(self.clock.now()).await.unwrap();
     }
 
-    /// The digest of the log, read record by record.
+    /// The digest of the log.
     pub(crate) fn digest_of_log(&self) -> Digest {
-        let (mut reader, mut digest) = (self.log.reader(&[]), Digest::default());
-        while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
-            let rows = (0..).zip(&record.entries);
-            let entries: Vec<_> =
-                rows.map(|(row, &position)| Entry { offset: record.offset, row, position }).collect();
-            digest += digest_of_log(record.partition, &entries);
-        }
-        digest
+        digest_of::<Positions>(&self.log)
     }
 
     /// What is in the archive; nothing may be wrong with it, and it has what the log has.
     pub(crate) async fn verified(&self) -> Findings {
-        let findings = verify::<Positions>(&self.root, &|_, _| ()).await.unwrap();
+        self.verified_against::<Positions>(&self.log).await
+    }
+
+    /// What is in the archive of a stream, which has what its log has.
+    pub(crate) async fn verified_against<L: Logged>(&self, log: &Log<L::Entry>) -> Findings {
+        let findings = verify::<L>(&self.root, &|_, _| ()).await.unwrap();
         assert_eq!(findings.problems, [""; 0]);
-        assert_eq!(findings.digest, self.digest_of_log());
+        assert_eq!(findings.digest, digest_of::<L>(log));
         findings
     }
 
@@ -105,6 +108,29 @@ impl World {
         let reached = self.meters.reached().unwrap();
         (0..).map(Partition).zip(reached).all(|(partition, next)| next == self.log.end(partition))
     }
+}
+
+/// Opens a log in a folder.
+pub(crate) fn open_log<E: Entry>(folder: &Path, partitions: u16, clock: &Clock) -> Log<E> {
+    let settings = Settings { partitions, commit_interval_ms: 0, ..Settings::default() };
+    Log::open(&LogUrl::File(folder.to_owned()), &settings, clock.clone()).unwrap()
+}
+
+/// Appends and waits until it is synced.
+pub(crate) fn append<E: Entry>(log: &Log<E>, entries: Vec<E>) {
+    let (sender, done) = mpsc::channel();
+    log.append_acknowledged(entries, Box::new(move |outcome| sender.send(outcome).unwrap())).unwrap();
+    done.recv_timeout(LONG).unwrap().unwrap();
+}
+
+/// The digest of a log, read record by record.
+fn digest_of<L: Logged>(log: &Log<L::Entry>) -> Digest {
+    let (mut reader, mut digest) = (log.reader(&[]), Digest::default());
+    while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
+        let partition = record.partition;
+        digest += L::digest_of_log(partition, &placed(record).collect::<Vec<_>>());
+    }
+    digest
 }
 
 impl Registry for World {

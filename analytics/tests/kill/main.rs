@@ -21,18 +21,21 @@ use analytics::archiver::{Archiver, Settings};
 use analytics::compact::compact;
 use analytics::current::Current;
 use analytics::digest::Digest;
-use analytics::layout::{Part, Recent, Stream};
+use analytics::layout::{Part, Recent};
 use analytics::meters::Meters;
-use analytics::positions::{Entry, Positions, digest_of_log};
+use analytics::positions::Positions;
 use analytics::rollups::{self, RollupName};
 use analytics::root::{ArchiveUrl, Root};
+use analytics::rows::{Logged, Rows as _, placed};
+use analytics::searches::Searches;
 use analytics::verify::verify;
 use engine::territory::{Insee, Territory};
 use ingest::clock::{Clock, Millis};
-use ingest::log::{self, Log, LogUrl};
+use ingest::log::{self, Entry, Log, LogUrl};
 use ingest::position::{
     LatLon, Motion, OperatorKey, Position, ReportedStatus, SourceKey, TaxiKey, Transport,
 };
+use ingest::searches::Search;
 
 const LIVES: u32 = 100;
 /// Between the start of a life and its end, in milliseconds: for the n-th, so that ends fall everywhere.
@@ -50,7 +53,7 @@ fn is_long(life: u32) -> bool {
 
 /// How far time moves in a life, and by how much at a time.
 fn minutes(life: u32) -> (i64, i64) {
-    if is_long(life) { (4 * 1_440, 10) } else { (240, 1) }
+    if is_long(life) { (4 * 1_440, 120) } else { (240, 1) }
 }
 
 fn main() {
@@ -66,7 +69,8 @@ fn main() {
 fn kill_again_and_again() {
     let folder = tempfile::tempdir().unwrap();
     // A log whose making was cut off holds nothing, and cannot be opened.
-    drop(open(folder.path(), &Clock::manual(BEGIN)));
+    drop(open::<Positions>(folder.path(), &Clock::manual(BEGIN)));
+    drop(open::<Searches>(folder.path(), &Clock::manual(BEGIN)));
     for life in 0..LIVES {
         let program = std::env::current_exe().unwrap();
         let mut child = Command::new(program);
@@ -81,42 +85,60 @@ fn kill_again_and_again() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(account(folder.path()));
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        account::<Positions>(folder.path()).await;
+        account::<Searches>(folder.path()).await;
+        add_up(folder.path()).await;
+    });
 }
 
-/// Waits until there is a manifest more than at the call.
+/// Waits until each stream has a manifest more than at the call.
 fn until_a_day_is_written(folder: &Path) {
     let days = || {
-        let days = std::fs::read_dir(folder.join("archive/manifests/positions"));
-        days.map_or(0, Iterator::count)
+        [Positions::STREAM, Searches::STREAM].map(|stream| {
+            let days = std::fs::read_dir(folder.join("archive").join(stream.manifest_folder()));
+            days.map_or(0, Iterator::count)
+        })
     };
-    let (before, deadline) = (days(), Instant::now() + Duration::from_secs(30));
-    while days() <= before {
-        assert!(Instant::now() < deadline, "no day was written within 30 s");
+    let (before, deadline) = (days(), Instant::now() + Duration::from_mins(2));
+    while days().iter().zip(before).any(|(days, before)| *days <= before) {
+        assert!(Instant::now() < deadline, "no day was written within two minutes");
         std::thread::park_timeout(Duration::from_millis(2));
     }
 }
 
-/// Ends what the last life left, and holds the archive against the log.
-async fn account(folder: &Path) {
-    let (log, root) = open(folder, &Clock::manual(BEGIN));
-    let before = Current::read(&root, Stream::Positions).await.unwrap();
+/// Ends what the last life left, and holds the archive of a stream against its log.
+async fn account<L: Logged>(folder: &Path) {
+    let (log, root) = open::<L>(folder, &Clock::manual(BEGIN));
+    let before = Current::read(&root, L::STREAM).await.unwrap();
     let (clock, meters) = (Clock::manual(BEGIN), Meters::default());
-    let mut filing = Filing::begin(&log, &root, &Nobody, &clock, &meters).await.unwrap();
+    let mut filing = Filing::<L>::begin(&log, &root, &Nobody, &clock, &meters).await.unwrap();
     while filing.take(Duration::ZERO).await.unwrap() {}
     filing.file_since(Millis(i64::MAX)).await.unwrap();
-    for day in Current::read(&root, Stream::Positions).await.unwrap().closed_days() {
-        compact::<Positions>(&root, day, &folder.join("sorting"), &|_, _| ()).await.unwrap();
+    for day in Current::read(&root, L::STREAM).await.unwrap().closed_days() {
+        compact::<L>(&root, day, &folder.join("sorting"), &|_, _| ()).await.unwrap();
     }
-    let findings = verify::<Positions>(&root, &|_, _| ()).await.unwrap();
+    let findings = verify::<L>(&root, &|_, _| ()).await.unwrap();
     assert_eq!(findings.problems, [""; 0]);
-    let (rows, digest) = digest_of(&log);
+    let (rows, digest) = digest_of::<L>(&log);
     assert_eq!((findings.rows, findings.digest), (rows, digest));
 
+    let recent = root.list::<Recent>(&L::STREAM.recent_folder()).await.unwrap().len();
+    let mut parts = 0;
+    for day in before.days.keys() {
+        parts += root.list::<Part>(&Part::folder(L::STREAM, *day)).await.unwrap().len();
+    }
+    println!(
+        "{LIVES} lives: {rows} {}, {} days written before the last, {recent} recent files, {parts} parts",
+        L::STREAM,
+        before.days.len()
+    );
+    assert!(before.days.len() >= 8, "days were written between kills: {}", before.days.len());
+}
+
+/// Makes what is due of what days add up to, and was cut off.
+async fn add_up(folder: &Path) {
+    let root = Root::open(&ArchiveUrl::File(folder.join("archive"))).unwrap();
     let made = root.list::<RollupName>("rollups/heard").await.unwrap().len();
     // Weeks are made of days.
     for _ in ["days", "weeks"] {
@@ -124,65 +146,72 @@ async fn account(folder: &Path) {
             rollups::make(&root, &Nobody.territory(), &folder.join("sorting"), due).await.unwrap();
         }
     }
+    println!("{made} days added up between kills");
     assert!(made > 0, "days were added up between kills");
     assert_eq!(rollups::due(&root).await.unwrap(), [], "whatever was cut off, all that is due is made");
-
-    let recent = root.list::<Recent>("recent/positions").await.unwrap().len();
-    let mut parts = 0;
-    for day in before.days.keys() {
-        parts += root.list::<Part>(&Part::folder(Stream::Positions, *day)).await.unwrap().len();
-    }
-    println!(
-        "{LIVES} lives: {rows} positions, {} days written before the last, {made} added up, \
-         {recent} recent files, {parts} parts",
-        before.days.len()
-    );
-    assert!(before.days.len() >= 8, "days were written between kills: {}", before.days.len());
 }
 
-fn digest_of(log: &Log) -> (u64, Digest) {
+fn digest_of<L: Logged>(log: &Log<L::Entry>) -> (u64, Digest) {
     let (mut reader, mut rows, mut digest) = (log.reader(&[]), 0, Digest::default());
     while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
-        let entries = (0..).zip(&record.entries);
-        let entries: Vec<_> =
-            entries.map(|(row, &position)| Entry { offset: record.offset, row, position }).collect();
+        let partition = record.partition;
+        let entries: Vec<_> = placed(record).collect();
         rows += entries.len() as u64;
-        digest += digest_of_log(record.partition, &entries);
+        digest += L::digest_of_log(partition, &entries);
     }
     (rows, digest)
 }
 
-/// Appends, and archives twice, until it is killed.
+/// Appends, and archives both logs twice, until it is killed.
 fn live(folder: &Path, life: u32) {
     let began = BEGIN.plus((0..life).map(|life| minutes(life).0 * MINUTE).sum());
     let (lasts, step) = minutes(life);
     let clock = Clock::manual(began);
-    let (log, root) = open(folder, &clock);
+    let (positions, searches) = (open::<Positions>(folder, &clock), open::<Searches>(folder, &clock));
     let settings = Settings {
-        filed_after_ms: 20 * MINUTE,
+        // However late a thread has its turn: once time stands still, days become due without its moving.
+        filed_after_ms: if is_long(life) { 0 } else { 20 * MINUTE },
         day_ends_after_ms: MINUTE,
         grace_ms: 0,
-        every: Duration::from_millis(3),
+        every: Duration::from_millis(20),
         ..Settings::new(folder.join("sorting"))
     };
-    let archiver = || {
-        Archiver::start(log.clone(), root.clone(), Box::new(Nobody), settings.clone(), clock.clone()).unwrap()
-    };
-    let _archivers = [archiver(), archiver()];
+    let _archivers = [(); 2].map(|()| {
+        (
+            archiver::<Positions>(&positions, &settings, &clock),
+            archiver::<Searches>(&searches, &settings, &clock),
+        )
+    });
     for n in 0_u32.. {
-        let positions = (0..40).map(|taxi| position(taxi, clock.now(), n)).collect();
-        let (sender, done) = mpsc::channel();
-        log.append_acknowledged(positions, Box::new(move |outcome| sender.send(outcome).unwrap())).unwrap();
-        done.recv().unwrap().unwrap();
+        append(&positions.0, (0..40).map(|taxi| position(taxi, clock.now(), n)).collect());
+        append(&searches.0, vec![search(clock.now(), n)]);
         if clock.now() < began.plus((lasts - step) * MINUTE) {
             clock.advance(step * MINUTE);
+        } else if is_long(life) {
+            // Until the end, which is a day's.
+            std::thread::park();
         }
     }
 }
 
-fn open(folder: &Path, clock: &Clock) -> (Log, Root) {
+fn archiver<L: Logged>(
+    (log, root): &(Log<L::Entry>, Root),
+    settings: &Settings,
+    clock: &Clock,
+) -> Archiver<L> {
+    Archiver::start(log.clone(), root.clone(), Arc::new(Nobody), settings.clone(), clock.clone()).unwrap()
+}
+
+fn append<E: Entry>(log: &Log<E>, entries: Vec<E>) {
+    let (sender, done) = mpsc::channel();
+    log.append_acknowledged(entries, Box::new(move |outcome| sender.send(outcome).unwrap())).unwrap();
+    done.recv().unwrap().unwrap();
+}
+
+fn open<L: Logged>(folder: &Path, clock: &Clock) -> (Log<L::Entry>, Root) {
     let settings = log::Settings { partitions: 2, commit_interval_ms: 0, ..log::Settings::default() };
-    let log = Log::open(&LogUrl::File(folder.join("log")), &settings, clock.clone()).unwrap();
+    let log = Log::open(&LogUrl::File(folder.join(format!("log-{}", L::STREAM))), &settings, clock.clone())
+        .unwrap();
     (log, Root::open(&ArchiveUrl::File(folder.join("archive"))).unwrap())
 }
 
@@ -195,6 +224,18 @@ fn position(taxi: u32, now: Millis, n: u32) -> Position {
         status: ReportedStatus::Free,
         motion: Motion::default(),
         transport: Transport::Udp,
+    }
+}
+
+fn search(now: Millis, n: u32) -> Search {
+    Search {
+        at: now,
+        caller: 1,
+        customer: LatLon::from_e7(488_000_000 + i32::try_from(n % 10_000).unwrap(), 23_000_000).unwrap(),
+        town: "75056".parse().unwrap(),
+        found: 0,
+        seen: 0,
+        closest_m: None,
     }
 }
 

@@ -25,6 +25,8 @@ pub const DAILY_AGAIN: Duration = Duration::from_mins(1);
 pub const DAILY_LEASE: Duration = Duration::from_mins(2);
 /// Hails that are copied in one transaction: thirty parameters each.
 pub const COPIES_A_TRANSACTION: i64 = 500;
+/// Copies of hails, of about 300 bytes, that are read at a time to be archived.
+pub const ARCHIVED_COPIES_A_PAGE: i64 = 5_000;
 /// Taxis that were heard in one statement, and in one transaction.
 pub const HEARD_A_STATEMENT: usize = 1_000;
 /// Taxis that were heard in an hour that is counted, and are forgotten in one transaction.

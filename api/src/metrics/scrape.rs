@@ -1,6 +1,8 @@
 //! Every metric there is: its name, its meaning, and where its number comes from.
 
+use analytics::meters::Meters;
 use engine::follow::Follower;
+use ingest::counter::Counter;
 use ingest::gate::Refusal;
 use ingest::udp::Drops;
 
@@ -85,39 +87,37 @@ fn log(Sources { app, .. }: &Sources, families: &mut Families) {
 }
 
 fn archive(Sources { app, .. }: &Sources, families: &mut Families) {
-    let Some(archiver) = &app.archiver else { return };
-    let meters = archiver.meters();
-    families.gauge(
+    let Some(archivers) = &app.archivers else { return };
+    let (positions, searches) = (&archivers.positions, &archivers.searches);
+    let streams = [("positions", positions.meters()), ("searches", searches.meters())];
+    families.gauges(
         "maraude_archive_lag_records",
-        "How many records of the log are not in the archive yet; a record waits for archive_after_s at most.",
-        float(archiver.lag()),
+        "How many records of a log are not in the archive yet; a record waits for archive_after_s at most.",
+        [("positions", positions.lag()), ("searches", searches.lag())]
+            .map(|(stream, lag)| ([("stream", stream)], float(lag))),
     );
-    families.counter(
-        "maraude_archive_files_total",
-        "Files of what the log took that were made.",
-        meters.files.get(),
-    );
-    families.counter("maraude_archive_rows_total", "Positions in them.", meters.rows.get());
-    families.counter("maraude_archive_bytes_total", "Bytes of them.", meters.bytes.get());
-    families.counter(
-        "maraude_archive_outrun_files_total",
-        "Files that another process had made before.",
-        meters.outrun.get(),
-    );
-    families.counter(
+    let mut counters = |name, help, count: fn(&Meters) -> &Counter| {
+        let counts = streams.map(|(stream, meters)| ([("stream", stream)], count(meters).get()));
+        families.counters(name, help, counts);
+    };
+    counters("maraude_archive_files_total", "Files of what a log took that were made.", |meters| {
+        &meters.files
+    });
+    counters("maraude_archive_rows_total", "Positions or searches in them.", |meters| &meters.rows);
+    counters("maraude_archive_bytes_total", "Bytes of them.", |meters| &meters.bytes);
+    counters("maraude_archive_outrun_files_total", "Files that another process had made before.", |meters| {
+        &meters.outrun
+    });
+    counters(
         "maraude_archive_skipped_records_total",
-        "Records of the log that could not be read, and are not in the archive.",
-        meters.skipped.get(),
+        "Records of a log that could not be read, and are not in the archive.",
+        |meters| &meters.skipped,
     );
-    families.counter(
-        "maraude_archive_days_total",
-        "Days that were written from their hours.",
-        meters.days.get(),
-    );
-    families.counter(
+    counters("maraude_archive_days_total", "Days that were written from their hours.", |meters| &meters.days);
+    counters(
         "maraude_archive_failures_total",
         "Times that archiving or writing a day failed; both are tried again.",
-        meters.failures.get(),
+        |meters| &meters.failures,
     );
 }
 

@@ -1,5 +1,6 @@
 //! What statistics read of the rows, and the rows that are kept for them.
 
+pub mod archived;
 pub mod copies;
 pub mod hails;
 pub mod heard;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use analytics::digest::Digest;
 use analytics::layout::Stream;
-use analytics::positions::{Entry, Positions, digest_of_log};
+use analytics::positions::{Positions, digest_of_log};
 use analytics::progress::progress;
 use analytics::root::Root;
+use analytics::rows::placed;
 use analytics::verify::verify;
 use ingest::clock::Clock;
 use ingest::log::{Log, Offset, Partition, Settings};
@@ -44,13 +45,13 @@ impl Logged {
                 if record.offset >= logged.ends[usize::from(record.partition.0)] {
                     continue;
                 }
-                let entries = (0..).zip(&record.entries);
-                let entries: Vec<_> =
-                    entries.map(|(row, &position)| Entry { offset: record.offset, row, position }).collect();
+                let partition = record.partition;
+                let entries: Vec<_> = placed(record).collect();
                 logged.rows += entries.len() as u64;
-                logged.digest += digest_of_log(record.partition, &entries);
-                for Entry { position, .. } in entries {
-                    let place = (position.at.lat_e7(), position.at.lon_e7());
+                logged.digest += digest_of_log(partition, &entries);
+                for placed in entries {
+                    let at = placed.entry.at;
+                    let place = (at.lat_e7(), at.lon_e7());
                     *logged.places.entry(place).or_insert(0) += 1;
                 }
             }

@@ -1,4 +1,4 @@
-//! What becomes of positions once they are in the log: files that the command line counts and checks.
+//! What becomes of positions and searches once they are logged: files that the command line counts and checks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,6 +6,8 @@ use std::time::Duration;
 use analytics::layout::Stream;
 use analytics::positions::Positions;
 use analytics::root::Root;
+use analytics::rows::Rows;
+use analytics::searches::Searches;
 use analytics::verify::verify;
 use api::serve::ProcessRole;
 use nix::sys::signal::Signal;
@@ -20,15 +22,19 @@ use crate::harness::wait::{SOON, within};
 use crate::world::World;
 
 #[tokio::test]
-async fn positions_come_into_the_archive_and_outlive_a_kill() {
+async fn positions_and_searches_come_into_the_archive_and_outlive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("maraude.toml"), "archive_after_s = 0").unwrap();
     let program = Program::new(folder.path(), None);
     let file = folder.path().join("towns.json");
     std::fs::write(&file, towns().to_string()).unwrap();
     program.done(&["import", "towns", file.to_str().unwrap()]).await;
-    let added = program.done(&["user", "add", "op", "--role", "operateur", "--json"]).await;
-    let key = serde_json::from_str::<Value>(&added).unwrap()["apikey"].as_str().unwrap().to_owned();
+    let mut keys = Vec::new();
+    for (name, role) in [("op", "operateur"), ("app", "moteur")] {
+        let added = program.done(&["user", "add", name, "--role", role, "--json"]).await;
+        keys.push(serde_json::from_str::<Value>(&added).unwrap()["apikey"].as_str().unwrap().to_owned());
+    }
+    let (key, app) = (&keys[0], &keys[1]);
 
     for life in 1..=2 {
         let (mut server, http, _) = program.serve().await;
@@ -36,21 +42,30 @@ async fn positions_come_into_the_archive_and_outlive_a_kill() {
         let ready = async || (client.get("", "/health/ready").await.status == 200).then_some(());
         within(SOON, "readiness", ready).await;
         assert_eq!(client.get("", "/health/ready").await.body["archive"], "ready");
-        let taxi = client.register(&key, life, MIDDLE).await;
+        let taxi = client.register(key, life, MIDDLE).await;
         for n in 0..10 {
             let at =
                 json!({"positions": [{"taxi_id": taxi, "lat": 48.83, "lon": 2.35 + f64::from(n) / 1e4}]});
-            assert_eq!(client.post(&key, "/geotaxi/", &at).await.status, 200);
+            assert_eq!(client.post(key, "/geotaxi/", &at).await.status, 200);
         }
-        let rows = format!("with {} position(s)", 10 * life);
-        let archived = async || program.done(&["archive", "verify"]).await.contains(&rows).then_some(());
-        within(SOON, "ten more positions in the archive", archived).await;
+        for _ in 0..3 {
+            assert_eq!(client.get(app, "/taxis?lon=2.35&lat=48.83").await.status, 200);
+        }
+        let rows = [format!("with {} position(s)", 10 * life), format!("with {} search(es)", 3 * life)];
+        let archived = async || {
+            let out = program.done(&["archive", "verify"]).await;
+            rows.iter().all(|rows| out.contains(rows)).then_some(())
+        };
+        within(SOON, "ten more positions and three more searches in the archive", archived).await;
         server.signal(if life == 1 { Signal::SIGKILL } else { Signal::SIGTERM });
         server.end().await;
     }
 
     let status = program.done(&["archive", "status"]).await;
     assert!(status.contains("recent   20 position(s)") && status.contains("until    20"), "{status}");
+    assert!(status.contains("recent   6 search(es)"), "{status}");
+    let of_searches = program.done(&["archive", "files", "searches"]).await;
+    assert!(of_searches.lines().all(|file| file.contains("/recent/searches/")), "{of_searches}");
     let files = program.done(&["archive", "files"]).await;
     assert!(files.lines().count() >= 2 && files.lines().all(|file| Path::new(file).is_file()), "{files}");
     let second = files.lines().nth(1).unwrap();
@@ -88,15 +103,19 @@ async fn a_process_of_its_own_archives_what_others_take() {
 
     let at = json!({"positions": [{"taxi_id": taxi, "lat": 48.83, "lon": 2.35}]});
     assert_eq!(world.client.post(&key, "/geotaxi/", &at).await.status, 200);
+    assert_eq!(world.search("app", (48.83, 2.35)).await.len(), 1);
     let root = Root::open(&format!("file:{}/archive", folder.path().display()).parse().unwrap()).unwrap();
-    let archived = async || {
-        let findings = verify::<Positions>(&root, &|_, _| ()).await.unwrap();
-        assert_eq!(findings.problems, [""; 0]);
-        (findings.rows == 1).then_some(())
-    };
-    within(SOON, "the position in the archive", archived).await;
+    within(SOON, "the position in the archive", async || has_one::<Positions>(&root).await).await;
+    within(SOON, "the search in the archive", async || has_one::<Searches>(&root).await).await;
     let current = analytics::current::Current::read(&root, Stream::Positions).await.unwrap();
     assert_eq!(current.recent[0].name.epoch, archive.app.log.epoch());
     archive.stop().await;
     world.stop().await;
+}
+
+/// Whether a stream has one row, with which nothing is wrong.
+async fn has_one<R: Rows>(root: &Root) -> Option<()> {
+    let findings = verify::<R>(root, &|_, _| ()).await.unwrap();
+    assert_eq!(findings.problems, [""; 0]);
+    (findings.rows == 1).then_some(())
 }

@@ -39,6 +39,7 @@ mod reference;
 mod refusals;
 mod registry;
 mod replay;
+mod reports;
 mod restart;
 mod retention;
 mod roles;

@@ -1,0 +1,160 @@
+//! Positions, searches and hails from their requests through the archive to the ministry's figures, which are worked
+//! out by hand.
+
+use std::time::Duration;
+
+use api::role::Role;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use crate::harness::client::Answer;
+use crate::harness::places::MIDDLE;
+use crate::harness::wait::{SOON, within};
+use crate::world::World;
+
+on_each_database!(reports_tell_of_what_was_asked_and_hailed);
+
+const HERE: (f64, f64) = (48.83, 2.35);
+/// A kilometre and more from there, in another cell of the same town.
+const ELSEWHERE: (f64, f64) = (48.85, 2.32);
+const HOUR_MS: i64 = 3_600_000;
+const DAY: (&str, &str) = ("2026-09-21", "2026-09-22");
+
+async fn ask(world: &World, sql: &str) -> Value {
+    let answer = world.client.post(world.key("analyst"), "/analytics/query", &json!({"sql": sql})).await;
+    assert_eq!(answer.status, 200, "{sql}: {answer:?}");
+    answer.body["data"].clone()
+}
+
+async fn report(world: &World, name: &str) -> Value {
+    let path = format!("/analytics/reports/{name}?from={}&to={}", DAY.0, DAY.1);
+    let answer = world.client.get(world.key("analyst"), &path).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body["data"].clone()
+}
+
+/// Waits until a query counts so many.
+async fn counts(world: &World, sql: &str, expected: Value) {
+    within(SOON, sql, async || (ask(world, sql).await == expected).then_some(())).await;
+}
+
+/// Moves a hail on, each time so many seconds later.
+async fn moves(world: &World, hail: &str, moves: &[(&str, i64, &str)]) {
+    for (account, after_s, status) in moves {
+        world.clock.advance(after_s * 1_000);
+        let mut wish = json!({"status": status});
+        if *status == "accepted_by_taxi" {
+            wish["taxi_phone_number"] = json!("0612345678");
+        }
+        world.moves(account, hail, &wish).await;
+    }
+}
+
+/// From 14:13:20 of 2026-09-21 on: four positions of a taxi in three minutes, three searches and three hails.
+async fn a_day(world: &mut World) {
+    world.stop().await;
+    world.start_as(|config| config.archive_after = Duration::ZERO).await;
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    world.place("op-a", &taxi, HERE).await;
+    let free = json!({"taxi": taxi, "lat": HERE.0, "lon": HERE.1, "status": "free"}).to_string();
+    let url = format!("{}/positions", world.client.base);
+    let request = world.client.http.post(url).header("X-Api-Key", world.key("op-a"));
+    let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(free);
+    assert_eq!(Answer::of(request).await.unwrap().status, 200);
+
+    assert_eq!(world.search("app", HERE).await.len(), 1);
+    for (account, at) in [("app", ELSEWHERE), ("op-b", HERE)] {
+        assert_eq!(world.search(account, at).await.len(), 0, "{account}");
+    }
+
+    let ridden = world.hail("app", &taxi, "op-a").await;
+    world.take("op-a", &ridden).await;
+    let ride = [
+        ("op-a", 1, "received_by_taxi"),
+        ("op-a", 2, "accepted_by_taxi"),
+        ("app", 3, "accepted_by_customer"),
+        ("op-a", 60, "customer_on_board"),
+        ("op-a", 600, "finished"),
+    ];
+    moves(world, &ridden, &ride).await;
+    // 14:24:26.
+    world.place("op-a", &taxi, HERE).await;
+    let declined = world.hail("app", &taxi, "op-a").await;
+    world.take("op-a", &declined).await;
+    moves(world, &declined, &[("op-a", 1, "received_by_taxi"), ("op-a", 1, "declined_by_taxi")]).await;
+    world.clock.advance(60_000);
+    world.place("op-a", &taxi, HERE).await;
+    let unanswered = world.hail("app", &taxi, "op-a").await;
+    world.take("op-a", &unanswered).await;
+    moves(world, &unanswered, &[("op-a", 1, "received_by_taxi")]).await;
+    world.clock.advance(31_000);
+    world.stands(&unanswered, "timeout_taxi").await;
+}
+
+async fn reports_tell_of_what_was_asked_and_hailed(world: &mut World) {
+    world.add_account("analyst", &[Role::Analyste]).await;
+    a_day(world).await;
+    counts(world, "SELECT count(*) AS n FROM positions", json!([{"n": 4}])).await;
+    counts(world, "SELECT count(*) AS n FROM searches", json!([{"n": 3}])).await;
+    assert_eq!(ask(world, "SELECT count(*) AS n FROM hails").await, json!([{"n": 0}]));
+    let response = report(world, "response").await;
+    assert_eq!((&response[0]["searches"], &response[0]["hails"]), (&json!(3), &json!(0)));
+    // 2026-09-22T14:26: of the hails a day has begun to be copied, and is not whole before 04:10 of the next.
+    world.clock.advance(24 * HOUR_MS);
+    // 2026-09-23T06:26.
+    world.clock.advance(16 * HOUR_MS);
+    counts(world, "SELECT count(*) AS n FROM hails", json!([{"n": 3}])).await;
+
+    let third = 100.0 / 3.0;
+    let expected = json!([{
+        "insee": MIDDLE, "town": format!("Town {MIDDLE}"), "searches": 3, "searches_found": 1, "found_percent": third,
+        "hails": 3, "hails_accepted": 1, "hails_declined": 1, "hails_timed_out": 1, "accepted_percent": third,
+        "accepted_after_p50_s": 3.0, "accepted_after_p90_s": 3.0,
+        "on_board_after_p50_s": 66.0, "on_board_after_p90_s": 66.0,
+    }]);
+    assert_eq!(report(world, "response").await, expected);
+    let program = world.program();
+    let asked = ["report", "response", "--from", DAY.0, "--to", DAY.1, "--format", "json"];
+    let told: Value = serde_json::from_str(&program.done(&asked).await).unwrap();
+    assert_eq!(told["data"], expected);
+
+    // In 14:13 there were two positions, in 14:24 and 14:25 one each, where 36 are expected.
+    let (operator, in_time) = (world.number("op-a"), 100.0 * 4.0 / 36.0);
+    let expected = json!([{
+        "operator": operator, "name": "op-a", "taxis": 1, "positions": 4, "in_time_percent": in_time, "hails": 3,
+        "hails_refused": 1, "refused_percent": third, "hails_late": 1, "late_percent": third,
+    }]);
+    assert_eq!(report(world, "compliance").await, expected);
+
+    let cells = ask(world, "SELECT DISTINCT h3_text(cell) AS cell FROM positions").await;
+    let balance = report(world, "balance").await;
+    let line = |cell: &Value, taxis, searches, in_vain, free_a_search: f64| {
+        json!({"hour": "2026-09-21T14:00:00Z", "insee": MIDDLE, "cell": cell, "taxis": taxis, "taxis_free": taxis,
+               "searches": searches, "searches_in_vain": in_vain, "free_a_search": free_a_search})
+    };
+    let here = balance.as_array().unwrap().iter().position(|line| line["cell"] == cells[0]["cell"]).unwrap();
+    let elsewhere = &balance[1 - here]["cell"];
+    assert_eq!(balance.as_array().unwrap().len(), 2, "{balance}");
+    assert_eq!(balance[here], line(&cells[0]["cell"], 1, 2, 1, 0.5));
+    assert_eq!(balance[1 - here], line(elsewhere, 0, 1, 1, 0.0));
+
+    // Whoever runs the machine sees more of the same rows.
+    let sql = "SELECT status, hails.operator, app, taxis.public_id IS NOT NULL AS known, floor(distance_m) AS metres,
+               hails.town, CAST(accepted_by_taxi_at AS BIGINT) - CAST(hails.added_at AS BIGINT) AS accepted_ms,
+               hails.date FROM hails LEFT JOIN taxis ON taxis.taxi = hails.taxi ORDER BY hails.added_at";
+    let line = |status, accepted_ms: Value| {
+        json!({"status": status, "operator": operator, "app": world.number("app"), "known": true, "metres": 2_962.0,
+               "town": MIDDLE, "accepted_ms": accepted_ms, "date": DAY.0})
+    };
+    let shown: Value = serde_json::from_str(&program.done(&["sql", sql, "--format", "json"]).await).unwrap();
+    let expected = [
+        line("finished", json!(3_000)),
+        line("declined_by_taxi", Value::Null),
+        line("timeout_taxi", Value::Null),
+    ];
+    assert_eq!(shown["data"], json!(expected));
+    let verified = program.done(&["archive", "verify"]).await;
+    assert!(verified.contains("1 file(s) with 3 hail(s)"), "{verified}");
+    let files = program.done(&["archive", "files", "hails"]).await;
+    assert!(files.contains(&format!("/hails/date={}/000001-000-", DAY.0)), "{files}");
+}
