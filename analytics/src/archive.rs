@@ -3,7 +3,8 @@
 //! Each file holds consecutive records of one partition that were appended in one hour, is named by its first offset,
 //! says the next in its footer, and is created only where there is none of its name. So two archivers that work on one
 //! log do each other's work at worst: of each file one wins, and the other goes on from where the winner's ends. After
-//! a kill, names and footers say where to go on.
+//! a kill, names and footers say where to go on. A record that cannot be read is passed over, and the file that covers
+//! it says so: no day waits for it, and it is not taken for missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use ingest::position::TaxiKey;
 use thiserror::Error;
 
 use crate::file::FileWriter;
-use crate::footer::{BadFile, Covered};
+use crate::footer::{BadFile, Covered, Footer, Skipped};
 use crate::layout::{Hour, Recent};
 use crate::limits::{RECENT_ROWS, WAITING_ROWS};
 use crate::meters::Meters;
 use crate::places::Places;
-use crate::progress::{Reached, covered, progress};
+use crate::progress::{NOTHING, Reached, covered, progress};
 use crate::root::{Created, Found, Root, Unavailable};
 use crate::rows::{Known, Logged, Placed, placed};
 
@@ -82,6 +83,18 @@ struct Waiting<E> {
     /// When the first of them came, by our clock.
     since: Option<Millis>,
     entries: Vec<Placed<E>>,
+    /// Which records could not be read.
+    skipped: Vec<Skipped>,
+}
+
+impl<E> Waiting<E> {
+    /// Goes on to behind a record.
+    fn go_on(&mut self, offset: Offset, now: Millis) {
+        if self.since.is_none() {
+            (self.since, self.from) = (Some(now), offset);
+        }
+        self.next = Offset(offset.0 + 1);
+    }
 }
 
 impl<E> Default for Waiting<E> {
@@ -92,6 +105,7 @@ impl<E> Default for Waiting<E> {
             appended_until: None,
             since: None,
             entries: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 }
@@ -137,9 +151,7 @@ impl<'a, L: Logged> Filing<'a, L> {
                     %damage,
                     "a record is not archived"
                 );
-                self.meters.skipped.add(1);
-                self.reader.seek(partition, Offset(offset.0 + 1));
-                Ok(true)
+                self.skip(partition, offset).await.map(|()| true)
             }
             Err(failure) => Err(failure.into()),
         }
@@ -155,6 +167,24 @@ impl<'a, L: Logged> Filing<'a, L> {
         Ok(())
     }
 
+    /// Passes over a record. It belongs to the hour of the one before it: that is the same for every archiver.
+    async fn skip(&mut self, partition: Partition, offset: Offset) -> Result<(), ArchiveError> {
+        let at = usize::from(partition.0);
+        if self.waiting[at].since.is_some() && self.waiting[at].next != offset && !self.clear(at).await? {
+            return Ok(());
+        }
+        self.meters.skipped.add(1);
+        let next = Offset(offset.0 + 1);
+        self.reader.seek(partition, next);
+        self.waiting[at].go_on(offset, self.clock.now());
+        let skipped = &mut self.waiting[at].skipped;
+        match skipped.last_mut() {
+            Some(last) if last.next == offset => last.next = next,
+            _ => skipped.push(Skipped { epoch: self.epoch, partition, from: offset, next }),
+        }
+        Ok(())
+    }
+
     async fn add(&mut self, record: Record<L::Entry>) -> Result<(), ArchiveError> {
         let partition = usize::from(record.partition.0);
         // An hour that a file closed is not opened again, whatever the brokers' clocks say.
@@ -163,17 +193,13 @@ impl<'a, L: Logged> Filing<'a, L> {
         let waiting = &self.waiting[partition];
         let fits = waiting.next == record.offset
             && waiting.entries.len() + record.entries.len() <= RECENT_ROWS
-            && Hour::of(last) == Hour::of(appended_at);
-        if !waiting.entries.is_empty() && !fits && !self.file(partition).await? {
+            && (last == NOTHING.appended_until || Hour::of(last) == Hour::of(appended_at));
+        if waiting.since.is_some() && !fits && !self.clear(partition).await? {
             // Another archiver was here, and the reader stands where it ended: the record comes again, if it is left.
             return Ok(());
         }
         let (now, waiting) = (self.clock.now(), &mut self.waiting[partition]);
-        if waiting.since.is_none() {
-            waiting.since = Some(now);
-            waiting.from = record.offset;
-        }
-        waiting.next = Offset(record.offset.0 + 1);
+        waiting.go_on(record.offset, now);
         waiting.appended_until = Some(appended_at);
         waiting.entries.extend(placed(record));
         let rows = |waiting: &Waiting<_>| waiting.entries.len();
@@ -184,12 +210,24 @@ impl<'a, L: Logged> Filing<'a, L> {
         Ok(())
     }
 
+    /// Lets nothing wait of a partition; says whether the next record to read is still the same.
+    async fn clear(&mut self, partition: usize) -> Result<bool, ArchiveError> {
+        let is_same = self.file(partition).await?;
+        self.waiting[partition] = Waiting::default();
+        Ok(is_same)
+    }
+
     /// Makes a file of what waits of a partition; says whether the next record to read is still the same.
     async fn file(&mut self, partition: usize) -> Result<bool, ArchiveError> {
-        let waiting = std::mem::take(&mut self.waiting[partition]);
-        let (Ok(number), Some(appended_until)) = (u16::try_from(partition), waiting.appended_until) else {
+        // What could not be read does not say when it was appended.
+        let before = self.reached[partition].appended_until;
+        let appended_until = self.waiting[partition].appended_until.unwrap_or(before);
+        let Ok(number) = u16::try_from(partition) else { return Ok(true) };
+        if appended_until == NOTHING.appended_until {
+            // Nor does anything before it: the next record will.
             return Ok(true);
-        };
+        }
+        let waiting = std::mem::take(&mut self.waiting[partition]);
         let covered = Covered {
             epoch: self.epoch,
             partition: Partition(number),
@@ -204,7 +242,8 @@ impl<'a, L: Logged> Filing<'a, L> {
             hour: Hour::of(appended_until),
             first: covered.from,
         };
-        let content = self.content(&waiting.entries, covered)?;
+        let about = Footer { covered: Some(covered), skipped: waiting.skipped, ..Footer::default() };
+        let content = self.content(&waiting.entries, covered.partition, about)?;
         let bytes = content.len() as u64;
         let is_ours = self.root.create(&name, content).await? == Created::New;
         let reached = if is_ours {
@@ -234,12 +273,17 @@ impl<'a, L: Logged> Filing<'a, L> {
         Ok(covered(self.root, file.ok_or_else(|| BadFile::Gone(name.to_string()))?).await?.into())
     }
 
-    fn content(&mut self, entries: &[Placed<L::Entry>], covered: Covered) -> Result<Bytes, ArchiveError> {
+    fn content(
+        &mut self,
+        entries: &[Placed<L::Entry>],
+        partition: Partition,
+        about: Footer,
+    ) -> Result<Bytes, ArchiveError> {
         self.places.move_to(&self.registry.territory());
         let known = Known { places: &mut self.places, registry: self.registry };
-        let batch = L::encode(covered.partition, entries, known)?;
+        let batch = L::encode(partition, entries, known)?;
         let mut file = FileWriter::new::<L>()?;
         file.write(&batch)?;
-        Ok(file.finish(Some(covered))?.0)
+        Ok(file.finish(about)?.0)
     }
 }

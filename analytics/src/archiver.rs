@@ -10,11 +10,13 @@ use ingest::counter::Flag;
 use ingest::log::{Log, Offset, Partition};
 
 use crate::archive::{ArchiveError, Filing, Registry};
+use crate::blur::{blur, due};
 use crate::clean::clean;
 use crate::compact::{CompactError, Outcome, compact};
 use crate::current::Current;
 use crate::footer::BadFile;
 use crate::layout::{Day, Stream};
+use crate::limits::GRACE_MS;
 use crate::meters::Meters;
 use crate::progress::progress;
 use crate::rollups::{self, RollupError};
@@ -34,6 +36,8 @@ pub struct Settings {
     pub day_ends_after_ms: i64,
     /// For how long replaced files stay, in milliseconds: longer than a query lasts.
     pub grace_ms: i64,
+    /// For how long places are exact, in milliseconds: a day that ended longer ago is blurred.
+    pub exact_ms: i64,
     /// How often it is looked whether a day is due, and again after how long what failed is tried again.
     pub every: Duration,
     /// A directory for what does not fit in memory while a day is sorted.
@@ -64,7 +68,8 @@ impl Settings {
         Self {
             filed_after_ms: 600_000,
             day_ends_after_ms: 60_000,
-            grace_ms: 3_600_000,
+            grace_ms: GRACE_MS,
+            exact_ms: i64::MAX,
             every: Duration::from_secs(10),
             aside,
         }
@@ -218,8 +223,11 @@ impl<L: Logged> Shared<L> {
 
     async fn write_due(&self, ends: &Mutex<Ends>) -> Result<(), CompactError> {
         let Self { root, settings, clock, meters, .. } = self;
-        let mut failed = None;
-        for day in Current::read(root, L::STREAM).await?.open_days() {
+        let found = Current::read(root, L::STREAM).await?;
+        let due = due::<L>(&found, clock.now().plus(settings.exact_ms.saturating_neg()));
+        let mut failed = self.blur_days(&due).await;
+        // A day that is blurred is written as it is.
+        for day in found.open_days().into_iter().filter(|day| !due.contains(day)) {
             if self.stop.is_raised() || !self.is_due(day, ends).await? {
                 break;
             }
@@ -260,6 +268,32 @@ impl<L: Logged> Shared<L> {
             tracing::debug!(?due, "what the archive adds up to was made");
         }
         Ok(rollups::clean(root, clock.now().plus(-settings.grace_ms)).await?)
+    }
+
+    /// Blurs days. Returns what failed first: one day keeps no other waiting.
+    async fn blur_days(&self, days: &[Day]) -> Option<CompactError> {
+        let Self { root, settings, meters, .. } = self;
+        let mut failed = None;
+        for &day in days {
+            if self.stop.is_raised() {
+                break;
+            }
+            let told = |_, _| ();
+            let blurred = tokio::select! {
+                blurred = blur::<L>(root, day, &settings.aside, &told) => blurred,
+                () = self.stopped() => break,
+            };
+            match blurred {
+                Err(error) => failed = failed.or(Some(error)),
+                Ok(Outcome::Written(manifest)) => {
+                    meters.blurred.add(1);
+                    let (rows, files) = (manifest.rows(), manifest.parts.len());
+                    tracing::info!(stream = %L::STREAM, %day, rows, files, "a day of the archive was blurred to towns");
+                }
+                Ok(Outcome::Nothing | Outcome::Outrun) => {}
+            }
+        }
+        failed
     }
 
     /// Waits until it should stop.

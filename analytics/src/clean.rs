@@ -16,15 +16,20 @@ use crate::rows::Rows;
 /// Removes recent files, parts and manifests that manifests put before `before` have replaced, and what kills left.
 /// Returns how many objects went.
 ///
-/// The newest recent file of each partition stays, because it says how far the archive is. Parts of a number above the
+/// The newest recent file of each partition stays, because it says how far the archive is, until its day is blurred:
+/// then it is the last of its partition's, and what the manifest says of that is enough. Parts of a number above the
 /// manifest's stay, too: somebody may be writing them.
 pub async fn clean<R: Rows>(root: &Root, before: Millis) -> Result<usize, BadFile> {
     let recent = root.list::<Recent>(&R::STREAM.recent_folder()).await?;
     let all_manifests = root.list::<ManifestName>(&R::STREAM.manifest_folder()).await?;
     let keeps = newest(&recent).into_values().map(|file| file.name).collect::<BTreeSet<_>>();
+    let partition_of = |name: &Recent| (name.epoch, name.partition);
+    let is_last = |name: &Recent| {
+        recent.iter().filter(|file| partition_of(&file.name) == partition_of(name)).count() == 1
+    };
     let mut removed = 0;
     for (day, found) in manifests(root, R::STREAM).await? {
-        let is_touched = recent.iter().any(|file| file.name.hour.day() == day && !keeps.contains(&file.name))
+        let is_touched = recent.iter().any(|file| file.name.hour.day() == day)
             || all_manifests.iter().any(|file| file.name.day == day && file.name != found.name);
         let is_settled = found.put_at < before;
         if !is_settled || !is_touched {
@@ -35,20 +40,23 @@ pub async fn clean<R: Rows>(root: &Root, before: Millis) -> Result<usize, BadFil
             .iter()
             .filter(|file| file.name.hour.day() == day && !is_late(file, Some(&manifest)))
             .map(|file| file.name)
-            .filter(|name| !keeps.contains(name))
-            .collect();
-        let listed: BTreeSet<_> = manifest.parts.iter().map(|listed| listed.part).collect();
-        let parts = root.list::<Part>(&Part::folder(R::STREAM, day)).await?;
-        let orphans: Vec<_> = parts
-            .iter()
-            .map(|file| file.name)
-            .filter(|part| part.manifest <= found.name.number && !listed.contains(part))
+            .filter(|name| !keeps.contains(name) || !manifest.is_exact && is_last(name))
             .collect();
         // The manifests last: as long as one is there, what it replaced is looked for.
         let older: Vec<_> = all_manifests
             .iter()
             .map(|file| file.name)
             .filter(|name| name.day == day && *name < found.name)
+            .collect();
+        if replaced.is_empty() && older.is_empty() {
+            continue;
+        }
+        let listed: BTreeSet<_> = manifest.parts.iter().map(|listed| listed.part).collect();
+        let parts = root.list::<Part>(&Part::folder(R::STREAM, day)).await?;
+        let orphans: Vec<_> = parts
+            .iter()
+            .map(|file| file.name)
+            .filter(|part| part.manifest <= found.name.number && !listed.contains(part))
             .collect();
         removed += replaced.len() + orphans.len() + older.len();
         root.remove(replaced).await?;

@@ -12,10 +12,11 @@ use datafusion::parquet::errors::ParquetError;
 use futures_util::TryStreamExt as _;
 use thiserror::Error;
 
+use crate::blur::blurred;
 use crate::current::Current;
 use crate::digest::Digest;
 use crate::file::{self, FileWriter};
-use crate::footer::{BadFile, Covered, Footer};
+use crate::footer::{BadFile, Covered, Footer, Skipped};
 use crate::layout::{Day, ManifestName, Part};
 use crate::limits::PART_ROWS;
 use crate::manifest::{Listed, Manifest};
@@ -75,8 +76,9 @@ pub enum Outcome {
     Outrun,
 }
 
-/// Writes a day from its manifest's parts, if it has one, and the recent files that this does not cover. `aside` is a
-/// directory for what does not fit in memory; `told` hears how many rows are done, and of how many.
+/// Writes a day from its manifest's parts, if it has one, and the recent files that this does not cover: exact, unless
+/// the day is blurred already. `aside` is a directory for what does not fit in memory; `told` hears how many rows are
+/// done, and of how many.
 pub async fn compact<R: Rows>(
     root: &Root,
     day: Day,
@@ -84,46 +86,89 @@ pub async fn compact<R: Rows>(
     told: &dyn Fn(u64, u64),
 ) -> Result<Outcome, CompactError> {
     let found = Current::read(root, R::STREAM).await?;
-    let (current, late) = (found.days.get(&day), found.recent_of(day).collect::<Vec<_>>());
-    if late.is_empty() {
+    if found.recent_of(day).next().is_none() {
         return Ok(Outcome::Nothing);
     }
-    let mut inputs: Vec<String> = Vec::new();
-    let (mut expected, mut digest) = (0, Digest::default());
-    let mut covers = Vec::new();
-    let mut is_exact = true;
-    if let Some(current) = current {
+    let is_blurred = found.days.get(&day).is_some_and(|manifest| !manifest.is_exact);
+    rewrite::<R>(root, &found, day, is_blurred, aside, told).await
+}
+
+/// Writes all that there is of a day as its next manifest, exact or blurred.
+pub(crate) async fn rewrite<R: Rows>(
+    root: &Root,
+    found: &Current,
+    day: Day,
+    is_blurred: bool,
+    aside: &FilePath,
+    told: &dyn Fn(u64, u64),
+) -> Result<Outcome, CompactError> {
+    let current = found.days.get(&day);
+    let number = current.map_or(0, |manifest| manifest.name.number) + 1;
+    let name = ManifestName { stream: R::STREAM, day, number };
+    let inputs = inputs(root, found, day).await?;
+    let mut parts = Parts::<R>::new(root, name)?;
+    parts.is_blurred = is_blurred;
+    let order = if is_blurred { R::BLURRED_ORDER } else { R::ORDER };
+    let mut digest = Digest::default();
+    // A day of which nothing could be read has no file.
+    if !inputs.files.is_empty() {
+        let mut rows = sort::sorted::<R>(root, &inputs.files, order, aside).await?;
+        while let Some(batch) = rows.try_next().await? {
+            digest += R::digest_of(&batch).map_err(|error| ParquetError::External(error.into()))?;
+            parts.add(batch).await?;
+            told(parts.rows, inputs.rows);
+        }
+    }
+    let (rows, listed) = parts.finish().await?;
+    if (rows, digest) != (inputs.rows, inputs.digest) {
+        return Err(CompactError::Different { day, read: rows, expected: inputs.rows });
+    }
+    let Inputs { covers, skipped, .. } = inputs;
+    let manifest = Manifest { name, parts: listed, covers, skipped, is_exact: !is_blurred };
+    if manifest.create(root).await? {
+        return Ok(Outcome::Written(manifest));
+    }
+    // What the other one did not write the same goes at once: nobody has read it.
+    if let Some(winner) = Manifest::read(root, name).await? {
+        let parts = manifest.parts.iter().filter(|listed| !winner.parts.contains(listed));
+        root.remove(parts.map(|listed| listed.part)).await?;
+    }
+    Ok(Outcome::Outrun)
+}
+
+/// What a day is written from.
+#[derive(Default)]
+struct Inputs {
+    files: Vec<String>,
+    rows: u64,
+    digest: Digest,
+    covers: Vec<Covered>,
+    skipped: Vec<Skipped>,
+}
+
+async fn inputs(root: &Root, found: &Current, day: Day) -> Result<Inputs, CompactError> {
+    let mut inputs = Inputs::default();
+    if let Some(current) = found.days.get(&day) {
         for listed in &current.parts {
             let name = listed.part.to_string();
             intact(root, &name).await?;
-            inputs.push(name);
+            inputs.files.push(name);
         }
-        (expected, digest) = (current.rows(), current.digest());
-        covers.extend(&current.covers);
-        is_exact = current.is_exact;
+        (inputs.rows, inputs.digest) = (current.rows(), current.digest());
+        inputs.covers.extend(&current.covers);
+        inputs.skipped.extend(&current.skipped);
     }
-    for file in late {
+    for file in found.recent_of(day) {
         let footer = intact(root, &file.name.to_string()).await?;
-        covers.push(checked(file, &footer)?);
-        expected += footer.rows;
-        digest += footer.digest;
-        inputs.push(file.name.to_string());
+        inputs.covers.push(checked(file, &footer)?);
+        inputs.rows += footer.rows;
+        inputs.digest += footer.digest;
+        inputs.skipped.extend(footer.skipped);
+        inputs.files.push(file.name.to_string());
     }
-    let covers = joined(day, covers)?;
-    let number = current.map_or(0, |manifest| manifest.name.number) + 1;
-    let name = ManifestName { stream: R::STREAM, day, number };
-    let mut parts = Parts::<R>::new(root, name)?;
-    let mut rows = sort::sorted::<R>(root, &inputs, aside).await?;
-    while let Some(batch) = rows.try_next().await? {
-        parts.add(batch).await?;
-        told(parts.rows, expected);
-    }
-    let (rows, listed) = parts.finish().await?;
-    let manifest = Manifest { name, parts: listed, covers, is_exact };
-    if (rows, manifest.digest()) != (expected, digest) {
-        return Err(CompactError::Different { day, read: rows, expected });
-    }
-    Ok(if manifest.create(root).await? { Outcome::Written(manifest) } else { Outcome::Outrun })
+    inputs.covers = joined(day, inputs.covers)?;
+    inputs.skipped.sort_unstable();
+    Ok(inputs)
 }
 
 /// The footer of a file whose columns are those that were written. Sorting believes them.
@@ -159,6 +204,7 @@ fn joined(day: Day, mut covers: Vec<Covered>) -> Result<Vec<Covered>, CompactErr
 pub(crate) struct Parts<'a, R: Rows> {
     root: &'a Root,
     name: ManifestName,
+    is_blurred: bool,
     listed: Vec<Listed>,
     file: FileWriter,
     rows: u64,
@@ -168,14 +214,23 @@ pub(crate) struct Parts<'a, R: Rows> {
 impl<'a, R: Rows> Parts<'a, R> {
     pub(crate) fn new(root: &'a Root, name: ManifestName) -> Result<Self, ParquetError> {
         let file = FileWriter::new::<R>()?;
-        Ok(Self { root, name, listed: Vec::new(), file, rows: 0, of: std::marker::PhantomData })
+        Ok(Self {
+            root,
+            name,
+            is_blurred: false,
+            listed: Vec::new(),
+            file,
+            rows: 0,
+            of: std::marker::PhantomData,
+        })
     }
 
     /// Adds rows, in their order.
     pub(crate) async fn add(&mut self, batch: RecordBatch) -> Result<(), CompactError> {
         // What was read may say of columns without nulls that they might have some, or the other way round.
-        let mut batch =
-            RecordBatch::try_new(R::schema(), batch.columns().to_vec()).map_err(ParquetError::from)?;
+        let batch = RecordBatch::try_new(R::schema(), batch.columns().to_vec());
+        let batch = if self.is_blurred { batch.and_then(|batch| blurred::<R>(&batch)) } else { batch };
+        let mut batch = batch.map_err(ParquetError::from)?;
         while batch.num_rows() > 0 {
             let room = PART_ROWS - usize::try_from(self.file.rows()).unwrap_or(PART_ROWS);
             let taken = batch.num_rows().min(room);
@@ -191,7 +246,8 @@ impl<'a, R: Rows> Parts<'a, R> {
 
     async fn end_file(&mut self) -> Result<(), CompactError> {
         let file = std::mem::replace(&mut self.file, FileWriter::new::<R>()?);
-        let (content, footer) = file.finish(None)?;
+        let about = Footer { is_blurred: self.is_blurred, ..Footer::default() };
+        let (content, footer) = file.finish(about)?;
         let number = u16::try_from(self.listed.len()).unwrap_or(u16::MAX);
         let ManifestName { stream, day, number: manifest } = self.name;
         let part = Part { stream, day, manifest, number, hash: hash(&content) };

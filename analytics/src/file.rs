@@ -15,7 +15,7 @@ use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties,
 use datafusion::parquet::schema::types::ColumnPath;
 
 use crate::digest::Digest;
-use crate::footer::{Covered, Footer};
+use crate::footer::Footer;
 use crate::limits::{PAGE_ROWS, ROW_GROUP_ROWS};
 use crate::rows::{BadColumn, Rows};
 use crate::seal;
@@ -47,9 +47,9 @@ impl FileWriter {
         self.rows
     }
 
-    /// Ends it with a footer that says what it holds.
-    pub fn finish(mut self, covered: Option<Covered>) -> Result<(Bytes, Footer), ParquetError> {
-        let footer = Footer { rows: self.rows, digest: self.digest, covered };
+    /// Ends it with a footer that says what it holds: its rows and their digest, and else what `about` says.
+    pub fn finish(mut self, about: Footer) -> Result<(Bytes, Footer), ParquetError> {
+        let footer = Footer { rows: self.rows, digest: self.digest, ..about };
         footer.pairs().into_iter().for_each(|pair| self.writer.append_key_value_metadata(pair));
         let mut content = self.writer.into_inner()?;
         seal::seal(&mut content);
@@ -57,12 +57,17 @@ impl FileWriter {
     }
 }
 
-/// The footer and the rows of a file, if it is as it was written.
-pub fn read(content: Bytes) -> Result<(Footer, ParquetRecordBatchReader), ParquetError> {
+/// Opens a file, if it is as it was written.
+pub fn open(content: Bytes) -> Result<ParquetRecordBatchReaderBuilder<Bytes>, ParquetError> {
     if !seal::is_intact(&content) {
         return Err(ParquetError::General("its bytes are not those that were written".to_owned()));
     }
-    let builder = ParquetRecordBatchReaderBuilder::try_new(content)?;
+    ParquetRecordBatchReaderBuilder::try_new(content)
+}
+
+/// The footer and the rows of a file, if it is as it was written.
+pub fn read(content: Bytes) -> Result<(Footer, ParquetRecordBatchReader), ParquetError> {
+    let builder = open(content)?;
     let footer = Footer::of(builder.metadata())?;
     Ok((footer, builder.build()?))
 }

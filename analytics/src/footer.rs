@@ -1,5 +1,8 @@
-//! What a Parquet file of the archive says of itself, in its footer: rows, digest and, for one of the recent ones,
-//! which records of the log it holds.
+//! What a Parquet file of the archive says of itself, in its footer: rows, digest, whether it is blurred and, for one
+//! of the recent ones, which records of the log it holds.
+//!
+//! What a later version adds has keys of its own: a reader of before passes over them, and what has no such key is as
+//! files were before.
 
 use bytes::Bytes;
 use datafusion::parquet::errors::ParquetError;
@@ -28,8 +31,21 @@ pub struct Covered {
     pub appended_until: Millis,
 }
 
+/// Records of a partition that could not be read when they were archived: they are covered, and no row is theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// Of which log.
+    pub epoch: u64,
+    /// Of which partition.
+    pub partition: Partition,
+    /// The offset of the first.
+    pub from: Offset,
+    /// The offset after the last one.
+    pub next: Offset,
+}
+
 /// What a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Footer {
     /// How many rows.
     pub rows: u64,
@@ -37,6 +53,10 @@ pub struct Footer {
     pub digest: Digest,
     /// Which records of the log; None: those that the day's manifest says.
     pub covered: Option<Covered>,
+    /// Which of those could not be read, in order.
+    pub skipped: Vec<Skipped>,
+    /// Whether nothing finer than a town is left in it: see [`crate::blur`].
+    pub is_blurred: bool,
 }
 
 /// A file cannot be read, or is not what was written.
@@ -61,6 +81,16 @@ pub enum BadFile {
 impl Footer {
     /// Reads the footer of a file.
     pub async fn read<N: std::fmt::Display>(root: &Root, file: &Found<N>) -> Result<Self, BadFile> {
+        let damaged =
+            |error: NoFooter| BadFile::Damaged { name: file.name.to_string(), cause: error.to_string() };
+        Self::of(&Self::metadata(root, file).await?).map_err(damaged)
+    }
+
+    /// Reads the metadata of a file: its footer, and what statistics tell of its rows.
+    pub async fn metadata<N: std::fmt::Display>(
+        root: &Root,
+        file: &Found<N>,
+    ) -> Result<ParquetMetaData, BadFile> {
         let name = file.name.to_string();
         let gone = || BadFile::Gone(name.clone());
         let damaged = |cause: String| BadFile::Damaged { name: name.clone(), cause };
@@ -73,9 +103,7 @@ impl Footer {
         }
         let end = tail.len().saturating_sub(TRAILER);
         let begin = end.checked_sub(length as usize).ok_or_else(|| damaged("its footer is cut".into()))?;
-        let metadata = ParquetMetaDataReader::decode_metadata(&tail[begin..end]);
-        Self::of(&metadata.map_err(|error| damaged(error.to_string()))?)
-            .map_err(|error| damaged(error.to_string()))
+        ParquetMetaDataReader::decode_metadata(&tail[begin..end]).map_err(|error| damaged(error.to_string()))
     }
 
     /// What metadata says.
@@ -100,6 +128,9 @@ impl Footer {
             rows: number(ROWS)?,
             digest: text(DIGEST)?.parse().map_err(|_| NoFooter(DIGEST))?,
             covered: is_recent.then(covered).transpose()?,
+            skipped: text(SKIPPED)
+                .map_or(Ok(Vec::new()), |ranges| skipped(ranges).ok_or(NoFooter(SKIPPED)))?,
+            is_blurred: text(BLURRED).is_ok_and(|is_blurred| is_blurred == YES),
         })
     }
 
@@ -119,6 +150,13 @@ impl Footer {
                 pair(NEXT, next.0.to_string()),
                 pair(UNTIL, appended_until.0.to_string()),
             ]);
+        }
+        if !self.skipped.is_empty() {
+            let ranges: Vec<_> = self.skipped.iter().map(Skipped::to_string).collect();
+            pairs.push(pair(SKIPPED, ranges.join(" ")));
+        }
+        if self.is_blurred {
+            pairs.push(pair(BLURRED, YES.to_owned()));
         }
         pairs
     }
@@ -143,6 +181,31 @@ const PARTITION: &str = "maraude.partition";
 const FROM: &str = "maraude.from";
 const NEXT: &str = "maraude.next";
 const UNTIL: &str = "maraude.appended_until_ms";
+const SKIPPED: &str = "maraude.skipped";
+const BLURRED: &str = "maraude.blurred";
+const YES: &str = "true";
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { epoch, partition, from, next } = self;
+        write!(f, "{epoch:016x}/{}/{}-{}", partition.0, from.0, next.0)
+    }
+}
+
+fn skipped(ranges: &str) -> Option<Vec<Skipped>> {
+    let range = |text: &str| {
+        let (epoch, rest) = text.split_once('/')?;
+        let (partition, offsets) = rest.split_once('/')?;
+        let (from, next) = offsets.split_once('-')?;
+        Some(Skipped {
+            epoch: u64::from_str_radix(epoch, 16).ok()?,
+            partition: Partition(partition.parse().ok()?),
+            from: Offset(from.parse().ok()?),
+            next: Offset(next.parse().ok()?),
+        })
+    };
+    ranges.split(' ').map(range).collect()
+}
 
 /// The length of the metadata and the mark that end a Parquet file.
 const TRAILER: usize = 8;
@@ -151,4 +214,25 @@ fn metadata_length(tail: &Bytes) -> Option<u32> {
     let (_, trailer) = tail.split_last_chunk::<TRAILER>()?;
     let (length, mark) = trailer.split_first_chunk::<4>()?;
     (mark == b"PAR1").then(|| u32::from_le_bytes(*length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_skipped_is_read_back() {
+        let one = |partition, from, next| Skipped {
+            epoch: u64::MAX,
+            partition: Partition(partition),
+            from: Offset(from),
+            next: Offset(next),
+        };
+        let all = vec![one(3, 0, 1), one(7, 5, u64::MAX)];
+        let text: Vec<_> = all.iter().map(Skipped::to_string).collect();
+        assert_eq!(skipped(&text.join(" ")), Some(all));
+        for bad in ["", "1", "1/2", "1/2/3", "x/2/3-4", "1/2/3-4 ", "1/70000/3-4"] {
+            assert_eq!(skipped(bad), None, "{bad}");
+        }
+    }
 }

@@ -54,6 +54,8 @@ pub enum Hails {}
 impl Rows for Hails {
     const STREAM: Stream = Stream::Hails;
     const ORDER: &'static [&'static str] = &["added_at", "id"];
+    const BLURRED: &'static [&'static str] = &[];
+    const BLURRED_ORDER: &'static [&'static str] = Self::ORDER;
     const DICTIONARIES: &'static [&'static str] = &["status", "operator", "app", "town"];
     const LOOKED_FOR: Option<&'static str> = Some("taxi");
 
@@ -100,7 +102,8 @@ impl<'a> HailsOfDay<'a> {
     pub async fn finish(self) -> Result<Outcome, CompactError> {
         let (_, parts) = self.parts.finish().await?;
         // No more than the customer's town is in it.
-        let manifest = Manifest { name: self.name, parts, covers: Vec::new(), is_exact: false };
+        let manifest =
+            Manifest { name: self.name, parts, covers: Vec::new(), skipped: Vec::new(), is_exact: false };
         Ok(if manifest.create(self.root).await? { Outcome::Written(manifest) } else { Outcome::Outrun })
     }
 }

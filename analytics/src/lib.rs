@@ -2,13 +2,16 @@
 
 pub mod archive;
 pub mod archiver;
+pub mod blur;
 mod cells;
 pub mod clean;
 pub mod compact;
+pub mod compare;
 pub mod current;
 pub mod digest;
 pub mod dimensions;
 pub mod encode;
+pub mod exact;
 pub mod file;
 pub mod footer;
 mod functions;
@@ -17,6 +20,7 @@ pub mod layout;
 pub mod limits;
 pub mod manifest;
 pub mod meters;
+pub mod past;
 pub mod places;
 pub mod positions;
 pub mod progress;

@@ -26,6 +26,14 @@ pub const PAGE_ROWS: usize = 1 << 14;
 /// Memory in which a day is sorted, in bytes; what does not fit goes to disk.
 pub const SORT_BYTES: usize = 256 << 20;
 
+/// For how long a file stays that another has replaced, in milliseconds, so that who found it before can read it to the
+/// end: longer than a query may take.
+pub const GRACE_MS: i64 = 25 * 3_600_000;
+
+/// How long after it was replaced a file may still be there, in milliseconds: its time of grace, and until the archiver
+/// comes round, which may have a day to sort first.
+pub const REPLACED_LEFT_MS: i64 = GRACE_MS + 3 * 3_600_000;
+
 /// Bytes at the end of a file that are read at first to learn what it holds.
 pub const FOOTER_BYTES: u64 = 64 << 10;
 

@@ -11,7 +11,7 @@ use ingest::log::{Offset, Partition};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::footer::{BadFile, Covered};
+use crate::footer::{BadFile, Covered, Skipped};
 use crate::layout::{Day, ManifestName, Part, Stream, highest};
 use crate::root::{Created, Found, Root, Unavailable};
 
@@ -24,7 +24,9 @@ pub struct Manifest {
     pub parts: Vec<Listed>,
     /// The records of the log that they hold, in order, none twice; empty for a stream that is not the log's.
     pub covers: Vec<Covered>,
-    /// Whether exact points are left in it.
+    /// Which of them could not be read when they were archived, in order.
+    pub skipped: Vec<Skipped>,
+    /// Whether exact points are left in it; blurred, it is for good.
     pub is_exact: bool,
 }
 
@@ -104,6 +106,9 @@ struct Text {
     exact: bool,
     parts: Vec<PartText>,
     covers: Vec<CoveredText>,
+    /// Manifests of before have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<SkippedText>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,9 +128,17 @@ struct CoveredText {
     appended_until_ms: i64,
 }
 
+#[derive(Serialize, Deserialize)]
+struct SkippedText {
+    epoch: String,
+    partition: u16,
+    from: u64,
+    next: u64,
+}
+
 impl Text {
     fn of(manifest: &Manifest) -> Self {
-        let Manifest { name, parts, covers, is_exact } = manifest;
+        let Manifest { name, parts, covers, skipped, is_exact } = manifest;
         Self {
             stream: name.stream.to_string(),
             day: name.day.to_string(),
@@ -150,6 +163,15 @@ impl Text {
                     from: covered.from.0,
                     next: covered.next.0,
                     appended_until_ms: covered.appended_until.0,
+                })
+                .collect(),
+            skipped: skipped
+                .iter()
+                .map(|skipped| SkippedText {
+                    epoch: format!("{:016x}", skipped.epoch),
+                    partition: skipped.partition.0,
+                    from: skipped.from.0,
+                    next: skipped.next.0,
                 })
                 .collect(),
         }
@@ -178,10 +200,19 @@ impl Text {
                 appended_until: Millis(text.appended_until_ms),
             })
         };
+        let skipped = |text: SkippedText| {
+            Ok::<_, &str>(Skipped {
+                epoch: u64::from_str_radix(&text.epoch, 16).map_err(|_| "an epoch is none")?,
+                partition: Partition(text.partition),
+                from: Offset(text.from),
+                next: Offset(text.next),
+            })
+        };
         let manifest = Manifest {
             name,
             parts: self.parts.into_iter().map(part).collect::<Result<_, _>>()?,
             covers: self.covers.into_iter().map(covered).collect::<Result<_, _>>()?,
+            skipped: self.skipped.into_iter().map(skipped).collect::<Result<_, _>>()?,
             is_exact: self.exact,
         };
         if (manifest.rows(), manifest.digest().to_string()) != (self.rows, self.digest) {
@@ -222,6 +253,12 @@ mod tests {
             name: ManifestName { stream: Stream::Positions, day: DAY, number },
             parts: vec![listed(0), listed(1)],
             covers: vec![covered],
+            skipped: vec![Skipped {
+                epoch: u64::MAX,
+                partition: Partition(3),
+                from: Offset(12),
+                next: Offset(13),
+            }],
             is_exact: true,
         }
     }

@@ -22,6 +22,8 @@ pub struct Meters {
     pub skipped: Counter,
     /// Days that were written from their hours.
     pub days: Counter,
+    /// Days that were blurred.
+    pub blurred: Counter,
     /// Times that something failed, and was tried again later.
     pub failures: Counter,
     reached: Mutex<Option<Vec<Offset>>>,

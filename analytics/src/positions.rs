@@ -2,8 +2,8 @@
 //!
 //! | column      | type                            | meaning                                                          |
 //! |-------------|---------------------------------|------------------------------------------------------------------|
-//! | ...         | as in [`ingest::batch`]         | the 11 columns of the log; `lat_e7` and `lon_e7` are null where  |
-//! |             |                                 | they were blurred                                                |
+//! | ...         | as in [`ingest::batch`]         | the 11 columns of the log; `lat_e7`, `lon_e7`, `speed_cm_s` and  |
+//! |             |                                 | `heading_cdeg` are null where they were blurred                  |
 //! | `town`      | dictionary(i32) of text, null   | INSEE code of the town of the point; null: in none               |
 //! | `ads`       | dictionary(i32) of text, null   | INSEE code of the taxi's ADS; null: the registry knew no such    |
 //! |             |                                 | taxi                                                             |
@@ -43,6 +43,10 @@ pub enum Positions {}
 impl Rows for Positions {
     const STREAM: Stream = Stream::Positions;
     const ORDER: &'static [&'static str] = &["cell", "taxi", "received_at", "partition", "offset", "row"];
+    // Speeds and headings, five seconds apart, add up to a way, which a map finds again.
+    const BLURRED: &'static [&'static str] = &["lat_e7", "lon_e7", "cell", "speed_cm_s", "heading_cdeg"];
+    const BLURRED_ORDER: &'static [&'static str] =
+        &["town", "taxi", "received_at", "partition", "offset", "row"];
     const DICTIONARIES: &'static [&'static str] =
         &["operator", "status", "transport", "town", "ads", "cell", "partition"];
     const LOOKED_FOR: Option<&'static str> = Some("taxi");
@@ -273,8 +277,16 @@ pub(crate) mod tests {
         (0..100).map(placed).collect()
     }
 
-    const NOON: Millis = Millis(1_764_158_400_000);
+    pub(crate) const NOON: Millis = Millis(1_764_158_400_000);
     const FACTS: Facts = Facts { place: Place { town: None, cell: Some(0x881f_b466_2dff_ffff) }, ads: None };
+
+    /// A batch of some positions in a town.
+    pub(crate) fn batch(rows: u32) -> RecordBatch {
+        let placed = |n| Placed { offset: Offset(7), row: n, entry: position(n, NOON) };
+        let entries: Vec<_> = (0..rows).map(placed).collect();
+        let place = Place { town: "75056".parse().ok(), ..FACTS.place };
+        encode(Partition(3), &entries, entries.iter().map(|_| Facts { place, ads: None })).unwrap()
+    }
 
     #[test]
     fn a_batch_has_the_digest_of_what_it_was_made_of() {

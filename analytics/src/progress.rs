@@ -1,4 +1,5 @@
-//! How far an archive is: what the names and footers of its recent files say, and nothing else.
+//! How far an archive is: what the names and footers of its recent files say and, of a partition of which none is left
+//! because they were blurred, the manifests of days.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use ingest::log::{Offset, Partition};
 
 use crate::footer::{BadFile, Covered, Footer};
 use crate::layout::{Recent, Stream};
+use crate::manifest::{Manifest, manifests};
 use crate::root::{Found, Root};
 
 /// How far one partition of a log is archived.
@@ -21,7 +23,7 @@ pub struct Reached {
 /// Of nothing.
 pub const NOTHING: Reached = Reached { next: Offset(0), appended_until: Millis(i64::MIN) };
 
-/// How far each partition of a log is archived: the newest file of a partition says it.
+/// How far each partition of a log is archived: the newest file of a partition says it, or the newest day that has it.
 pub async fn progress(
     root: &Root,
     stream: Stream,
@@ -30,18 +32,37 @@ pub async fn progress(
 ) -> Result<Vec<Reached>, BadFile> {
     let files = root.list::<Recent>(&format!("{}/epoch={epoch:016x}", stream.recent_folder())).await?;
     let newest = newest(&files);
-    let mut reached = Vec::new();
+    let (mut reached, mut unknown) = (Vec::new(), Vec::new());
     for partition in (0..partitions).map(Partition) {
-        reached.push(match newest.get(&(epoch, partition)) {
-            Some(file) => Reached::from(covered(root, file).await?),
-            None => NOTHING,
-        });
+        if let Some(file) = newest.get(&(epoch, partition)) {
+            reached.push(Reached::from(covered(root, file).await?));
+        } else {
+            unknown.push(partition);
+            reached.push(NOTHING);
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(reached);
+    }
+    // A later day has later records.
+    for (_, found) in manifests(root, stream).await?.into_iter().rev() {
+        let manifest = Manifest::read(root, found.name).await?;
+        let manifest = manifest.ok_or_else(|| BadFile::Gone(found.name.to_string()))?;
+        let of_log = manifest.covers.iter().filter(|covered| covered.epoch == epoch);
+        // They are in order: the last of a partition counts.
+        for covered in of_log.filter(|covered| unknown.contains(&covered.partition)) {
+            reached[usize::from(covered.partition.0)] = (*covered).into();
+        }
+        unknown.retain(|partition| reached[usize::from(partition.0)] == NOTHING);
+        if unknown.is_empty() {
+            break;
+        }
     }
     Ok(reached)
 }
 
-/// The newest file of each partition of each log. It stays when a day is written from the others, because it says how
-/// far the archive is.
+/// The newest file of each partition of each log. It stays when a day is written from it and others, because it says
+/// how far the archive is, until that day is blurred.
 pub fn newest(files: &[Found<Recent>]) -> BTreeMap<(u64, Partition), &Found<Recent>> {
     // By name is by hour and offset, and the later of two with one key stays.
     files.iter().map(|file| ((file.name.epoch, file.name.partition), file)).collect()

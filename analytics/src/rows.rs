@@ -21,6 +21,12 @@ pub trait Rows: 'static {
     /// By what a day is sorted. Each row has a place of its own, so that the same rows make the same files.
     const ORDER: &'static [&'static str];
 
+    /// What is forgotten of old rows: whatever tells of a place more than its town. These columns become null.
+    const BLURRED: &'static [&'static str];
+
+    /// By what a day is sorted of which that is forgotten. Each row has a place of its own here, too.
+    const BLURRED_ORDER: &'static [&'static str];
+
     /// Columns that few values have many rows of: a dictionary of them takes less room than deltas.
     const DICTIONARIES: &'static [&'static str];
 

@@ -155,7 +155,12 @@ impl Sample {
         self.root.create(&part, content).await.unwrap();
         let parts = vec![Listed { part, rows, bytes, digest: Digest::default() }];
         let name = ManifestName { stream, day, number: 1 };
-        assert!(Manifest { name, parts, covers, is_exact: true }.create(&self.root).await.unwrap());
+        assert!(
+            Manifest { name, parts, covers, skipped: Vec::new(), is_exact: true }
+                .create(&self.root)
+                .await
+                .unwrap()
+        );
     }
 }
 

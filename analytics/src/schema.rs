@@ -5,7 +5,7 @@
 //! | `at`         | timestamp(ms, UTC)        | when                                                             |
 //! | `caller`     | i32                       | number of the account that searched                              |
 //! | `lat_e7`     | i32, null                 | where the customer stood, WGS 84, in 1e-7 degrees; null once     |
-//! | `lon_e7`     |                           | blurred outside every town                                       |
+//! | `lon_e7`     |                           | blurred                                                          |
 //! | `town`       | dictionary of utf8, null  | INSEE code of that town                                          |
 //! | `found`      | u16                       | taxis within 1,000 m that pass every rule but their own radius   |
 //! | `seen`       | u16                       | those of them that were in the answer                            |

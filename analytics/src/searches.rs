@@ -25,6 +25,8 @@ pub enum Searches {}
 impl Rows for Searches {
     const STREAM: Stream = Stream::Searches;
     const ORDER: &'static [&'static str] = &["cell", "at", "partition", "offset", "row"];
+    const BLURRED: &'static [&'static str] = &["lat_e7", "lon_e7", "cell"];
+    const BLURRED_ORDER: &'static [&'static str] = &["town", "at", "partition", "offset", "row"];
     const DICTIONARIES: &'static [&'static str] = &["caller", "town", "found", "seen", "cell", "partition"];
     const LOOKED_FOR: Option<&'static str> = None;
 

@@ -15,10 +15,11 @@ use crate::limits::SORT_BYTES;
 use crate::root::Root;
 use crate::rows::Rows;
 
-/// The rows of some files in the order of their stream.
+/// The rows of some files by some columns, the first first.
 pub(crate) async fn sorted<R: Rows>(
     root: &Root,
     files: &[String],
+    order: &[&str],
     aside: &FilePath,
 ) -> Result<SendableRecordBatchStream> {
     std::fs::create_dir_all(aside).map_err(DataFusionError::IoError)?;
@@ -35,6 +36,6 @@ pub(crate) async fn sorted<R: Rows>(
     let schema = R::schema();
     let options = ParquetReadOptions::default().schema(&schema);
     let rows = context.read_parquet(paths, options).await?;
-    let order = R::ORDER.iter().map(|column| col(*column).sort(true, true)).collect();
+    let order = order.iter().map(|column| col(*column).sort(true, true)).collect();
     rows.sort(order)?.execute_stream().await
 }

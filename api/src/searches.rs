@@ -1,13 +1,16 @@
 //! Searches as statistics need them: each is logged as it is answered, and what is logged, by this process or another,
-//! is read back into memory, a year of it.
+//! is read back into memory, a year of it: what the log has forgotten, because it has exact points, from the archive.
 //!
 //! A search waits for nothing here. One that the log does not take is counted, and in no statistic.
 
 pub mod kept;
+pub mod restore;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use analytics::layout::Day;
+use analytics::root::Root;
 use engine::follow::Follower;
 use engine::territory::Territory;
 use ingest::clock::{Clock, Millis};
@@ -16,6 +19,7 @@ use ingest::log::{Log, LogError, LogUrl, Offset, OpenError, Partition, Settings}
 use ingest::searches::Search;
 
 use self::kept::Kept;
+use self::restore::Restoring;
 use crate::limits::{SEARCHES_GATHERED_MS, SEARCHES_KEPT_DAYS};
 
 /// The searches of a year. Cheap to clone.
@@ -27,34 +31,45 @@ struct Inner {
     log: Log<Search>,
     follower: Follower<Search>,
     kept: Arc<RwLock<Kept>>,
+    /// What the log has no more.
+    restoring: Restoring,
     /// Where the log ended when it was opened, by partition.
     opened_at: Vec<Offset>,
     /// Searches that the log had no room for.
     refused: Counter,
 }
 
-/// Opens the log of searches beside that of positions at `positions`, whose settings these are. Waits for disks and
-/// brokers.
-pub fn open_log(positions: &LogUrl, settings: &Settings, clock: Clock) -> Result<Log<Search>, OpenError> {
+/// Opens the log of searches beside that of positions at `positions`, whose settings these are. It has exact points, so
+/// it keeps its days for `exact` at most. Waits for disks and brokers.
+pub fn open_log(
+    positions: &LogUrl,
+    settings: &Settings,
+    exact: Duration,
+    clock: Clock,
+) -> Result<Log<Search>, OpenError> {
+    let exact_ms = u64::try_from(exact.as_millis()).unwrap_or(u64::MAX);
     let settings = Settings {
         partitions: 1,
         commit_interval_ms: SEARCHES_GATHERED_MS,
-        retain_for_ms: SEARCHES_KEPT_DAYS.unsigned_abs() * 86_400_000,
+        retain_for_ms: exact_ms.min(SEARCHES_KEPT_DAYS.unsigned_abs() * 86_400_000),
         retain_bytes: settings.retain_bytes,
     };
     Log::open(&positions.searches(), &settings, clock)
 }
 
 impl History {
-    /// Begins to read a log of searches. Points are exact for as long as `exact`.
-    pub fn read(log: Log<Search>, exact: Duration) -> std::io::Result<Self> {
+    /// Begins to read a log of searches and, as of `now`, what the archive has of the year before it. Points are exact
+    /// for as long as `exact`.
+    pub fn read(log: Log<Search>, archive: Root, exact: Duration, now: Millis) -> std::io::Result<Self> {
         let opened_at = (0..log.partitions()).map(|partition| log.end(Partition(partition))).collect();
         let kept = Arc::new(RwLock::new(Kept::new(exact)));
         let reads = kept.clone();
         let follower = Follower::hand_over(log.clone(), &[], move |record| {
             reads.write().unwrap_or_else(PoisonError::into_inner).extend(record.entries);
         })?;
-        Ok(Self(Arc::new(Inner { log, follower, kept, opened_at, refused: Counter::default() })))
+        let since = Day::of(now.plus(-SEARCHES_KEPT_DAYS * 86_400_000));
+        let restoring = Restoring::start(archive, log.clone(), since, kept.clone())?;
+        Ok(Self(Arc::new(Inner { log, follower, kept, restoring, opened_at, refused: Counter::default() })))
     }
 
     /// Remembers a search, or counts it as lost.
@@ -66,7 +81,10 @@ impl History {
 
     /// Whether all searches from before this process was started are here.
     pub fn is_whole(&self) -> bool {
-        let Inner { log, follower, opened_at, .. } = &*self.0;
+        let Inner { log, follower, restoring, opened_at, .. } = &*self.0;
+        if !restoring.is_done() {
+            return false;
+        }
         let ends = (0..).map(Partition).zip(opened_at);
         // Where retention left nothing to read, nothing is read.
         follower
@@ -115,22 +133,39 @@ impl History {
     /// Reads no further.
     pub fn stop(&self) {
         self.0.follower.stop();
+        self.0.restoring.stop();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Instant;
 
-    use ingest::position::LatLon;
+    use analytics::archive::{Filing, Registry};
+    use analytics::blur::blur;
+    use analytics::meters::Meters;
+    use analytics::root::ArchiveUrl;
+    use analytics::searches::Searches;
+    use engine::territory::Insee;
+    use ingest::position::{LatLon, TaxiKey};
 
     use super::*;
 
     const NOW: Millis = Millis(1_790_000_000_000);
 
-    fn open(url: &LogUrl) -> (Log<Search>, History) {
-        let log = open_log(url, &Settings::default(), Clock::manual(NOW)).unwrap();
-        (log.clone(), History::read(log, Duration::from_hours(24 * 60)).unwrap())
+    const EXACT: Duration = Duration::from_hours(24 * 60);
+
+    /// The log in a folder, the archive beside it, at a time.
+    fn open(folder: &Path, now: Millis) -> (Log<Search>, History) {
+        let url = LogUrl::File(folder.join("log"));
+        let log = open_log(&url, &Settings::default(), EXACT, Clock::manual(now)).unwrap();
+        let history = History::read(log.clone(), archive(folder), EXACT, now).unwrap();
+        (log, history)
+    }
+
+    fn archive(folder: &Path) -> Root {
+        Root::open(&ArchiveUrl::File(folder.join("archive"))).unwrap()
     }
 
     fn search(caller: i32) -> Search {
@@ -156,9 +191,9 @@ mod tests {
     #[test]
     fn searches_outlive_the_process_and_what_is_not_logged_is_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let url = LogUrl::File(folder.path().join("log"));
-        let (log, history) = open(&url);
-        assert!(history.is_whole() && history.is_empty());
+        let (log, history) = open(folder.path(), NOW);
+        await_all(&history, 0);
+        assert!(history.is_empty());
         (1..=3).for_each(|caller| history.add(search(caller)));
         await_all(&history, 3);
         assert_eq!((history.logged(), history.lost()), (3, 0));
@@ -168,10 +203,66 @@ mod tests {
         drop((log, history));
         assert!(folder.path().join("log-searches").is_dir(), "beside the log of positions");
 
-        let (_, history) = open(&url);
+        let (_, history) = open(folder.path(), NOW);
         await_all(&history, 3);
         let territory = Territory::new(vec![], vec![], vec![]);
         let callers = history.kept(NOW, &territory).callers(NOW, |_, _| true);
         assert_eq!(callers, [(3, 1), (2, 1), (1, 1)]);
+    }
+
+    /// A registry without towns and taxis.
+    struct Nobody;
+
+    impl Registry for Nobody {
+        fn territory(&self) -> Arc<Territory> {
+            Arc::new(Territory::new(vec![], vec![], vec![]))
+        }
+
+        fn ads_town(&self, _: TaxiKey) -> Option<Insee> {
+            None
+        }
+    }
+
+    #[test]
+    fn exact_points_leave_the_log_and_searches_come_back_from_the_archive_blurred() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, history) = open(folder.path(), NOW);
+        (1..=3).for_each(|caller| history.add(search(caller)));
+        await_all(&history, 3);
+        let (root, day, clock, meters) =
+            (archive(folder.path()), Day::of(NOW), Clock::manual(NOW), Meters::default());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let mut filing = Filing::<Searches>::begin(&log, &root, &Nobody, &clock, &meters).await.unwrap();
+            while filing.take(Duration::ZERO).await.unwrap() {}
+            filing.file_since(NOW).await.unwrap();
+            blur::<Searches>(&root, day, &folder.path().join("aside"), &|_, _| ()).await.unwrap();
+        });
+        log.close();
+        drop((log, history));
+
+        let (log, history) = open(folder.path(), NOW);
+        await_all(&history, 3);
+        assert_eq!(history.len(), 3, "each once: the log has them still");
+        log.close();
+        drop((log, history));
+
+        let later = day.next().begins().plus(i64::try_from(EXACT.as_millis()).unwrap());
+        let (log, history) = open(folder.path(), later);
+        await_all(&history, 3);
+        assert_eq!(log.retain(), Ok(1), "a day of exact points");
+        let forgotten = log.end(Partition(0));
+        history.add(Search { at: later, ..search(4) });
+        await_all(&history, 4);
+        log.close();
+        drop((log, history));
+
+        let (log, history) = open(folder.path(), later);
+        assert_eq!(log.start(Partition(0)), forgotten);
+        await_all(&history, 4);
+        let kept = history.kept(later, &Nobody.territory());
+        assert_eq!(kept.callers(NOW, |_, _| true).len(), 4);
+        assert_eq!(kept.points(10).len(), 1, "the others' town is not known any more");
+        assert_eq!(kept.statistics(|_, _| true).closest_m, Some([700.0; 3]));
     }
 }

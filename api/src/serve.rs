@@ -331,10 +331,12 @@ async fn open_searches(
     if !config.role.follows() && !config.role.archives() {
         return Ok((None, None));
     }
-    let (url, settings) = (config.log.clone(), config.log_settings.clone());
-    let open = move || searches::open_log(&url, &settings, clock);
+    let (url, settings, exact) = (config.log.clone(), config.log_settings.clone(), config.retention.exact);
+    let now = clock.now();
+    let open = move || searches::open_log(&url, &settings, exact, clock);
     let log = aside("opening the log of searches", open).await??;
-    let read = config.role.follows().then(|| History::read(log.clone(), config.retention.exact)).transpose();
+    let archive = Root::open(&config.archive)?;
+    let read = config.role.follows().then(|| History::read(log.clone(), archive, exact, now)).transpose();
     let failed = |error| StartError::System { what: "reading the log of searches".to_owned(), error };
     Ok((Some(log), read.map_err(failed)?))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use analytics::dimensions::{Account, Ads, Dimensions, Taxi};
 use analytics::pseudonym::Pseudonyms;
@@ -16,7 +15,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::limits::{
-    DIMENSIONS_KEPT, QUERIES_AT_ONCE, QUERY_MEMORY_BYTES, QUERY_ROWS_MAX, QUERY_SPILL_BYTES, QUERY_WITHIN,
+    DIMENSIONS_KEPT, OWN_QUERY_WITHIN, QUERIES_AT_ONCE, QUERY_MEMORY_BYTES, QUERY_ROWS_MAX,
+    QUERY_SPILL_BYTES, QUERY_WITHIN,
 };
 use crate::secrets::SecretKey;
 use crate::store::{Result, Store};
@@ -36,7 +36,7 @@ pub fn shared_limits() -> Limits {
 /// What whoever runs the machine may: all of it.
 pub fn own_limits() -> Limits {
     Limits {
-        within: Duration::from_hours(24),
+        within: OWN_QUERY_WITHIN,
         memory_bytes: 2 * QUERY_MEMORY_BYTES,
         spill_bytes: 16 * QUERY_SPILL_BYTES,
         rows: u64::MAX,

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails its test")]
 
+mod blurring;
 mod compacting;
 mod damage;
 mod filing;
 mod searches;
+mod skipping;
 mod world;

@@ -1,5 +1,5 @@
-//! `kill -9` a hundred times while two archivers work on one log, file its hours, write its days and remove what these
-//! replaced: then the archive has the digest of the log.
+//! `kill -9` a hundred times while two archivers work on one log, file its hours, write its days, blur them five days
+//! later and remove what was replaced: then the archive has the digest of the log, blurred alike.
 //!
 //! Each life is a process of its own: this program again, with the number of the life. Time is moved by hand, four
 //! hours or four days a life, so that days end; it lies far ahead of the clock of the disk, so that what is replaced
@@ -18,10 +18,13 @@ use std::time::{Duration, Instant};
 
 use analytics::archive::{Filing, Registry};
 use analytics::archiver::{Archiver, Settings};
+use analytics::blur::{blur, due, is_old};
+use analytics::clean::clean;
 use analytics::compact::compact;
+use analytics::compare::{Blurring, Compared, compare};
 use analytics::current::Current;
 use analytics::digest::Digest;
-use analytics::layout::{Part, Recent};
+use analytics::layout::{Day, Part, Recent};
 use analytics::meters::Meters;
 use analytics::positions::Positions;
 use analytics::rollups::{self, RollupName};
@@ -46,6 +49,8 @@ fn lasts_ms(life: u32) -> u64 {
 /// 2100-01-01T00:00:00 UTC.
 const BEGIN: Millis = Millis(4_102_444_800_000);
 const MINUTE: i64 = 60_000;
+/// For how long places are exact, so that days come to be blurred, too.
+const EXACT_MS: i64 = 5 * 1_440 * MINUTE;
 /// However slow the machine is: some lives last until a day is written, and end then.
 fn is_long(life: u32) -> bool {
     life % 10 == 9
@@ -54,6 +59,11 @@ fn is_long(life: u32) -> bool {
 /// How far time moves in a life, and by how much at a time.
 fn minutes(life: u32) -> (i64, i64) {
     if is_long(life) { (4 * 1_440, 120) } else { (240, 1) }
+}
+
+/// When a life begins.
+fn begin_of(life: u32) -> Millis {
+    BEGIN.plus((0..life).map(|life| minutes(life).0 * MINUTE).sum())
 }
 
 fn main() {
@@ -115,24 +125,35 @@ async fn account<L: Logged>(folder: &Path) {
     let mut filing = Filing::<L>::begin(&log, &root, &Nobody, &clock, &meters).await.unwrap();
     while filing.take(Duration::ZERO).await.unwrap() {}
     filing.file_since(Millis(i64::MAX)).await.unwrap();
+    let (sorting, exact_since) = (folder.join("sorting"), begin_of(LIVES).plus(-EXACT_MS));
     for day in Current::read(&root, L::STREAM).await.unwrap().closed_days() {
-        compact::<L>(&root, day, &folder.join("sorting"), &|_, _| ()).await.unwrap();
+        compact::<L>(&root, day, &sorting, &|_, _| ()).await.unwrap();
     }
+    for day in due::<L>(&Current::read(&root, L::STREAM).await.unwrap(), exact_since) {
+        blur::<L>(&root, day, &sorting, &|_, _| ()).await.unwrap();
+    }
+    let whenever = Millis(i64::MAX);
+    while clean::<L>(&root, whenever).await.unwrap() > 0 {}
     let findings = verify::<L>(&root, &|_, _| ()).await.unwrap();
-    assert_eq!(findings.problems, [""; 0]);
-    let (rows, digest) = digest_of::<L>(&log);
+    assert_eq!((&findings.problems, findings.too_exact(exact_since, whenever)), (&vec![], vec![]));
+    let (rows, digest) = digest_of::<L>(&log, exact_since);
     assert_eq!((findings.rows, findings.digest), (rows, digest));
+    let compared = compare::<L>(&root, &log).await.unwrap();
+    assert_eq!(compared, Compared { rows, problems: vec![] });
 
     let recent = root.list::<Recent>(&L::STREAM.recent_folder()).await.unwrap().len();
     let mut parts = 0;
     for day in before.days.keys() {
         parts += root.list::<Part>(&Part::folder(L::STREAM, *day)).await.unwrap().len();
     }
+    let blurred = before.days.values().filter(|manifest| !manifest.is_exact).count();
     println!(
-        "{LIVES} lives: {rows} {}, {} days written before the last, {recent} recent files, {parts} parts",
+        "{LIVES} lives: {rows} {}, {} days written before the last, {blurred} of them blurred, {recent} recent files, \
+         {parts} parts",
         L::STREAM,
         before.days.len()
     );
+    assert!(blurred >= 8, "days were blurred between kills: {blurred}");
     assert!(before.days.len() >= 8, "days were written between kills: {}", before.days.len());
 }
 
@@ -151,20 +172,26 @@ async fn add_up(folder: &Path) {
     assert_eq!(rollups::due(&root).await.unwrap(), [], "whatever was cut off, all that is due is made");
 }
 
-fn digest_of<L: Logged>(log: &Log<L::Entry>) -> (u64, Digest) {
+/// The rows of a log and their digest, those of old days blurred.
+fn digest_of<L: Logged>(log: &Log<L::Entry>, exact_since: Millis) -> (u64, Digest) {
     let (mut reader, mut rows, mut digest) = (log.reader(&[]), 0, Digest::default());
+    let mut blurring = Blurring::new();
     while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
-        let partition = record.partition;
+        let (partition, is_old) = (record.partition, is_old(Day::of(record.appended_at), exact_since));
         let entries: Vec<_> = placed(record).collect();
         rows += entries.len() as u64;
-        digest += L::digest_of_log(partition, &entries);
+        digest += if is_old {
+            blurring.digest_of_log::<L>(partition, &entries).unwrap()
+        } else {
+            L::digest_of_log(partition, &entries)
+        };
     }
     (rows, digest)
 }
 
 /// Appends, and archives both logs twice, until it is killed.
 fn live(folder: &Path, life: u32) {
-    let began = BEGIN.plus((0..life).map(|life| minutes(life).0 * MINUTE).sum());
+    let began = begin_of(life);
     let (lasts, step) = minutes(life);
     let clock = Clock::manual(began);
     let (positions, searches) = (open::<Positions>(folder, &clock), open::<Searches>(folder, &clock));
@@ -173,6 +200,7 @@ fn live(folder: &Path, life: u32) {
         filed_after_ms: if is_long(life) { 0 } else { 20 * MINUTE },
         day_ends_after_ms: MINUTE,
         grace_ms: 0,
+        exact_ms: EXACT_MS,
         every: Duration::from_millis(20),
         ..Settings::new(folder.join("sorting"))
     };

@@ -3,20 +3,25 @@
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
-use ingest::clock::Clock;
+use ingest::clock::{Clock, Millis};
+use ingest::log::Log;
 
-use analytics::compact::{Outcome, compact};
+use analytics::blur::{Plan, blur, plan};
+use analytics::compact::{CompactError, Outcome, compact};
+use analytics::compare::{Compared, compare};
 use analytics::current::Current;
-use analytics::footer::Footer;
+use analytics::footer::{Footer, Skipped};
 use analytics::hails::Hails;
 use analytics::layout::{Day, Stream};
+use analytics::limits::REPLACED_LEFT_MS;
 use analytics::positions::Positions;
 use analytics::root::Root;
-use analytics::rows::Rows;
+use analytics::rows::{Logged, Rows};
 use analytics::searches::Searches;
 use analytics::verify::{Findings, verify};
 
 use crate::config::Config;
+use crate::searches;
 use crate::serve::archive::settings;
 
 /// What is done.
@@ -36,8 +41,23 @@ pub(super) enum Command {
         #[arg(long, value_name = "YYYY-MM-DD")]
         day: Option<Day>,
     },
-    /// Read every file again: count, digest, and look for records of the log that are missing or there twice.
-    Verify,
+    /// Leave nothing finer than the town of days that are older than retain_exact_days. A server that archives does so
+    /// by itself.
+    Blur {
+        /// Change nothing; list days, files and rows.
+        #[arg(long)]
+        dry_run: bool,
+        /// This day alone (UTC), whatever its age.
+        #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "dry_run")]
+        day: Option<Day>,
+    },
+    /// Read every file again: count, digest, look for records of the log that are missing or there twice, and for exact
+    /// places older than retain_exact_days.
+    Verify {
+        /// Compare with the logs, too, as far back as they go; an embedded one must not be in use.
+        #[arg(long)]
+        with_log: bool,
+    },
 }
 
 /// Does it.
@@ -62,10 +82,36 @@ pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> any
                 println!("there is no day to write");
             }
         }
-        Command::Verify => {
-            let problems = check::<Positions>(&root).await?
-                + check::<Searches>(&root).await?
-                + check::<Hails>(&root).await?;
+        Command::Blur { dry_run: true, .. } => {
+            let exact_since = config.retention.exact_since(clock.now());
+            for (stream, plans) in [
+                (Stream::Positions, plan::<Positions>(&root, exact_since).await?),
+                (Stream::Searches, plan::<Searches>(&root, exact_since).await?),
+            ] {
+                for Plan { day, rows, files } in plans {
+                    println!("{day}: {} would be blurred: {}", counted(rows, stream), files.join(", "));
+                }
+            }
+        }
+        Command::Blur { day, .. } => {
+            let blurred = blur_days::<Positions>(&root, *day, config, &clock).await?
+                + blur_days::<Searches>(&root, *day, config, &clock).await?;
+            if blurred == 0 {
+                println!("there is no day to blur");
+            }
+        }
+        Command::Verify { with_log } => {
+            let now = clock.now();
+            let mut problems = check::<Positions>(&root, config, now).await?
+                + check::<Searches>(&root, config, now).await?
+                + check::<Hails>(&root, config, now).await?;
+            if *with_log {
+                let (log, clock) = (config.log.clone(), clock.clone());
+                let positions = Log::open(&log, &config.log_settings, clock.clone())?;
+                problems += hold_against::<Positions>(&root, &positions).await?;
+                let searches = searches::open_log(&log, &config.log_settings, config.retention.exact, clock)?;
+                problems += hold_against::<Searches>(&root, &searches).await?;
+            }
             if problems > 0 {
                 bail!("{problems} problem(s)");
             }
@@ -135,30 +181,62 @@ async fn write_days<R: Rows>(
             closed.into_iter().filter(|day| *day < today).collect()
         }
     };
-    let (stream, aside) = (R::STREAM, settings(config).aside);
+    let aside = settings(config).aside;
     for &day in &days {
-        let bar = bar(&format!("{{pos}}/{{len}} {stream}"), 0);
-        let told = |done, all| {
-            bar.set_length(all);
-            bar.set_position(done);
-        };
-        let outcome =
-            compact::<R>(root, day, &aside, &told).await.with_context(|| format!("writing {day}"))?;
-        bar.finish_and_clear();
-        match outcome {
-            Outcome::Written(manifest) => {
-                let rows = counted(manifest.rows(), stream);
-                println!("{day}: {rows} in {} file(s)", manifest.parts.len());
-            }
-            Outcome::Nothing => println!("{day}: there are no {stream} to write"),
-            Outcome::Outrun => println!("{day}: another process has written its {stream}"),
-        }
+        rewritten(R::STREAM, day, async |told| compact::<R>(root, day, &aside, told).await).await?;
     }
     Ok(days.len())
 }
 
+/// Blurs days of a stream; gives how many were looked at.
+async fn blur_days<R: Rows>(
+    root: &Root,
+    day: Option<Day>,
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<usize> {
+    let days = match day {
+        Some(day) if day >= Day::of(clock.now()) => bail!("{day} is not over yet; it is in UTC"),
+        Some(day) => vec![day],
+        None => {
+            let plans = plan::<R>(root, config.retention.exact_since(clock.now())).await?;
+            plans.into_iter().map(|plan| plan.day).collect()
+        }
+    };
+    let aside = settings(config).aside;
+    for &day in &days {
+        rewritten(R::STREAM, day, async |told| blur::<R>(root, day, &aside, told).await).await?;
+    }
+    Ok(days.len())
+}
+
+/// Writes a day anew, tells how far that is and what became of it.
+async fn rewritten(
+    stream: Stream,
+    day: Day,
+    write: impl AsyncFnOnce(&dyn Fn(u64, u64)) -> Result<Outcome, CompactError>,
+) -> anyhow::Result<()> {
+    let bar = bar(&format!("{{pos}}/{{len}} {stream}"), 0);
+    let told = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let outcome = write(&told).await.with_context(|| format!("writing {day}"))?;
+    bar.finish_and_clear();
+    match outcome {
+        Outcome::Written(manifest) => {
+            let rows = counted(manifest.rows(), stream);
+            let blurred = if manifest.is_exact { "" } else { ", blurred" };
+            println!("{day}: {rows} in {} file(s){blurred}", manifest.parts.len());
+        }
+        Outcome::Nothing => println!("{day}: there are no {stream} to write"),
+        Outcome::Outrun => println!("{day}: another process has written its {stream}"),
+    }
+    Ok(())
+}
+
 /// Reads a stream; gives how many problems it has.
-async fn check<R: Rows>(root: &Root) -> anyhow::Result<usize> {
+async fn check<R: Rows>(root: &Root, config: &Config, now: Millis) -> anyhow::Result<usize> {
     let bar = bar("{bytes}/{total_bytes} read", 0);
     let told = |done, all| {
         bar.set_length(all);
@@ -166,8 +244,29 @@ async fn check<R: Rows>(root: &Root) -> anyhow::Result<usize> {
     };
     let findings = verify::<R>(root, &told).await?;
     bar.finish_and_clear();
-    let Findings { files, rows, bytes, digest, problems } = findings;
+    let too_exact = findings.too_exact(config.retention.exact_since(now), now.plus(-REPLACED_LEFT_MS));
+    let Findings { files, rows, bytes, digest, mut problems, skipped, exact } = findings;
     println!("{files} file(s) with {}, {bytes} bytes, digest {digest}", counted(rows, R::STREAM));
+    let replaced = exact.iter().filter(|file| file.replaced_at.is_some()).count();
+    println!("{} file(s) with exact places, {replaced} of them replaced and soon removed", exact.len());
+    for Skipped { epoch, partition, from, next } in &skipped {
+        let (partition, from, last) = (partition.0, from.0, next.0 - 1);
+        println!(
+            "records {from} to {last} of partition {partition} of log {epoch:016x} could not be read when they were \
+             archived"
+        );
+    }
+    problems.extend(too_exact);
+    for problem in &problems {
+        println!("{problem}");
+    }
+    Ok(problems.len())
+}
+
+/// Holds a stream against its log; gives how many problems it has.
+async fn hold_against<L: Logged>(root: &Root, log: &Log<L::Entry>) -> anyhow::Result<usize> {
+    let Compared { rows, problems } = compare::<L>(root, log).await?;
+    println!("{} compared with what their log has", counted(rows, L::STREAM));
     for problem in &problems {
         println!("{problem}");
     }

@@ -1,5 +1,10 @@
 //! `maraude retain`: what is too old, listed, or blurred and deleted now rather than tonight.
 
+use analytics::blur::plan;
+use analytics::layout::Stream;
+use analytics::positions::Positions;
+use analytics::root::Root;
+use analytics::searches::Searches;
 use clap::Args as Arguments;
 use ingest::clock::Clock;
 use serde_json::json;
@@ -48,6 +53,24 @@ pub(super) async fn run(args: &Args, config: &Config, clock: Clock) -> anyhow::R
                 println!("{}: {} rows", step.name(), rows.unwrap_or_default());
             }
             told.push(json!({"name": step.name(), "rows": rows}));
+        }
+    }
+    if args.dry_run {
+        // What archives blurs the archive.
+        let (root, exact_since) = (Root::open(&config.archive)?, config.retention.exact_since(clock.now()));
+        for (stream, plans) in [
+            (Stream::Positions, plan::<Positions>(&root, exact_since).await?),
+            (Stream::Searches, plan::<Searches>(&root, exact_since).await?),
+        ] {
+            let files: Vec<_> = plans.into_iter().flat_map(|plan| plan.files).collect();
+            if !args.json {
+                println!(
+                    "{} file(s) of archived {stream} would be blurred: {}",
+                    files.len(),
+                    files.join(", ")
+                );
+            }
+            told.push(json!({"table": format!("archive/{stream}"), "what": "blurred", "rows": files}));
         }
     }
     store.close().await;

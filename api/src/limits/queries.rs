@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use analytics::limits::SQL_MAX_BYTES;
+use analytics::limits::{GRACE_MS, SQL_MAX_BYTES};
 
 use super::{BODY_MAX_BYTES, REQUEST_WITHIN};
 
@@ -18,8 +18,14 @@ pub const QUERY_MEMORY_BYTES: usize = 512 << 20;
 pub const QUERY_SPILL_BYTES: u64 = 2 << 30;
 /// How long a query of the archive may take, until its last row is read.
 pub const QUERY_WITHIN: Duration = Duration::from_secs(40);
+/// How long a query of `maraude sql` may take.
+pub const OWN_QUERY_WITHIN: Duration = Duration::from_hours(24);
 /// How long what the registry knows is kept for queries.
 pub const DIMENSIONS_KEPT: Duration = Duration::from_mins(1);
 
+const _: () = {
+    let (longest, grace) = (OWN_QUERY_WITHIN.as_millis(), GRACE_MS.unsigned_abs());
+    assert!(longest < grace as u128, "a query reads its files to the end");
+};
 const _: () = assert!(QUERY_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "a query that is too long hears so");
 const _: () = assert!(SQL_MAX_BYTES * 2 <= BODY_MAX_BYTES, "a query fits a body");

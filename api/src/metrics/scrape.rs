@@ -114,9 +114,12 @@ fn archive(Sources { app, .. }: &Sources, families: &mut Families) {
         |meters| &meters.skipped,
     );
     counters("maraude_archive_days_total", "Days that were written from their hours.", |meters| &meters.days);
+    counters("maraude_archive_blurred_days_total", "Days that were blurred to towns.", |meters| {
+        &meters.blurred
+    });
     counters(
         "maraude_archive_failures_total",
-        "Times that archiving or writing a day failed; both are tried again.",
+        "Times that archiving, writing or blurring a day failed; each is tried again.",
         |meters| &meters.failures,
     );
 }

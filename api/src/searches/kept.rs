@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use analytics::past::PastSearch;
 use engine::territory::{Insee, Territory};
 use ingest::clock::Millis;
 use ingest::position::LatLon;
-use ingest::searches::Search;
 
 use crate::limits::{SEARCHES_KEPT_DAYS, SEARCHES_KEPT_MAX};
 use crate::registry::geometry::inside;
@@ -74,10 +74,10 @@ pub struct Statistics {
 /// The values at a quarter, a half and three quarters.
 pub type Quartiles = [f64; 3];
 
-impl Extend<Search> for Kept {
-    fn extend<I: IntoIterator<Item = Search>>(&mut self, searches: I) {
+impl<S: Into<PastSearch>> Extend<S> for Kept {
+    fn extend<I: IntoIterator<Item = S>>(&mut self, searches: I) {
         for search in searches {
-            self.add(search);
+            self.add(search.into());
         }
     }
 }
@@ -170,8 +170,8 @@ impl Kept {
         days.flat_map(|day| &day.searches).filter_map(|search| search.customer).take(count).collect()
     }
 
-    fn add(&mut self, search: Search) {
-        let Search { at, caller, customer, town, found, seen, closest_m } = search;
+    fn add(&mut self, search: PastSearch) {
+        let PastSearch { at, caller, customer, town, found, seen, closest_m } = search;
         let day = at.0.div_euclid(DAY_MS);
         if !self.make_room(day) {
             self.left_out += 1;
@@ -186,7 +186,7 @@ impl Kept {
         self.days.entry(day).or_default().searches.push(Compact {
             at_ms,
             caller,
-            customer: Some(customer),
+            customer,
             closest,
             town: number,
             found,
@@ -244,6 +244,7 @@ fn quartiles(mut values: Vec<u32>) -> Option<Quartiles> {
 mod tests {
     use engine::territory::Town;
     use geo::polygon;
+    use ingest::searches::Search;
 
     use super::*;
 

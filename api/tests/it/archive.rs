@@ -68,6 +68,10 @@ async fn positions_and_searches_come_into_the_archive_and_outlive_a_kill() {
     assert!(of_searches.lines().all(|file| file.contains("/recent/searches/")), "{of_searches}");
     let files = program.done(&["archive", "files"]).await;
     assert!(files.lines().count() >= 2 && files.lines().all(|file| Path::new(file).is_file()), "{files}");
+    let compared = program.done(&["archive", "verify", "--with-log"]).await;
+    assert!(compared.contains("20 position(s) compared with what their log has"), "{compared}");
+    assert!(program.done(&["archive", "blur"]).await.contains("no day to blur"));
+    assert_eq!(program.done(&["archive", "blur", "--dry-run"]).await, "");
     let second = files.lines().nth(1).unwrap();
     std::fs::remove_file(second).unwrap();
     let (outcome, out, complaints) = program.run(&["archive", "verify"]).await;
@@ -79,6 +83,8 @@ async fn positions_and_searches_come_into_the_archive_and_outlive_a_kill() {
     let tomorrow = program.run(&["archive", "compact", "--day", "2999-01-01"]).await;
     assert!(!tomorrow.0.success() && tomorrow.2.contains("not over yet"), "{tomorrow:?}");
     assert!(program.done(&["archive", "compact"]).await.contains("no day to write"));
+    let tomorrow = program.run(&["archive", "blur", "--day", "2999-01-01"]).await;
+    assert!(!tomorrow.0.success() && tomorrow.2.contains("not over yet"), "{tomorrow:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

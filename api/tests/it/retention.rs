@@ -145,6 +145,8 @@ async fn the_command_line_lists_what_is_old_and_does_it(world: &mut World) {
             "vehicles",
             "hail_sessions",
             "customers",
+            "archive/positions",
+            "archive/searches",
         ]
     );
     assert!(listed.iter().all(|plan| plan["rows"] == json!([])), "{listed:?}");
