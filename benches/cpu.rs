@@ -1,6 +1,6 @@
 //! The CPU time that a process and its threads have used, and its memory, as Linux counts them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -58,4 +58,52 @@ pub fn resident_bytes(process: &str) -> anyhow::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024)
+}
+
+/// What something took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// On the clock.
+    pub wall: Duration,
+    /// Of all threads.
+    pub cpu: Duration,
+    /// The most memory that the process had, in MB.
+    pub peak_mb: u64,
+}
+
+impl Used {
+    /// More than anything takes.
+    pub const MAX: Self = Self { wall: Duration::MAX, cpu: Duration::MAX, peak_mb: 0 };
+
+    /// The least of times, the most of memory.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        let (wall, cpu) = (self.wall.min(other.wall), self.cpu.min(other.cpu));
+        Self { wall, cpu, peak_mb: self.peak_mb.max(other.peak_mb) }
+    }
+}
+
+impl std::ops::AddAssign for Used {
+    fn add_assign(&mut self, other: Self) {
+        self.wall += other.wall;
+        self.cpu += other.cpu;
+        self.peak_mb = self.peak_mb.max(other.peak_mb);
+    }
+}
+
+/// Does something, and tells what this process took meanwhile.
+pub fn measured<T>(work: impl FnOnce() -> T) -> anyhow::Result<(T, Used)> {
+    // The peak from now on.
+    std::fs::write("/proc/self/clear_refs", "5")?;
+    let (before, began) = (used()?, Instant::now());
+    let done = work();
+    let (wall, cpu) = (began.elapsed(), used()?.saturating_sub(before));
+    Ok((done, Used { wall, cpu, peak_mb: peak_mb_of("self")? }))
+}
+
+/// The most memory that a process, by its number or `self`, ever had, in MB.
+pub fn peak_mb_of(process: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? >> 10)
 }

@@ -1,8 +1,8 @@
 //! Writing and reading the archive's Parquet files.
 //!
-//! zstd over encodings by what a column is like: deltas of what is sorted or moves little, dictionaries of what has few
-//! values. Each row group has statistics and a bloom filter of taxis, each page
-//! its least and greatest values.
+//! zstd over encodings by what a column is like, chosen by what it took in `benches/archive.rs`: deltas of what is
+//! sorted, bytes side by side of what moves little but for jumps, dictionaries of what has few values. Each row group
+//! has statistics and a bloom filter of taxis, each page its least and greatest values.
 
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
@@ -100,6 +100,12 @@ fn properties<R: Rows>() -> WriterProperties {
         properties = properties
             .set_column_dictionary_enabled(column.clone(), true)
             .set_column_encoding(column, Encoding::PLAIN);
+    }
+    let others = [(R::SPLIT, Encoding::BYTE_STREAM_SPLIT), (R::PLAIN, Encoding::PLAIN)];
+    for (columns, encoding) in others {
+        for column in columns {
+            properties = properties.set_column_encoding(ColumnPath::from(*column), encoding);
+        }
     }
     if let Some(looked_for) = R::LOOKED_FOR.map(ColumnPath::from) {
         properties = properties

@@ -49,6 +49,8 @@ impl Rows for Positions {
         &["town", "taxi", "received_at", "partition", "offset", "row"];
     const DICTIONARIES: &'static [&'static str] =
         &["operator", "status", "transport", "town", "ads", "cell", "partition"];
+    const SPLIT: &'static [&'static str] = &["received_at", "lat_e7", "lon_e7", "offset", "row"];
+    const PLAIN: &'static [&'static str] = &["taxi", "speed_cm_s", "heading_cdeg", "accuracy_dm"];
     const LOOKED_FOR: Option<&'static str> = Some("taxi");
 
     fn schema() -> SchemaRef {

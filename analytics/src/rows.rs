@@ -30,6 +30,13 @@ pub trait Rows: 'static {
     /// Columns that few values have many rows of: a dictionary of them takes less room than deltas.
     const DICTIONARIES: &'static [&'static str];
 
+    /// Columns that move little but for jumps, from taxi to taxi: deltas would all be as wide as these are, so that the
+    /// first bytes of all values stand together, then the second ones, and so on.
+    const SPLIT: &'static [&'static str] = &[];
+
+    /// Columns whose values stand still or repeat what was before: they are left as they are, for zstd to find.
+    const PLAIN: &'static [&'static str] = &[];
+
     /// The column by which rows are looked for one by one, if by any.
     const LOOKED_FOR: Option<&'static str>;
 
