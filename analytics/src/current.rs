@@ -19,7 +19,8 @@ pub struct Current {
 }
 
 impl Current {
-    /// Looks what there is. One listing of recent files, one of manifests, and a reading of each of these.
+    /// Looks what there is. One listing of recent files, one of manifests, and a reading of each of these that was not
+    /// read before.
     pub async fn read(root: &Root, stream: Stream) -> Result<Self, BadFile> {
         // The files first: one that is replaced meanwhile is found in the manifest that replaced it.
         let mut recent = root.list::<Recent>(&stream.recent_folder()).await?;

@@ -4,7 +4,8 @@
 //! day that `n` describes, one creates `n + 1`, and the other has lost. The highest counts. Before the first, the day
 //! is what its recent files hold; after it, what the manifest lists, and those recent files that it does not cover.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ingest::clock::Millis;
 use ingest::log::{Offset, Partition};
@@ -65,12 +66,17 @@ impl Manifest {
         self.covers.iter().any(holds)
     }
 
-    /// Reads the manifest of a name; None if there is none.
+    /// Reads the manifest of a name, or remembers it; None if there is none.
     pub async fn read(root: &Root, name: ManifestName) -> Result<Option<Self>, BadFile> {
+        if let Some(known) = root.known().locked().get(&name) {
+            return Ok(Some(known.clone()));
+        }
         let Some(content) = root.get(&name).await? else { return Ok(None) };
         let damaged = |cause: String| BadFile::Damaged { name: name.to_string(), cause };
         let text: Text = serde_json::from_slice(&content).map_err(|error| damaged(error.to_string()))?;
-        text.into_manifest(name).map(Some).map_err(|cause| damaged(cause.to_owned()))
+        let manifest = text.into_manifest(name).map_err(|cause| damaged(cause.to_owned()))?;
+        root.known().locked().insert(name, manifest.clone());
+        Ok(Some(manifest))
     }
 
     /// Creates it; false if there is one of its number.
@@ -81,6 +87,16 @@ impl Manifest {
     }
 }
 
+/// Manifests that were read and count, as far as is known: what was written under a name is never another.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<HashMap<ManifestName, Manifest>>);
+
+impl Known {
+    fn locked(&self) -> MutexGuard<'_, HashMap<ManifestName, Manifest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The manifest of each day of a stream that has one, with when it was put.
 pub async fn manifests(
     root: &Root,
@@ -88,6 +104,8 @@ pub async fn manifests(
 ) -> Result<BTreeMap<Day, Found<ManifestName>>, Unavailable> {
     let files = root.list::<ManifestName>(&stream.manifest_folder()).await?;
     let counting = highest(files.iter().map(|file| file.name));
+    let counts = |name: &ManifestName| name.stream != stream || counting.get(&name.day) == Some(name);
+    root.known().locked().retain(|name, _| counts(name));
     Ok(files
         .into_iter()
         .filter(|file| counting.get(&file.name.day) == Some(&file.name))
@@ -225,6 +243,7 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::current::Current;
     use crate::root::ArchiveUrl;
 
     const DAY: Day = Day(20_000);
@@ -283,6 +302,26 @@ mod tests {
         assert!(covers(u64::MAX, 3, 10) && covers(u64::MAX, 3, 19));
         assert!(!covers(u64::MAX, 3, 9) && !covers(u64::MAX, 3, 20));
         assert!(!covers(0, 3, 10) && !covers(u64::MAX, 2, 10));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_remembered_while_it_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(&ArchiveUrl::File(directory.path().to_owned())).unwrap();
+        manifest(1).create(&root).await.unwrap();
+        let current = async || Current::read(&root, Stream::Positions).await.unwrap().days[&DAY].name.number;
+        assert_eq!(current().await, 1);
+        // Whoever reads it again would find this.
+        std::fs::write(root.place_of(&manifest(1).name), "not what was written").unwrap();
+        assert_eq!(current().await, 1);
+        manifest(2).create(&root).await.unwrap();
+        assert_eq!(current().await, 2);
+        std::fs::remove_file(root.place_of(&manifest(1).name)).unwrap();
+        assert_eq!(
+            Manifest::read(&root, manifest(1).name).await.unwrap(),
+            None,
+            "what counts no more is forgotten"
+        );
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
 use thiserror::Error;
 
 use crate::limits::REMOVED_AT_ONCE;
+use crate::manifest::Known;
 
 /// Where an archive is: `file:<path of a directory>` or `s3://<bucket>[/<prefix>]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub enum ArchiveUrl {
 pub struct Root {
     url: ArchiveUrl,
     store: Arc<dyn ObjectStore>,
+    known: Arc<Known>,
 }
 
 /// An object that is there.
@@ -93,7 +95,7 @@ impl Root {
                 Arc::new(PrefixStore::new(store, prefix.as_str()))
             }
         };
-        Ok(Self { url: url.clone(), store })
+        Ok(Self { url: url.clone(), store, known: Arc::default() })
     }
 
     /// Where it is.
@@ -104,6 +106,11 @@ impl Root {
     /// Its objects by their names, for whoever reads them.
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// The manifests that were read from it.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Where others find an object: a path of this machine, or a URL.
