@@ -1,6 +1,6 @@
-//! Which H3 cells are a town's land.
+//! H3 cells: which are a town's land, and in which points lie.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::territory::{Territory, Town};
 use geo::{BoundingRect as _, InteriorPoint as _, Polygon, Rect};
@@ -8,6 +8,7 @@ use h3o::{CellIndex, LatLng};
 use ingest::position::LatLon;
 
 use crate::functions::cell_at;
+use crate::limits::FEWEST_SHOWN;
 use crate::places::RESOLUTION;
 
 /// The steps in which land is looked at, in degrees of latitude: 450 m. The smallest cell of the archive's resolution
@@ -17,8 +18,7 @@ const STEP_DEGREES: f64 = 0.004;
 /// The cells whose middle lies in a town; where none does, the one of a point in it. O(area).
 pub(crate) fn of(territory: &Territory, town: &Town) -> BTreeSet<u64> {
     let is_middle_here = |cell: &u64| {
-        let middle = CellIndex::try_from(*cell).ok().map(LatLng::from);
-        let middle = middle.and_then(|at| LatLon::new(at.lat(), at.lng()).ok());
+        let middle = CellIndex::try_from(*cell).ok().and_then(middle);
         middle.and_then(|at| territory.town_at(at)).is_some_and(|here| here.insee == town.insee)
     };
     let boxes = town.shape.iter().filter_map(Polygon::bounding_rect);
@@ -29,6 +29,23 @@ pub(crate) fn of(territory: &Territory, town: &Town) -> BTreeSet<u64> {
     }
     let inside = town.shape.interior_point().and_then(|point| LatLon::new(point.y(), point.x()).ok());
     inside.and_then(|at| cell_at(at, RESOLUTION)).into_iter().collect()
+}
+
+/// The middle of a cell.
+pub(crate) fn middle(cell: CellIndex) -> Option<LatLon> {
+    let at = LatLng::from(cell);
+    LatLon::new(at.lat(), at.lng()).ok()
+}
+
+/// How many of some points lie in each cell of the archive's resolution, by its name, of those cells in which there are
+/// at least [`FEWEST_SHOWN`]. O(points).
+pub fn counted(points: impl IntoIterator<Item = LatLon>) -> Vec<(String, u64)> {
+    let mut counts = BTreeMap::<u64, u64>::new();
+    for cell in points.into_iter().filter_map(|at| cell_at(at, RESOLUTION)) {
+        *counts.entry(cell).or_default() += 1;
+    }
+    let shown = counts.into_iter().filter(|(_, count)| *count >= u64::from(FEWEST_SHOWN));
+    shown.filter_map(|(cell, count)| Some((CellIndex::try_from(cell).ok()?.to_string(), count))).collect()
 }
 
 /// Points over a box and a little beyond it, no more than a step apart.
@@ -79,6 +96,15 @@ mod tests {
             let km2: f64 = cells.iter().map(|cell| CellIndex::try_from(*cell).unwrap().area_km2()).sum();
             assert!((km2 / (11.12 * 7.77) - 1.0).abs() < 0.05, "{km2}");
         }
+    }
+
+    #[test]
+    fn points_are_counted_by_cell_where_there_are_enough() {
+        let at = |lat, lon| LatLon::new(lat, lon).unwrap();
+        let few = vec![at(48.8566, 2.3522); FEWEST_SHOWN as usize - 1];
+        assert_eq!(counted(few.clone()), []);
+        let many = few.into_iter().chain([at(48.8567, 2.3521), at(45.76, 4.83)]);
+        assert_eq!(counted(many), [("881fb46625fffff".to_owned(), u64::from(FEWEST_SHOWN))]);
     }
 
     #[test]

@@ -12,8 +12,11 @@ use datafusion::arrow::array::{
 use datafusion::arrow::error::ArrowError;
 use engine::territory::{Insee, Territory};
 use ingest::clock::Millis;
+use tokio::task::yield_now;
 
 use crate::cells;
+use crate::crowd::Crowd;
+use crate::layout::Day;
 use crate::pseudonym::{Pseudonyms, Use, year};
 
 /// What the registry knows.
@@ -108,28 +111,37 @@ impl Dimensions {
     }
 
     /// What analysts see: no plate, no id, no email, and taxis by their names of each year from when they were
-    /// registered until now.
-    pub(crate) fn tables_by(&self, pseudonyms: &Pseudonyms, now: Millis) -> Result<Vec<Named>, ArrowError> {
-        let named = self.taxis.iter().flat_map(|taxi| {
-            (year(taxi.added_at.0)..=year(now.0))
-                .map(move |year| (year, pseudonyms.name(taxi.taxi, year, Use::Positions), taxi))
-        });
-        let mut named: Vec<_> = named.collect();
+    /// registered until now. Where few are of a town, the town is not told; nor is when in a day an ADS came.
+    pub(crate) async fn tables_by(
+        &self,
+        pseudonyms: &Pseudonyms,
+        now: Millis,
+        crowd: &Crowd,
+    ) -> Result<Vec<Named>, ArrowError> {
+        let mut named = Vec::with_capacity(self.taxis.len());
+        for some in self.taxis.chunks(NAMED_AT_ONCE) {
+            yield_now().await;
+            named.extend(some.iter().flat_map(|taxi| {
+                (year(taxi.added_at.0)..=year(now.0))
+                    .map(move |year| (year, pseudonyms.name(taxi.taxi, year, Use::Positions), taxi))
+            }));
+        }
         // In the registry's order a name would tell its number.
         named.sort_unstable_by(|(a_year, a, _), (b_year, b, _)| (a_year, a).cmp(&(b_year, b)));
         let years: Int32Array = named.iter().map(|(year, _, _)| Some(*year)).collect();
+        let towns = named.iter().map(|(_, _, one)| crowd.holds(&one.insee).then_some(one.insee.as_str()));
         let taxis = RecordBatch::try_from_iter([
             ("year", Arc::new(years) as ArrayRef),
             ("taxi", texts(named.iter().map(|(_, name, _)| name.as_str()))),
             ("operator", accounts(named.iter().map(|(_, _, one)| one.operator))),
-            ("insee", texts(named.iter().map(|(_, _, one)| one.insee.as_str()))),
+            ("insee", Arc::new(towns.collect::<StringViewArray>())),
         ])?;
         let mut ads: Vec<_> = self.ads.iter().collect();
         ads.sort_unstable_by_key(|one| (one.insee.as_str(), one.operator, one.added_at));
         let ads = RecordBatch::try_from_iter([
             ("insee", texts(ads.iter().map(|one| one.insee.as_str()))),
             ("operator", accounts(ads.iter().map(|one| one.operator))),
-            ("added_at", moments(ads.iter().map(|one| one.added_at))),
+            ("added_at", moments(ads.iter().map(|one| Day::of(one.added_at).begins()))),
         ])?;
         let accounts = RecordBatch::try_from_iter([
             ("id", accounts(self.accounts.iter().map(|one| one.id))),
@@ -184,10 +196,12 @@ impl Dimensions {
 
     /// The H3 cells of towns: those whose middle lies in the town, or of a town that holds no middle the one in which
     /// it lies. O(land): about four seconds for the country.
-    pub(crate) fn cells(&self, of: &BTreeSet<Insee>) -> Result<RecordBatch, ArrowError> {
+    pub(crate) async fn cells(&self, of: &BTreeSet<Insee>) -> Result<RecordBatch, ArrowError> {
         let mut rows: Vec<(u64, &str)> = Vec::new();
         if let Some(territory) = &self.territory {
             for town in territory.towns().iter().filter(|town| of.contains(&town.insee)) {
+                // Whoever waits may have gone.
+                yield_now().await;
                 let cells = cells::of(territory, town);
                 rows.extend(cells.into_iter().map(|cell| (cell, town.insee.as_str())));
             }
@@ -198,6 +212,9 @@ impl Dimensions {
         ])
     }
 }
+
+/// Taxis that are named before it is looked whether anybody still waits: a few milliseconds.
+const NAMED_AT_ONCE: usize = 4_096;
 
 /// The departement of an INSEE code: its first two characters, overseas three.
 pub fn departement(insee: &str) -> &str {

@@ -91,19 +91,7 @@ impl Footer {
         root: &Root,
         file: &Found<N>,
     ) -> Result<ParquetMetaData, BadFile> {
-        let name = file.name.to_string();
-        let gone = || BadFile::Gone(name.clone());
-        let damaged = |cause: String| BadFile::Damaged { name: name.clone(), cause };
-        let mut tail = root.tail(&name, file.bytes, FOOTER_BYTES).await?.ok_or_else(gone)?;
-        let length =
-            metadata_length(&tail).ok_or_else(|| damaged("it does not end as a Parquet file".into()))?;
-        let whole = u64::from(length) + TRAILER as u64;
-        if whole > tail.len() as u64 {
-            tail = root.tail(&name, file.bytes, whole).await?.ok_or_else(gone)?;
-        }
-        let end = tail.len().saturating_sub(TRAILER);
-        let begin = end.checked_sub(length as usize).ok_or_else(|| damaged("its footer is cut".into()))?;
-        ParquetMetaDataReader::decode_metadata(&tail[begin..end]).map_err(|error| damaged(error.to_string()))
+        metadata(root, &file.name.to_string(), file.bytes).await
     }
 
     /// What metadata says.
@@ -160,6 +148,21 @@ impl Footer {
         }
         pairs
     }
+}
+
+/// Reads how a file of some size is laid out, from its end.
+pub(crate) async fn metadata(root: &Root, name: &str, bytes: u64) -> Result<ParquetMetaData, BadFile> {
+    let gone = || BadFile::Gone(name.to_owned());
+    let damaged = |cause: String| BadFile::Damaged { name: name.to_owned(), cause };
+    let mut tail = root.tail(name, bytes, FOOTER_BYTES).await?.ok_or_else(gone)?;
+    let length = metadata_length(&tail).ok_or_else(|| damaged("it does not end as a Parquet file".into()))?;
+    let whole = u64::from(length) + TRAILER as u64;
+    if whole > tail.len() as u64 {
+        tail = root.tail(name, bytes, whole).await?.ok_or_else(gone)?;
+    }
+    let end = tail.len().saturating_sub(TRAILER);
+    let begin = end.checked_sub(length as usize).ok_or_else(|| damaged("its footer is cut".into()))?;
+    ParquetMetaDataReader::decode_metadata(&tail[begin..end]).map_err(|error| damaged(error.to_string()))
 }
 
 /// What a footer does not say, or not readably.

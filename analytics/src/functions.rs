@@ -7,6 +7,8 @@
 //! | `h3_cell(lat_e7, lon_e7, resolution)`     | the cell of a point                                           |
 //! | `h3_area_km2(cell)`                       | its area                                                      |
 //! | `metres(lat_e7, lon_e7, lat_e7, lon_e7)`  | between two points, on the ellipsoid                          |
+//! | `h3_near(cell, lat_e7, lon_e7, metres)`   | of a cell and those around it, those whose middle is as near  |
+//! |                                           | to the point: a list                                          |
 //! | `status_name(status)`                     | the word of an archived position's status                     |
 //!
 //! Where an argument is null or names nothing, so does the answer.
@@ -14,7 +16,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray as _, Float64Array, PrimitiveArray, StringViewArray, UInt64Array,
+    Array, ArrayRef, AsArray as _, Float64Array, ListArray, ListBuilder, PrimitiveArray, StringViewArray,
+    UInt64Array, UInt64Builder,
 };
 use datafusion::arrow::datatypes::{ArrowPrimitiveType, DataType, Int64Type, UInt8Type, UInt64Type};
 use datafusion::common::Result;
@@ -26,9 +29,12 @@ use engine::distance::Point;
 use h3o::{CellIndex, LatLng, Resolution};
 use ingest::position::{LatLon, ReportedStatus};
 
+use crate::cells::middle;
+
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = ScalarUDF> {
-    let kinds = [Kind::Text, Kind::Parent, Kind::Cell, Kind::AreaKm2, Kind::Metres, Kind::StatusName];
+    use Kind::{AreaKm2, Cell, Metres, Near, Parent, StatusName, Text};
+    let kinds = [Text, Parent, Cell, AreaKm2, Metres, Near, StatusName];
     kinds.into_iter().map(|kind| ScalarUDF::new_from_impl(Function::new(kind)))
 }
 
@@ -39,6 +45,7 @@ enum Kind {
     Cell,
     AreaKm2,
     Metres,
+    Near,
     StatusName,
 }
 
@@ -55,6 +62,7 @@ impl Function {
             Kind::Parent => vec![DataType::UInt64, DataType::Int64],
             Kind::Cell => vec![DataType::Int64; 3],
             Kind::Metres => vec![DataType::Int64; 4],
+            Kind::Near => vec![DataType::UInt64, DataType::Int64, DataType::Int64, DataType::Int64],
             Kind::StatusName => vec![DataType::UInt8],
         };
         Self { kind, signature: Signature::exact(arguments, Volatility::Immutable) }
@@ -69,6 +77,7 @@ impl ScalarUDFImpl for Function {
             Kind::Cell => "h3_cell",
             Kind::AreaKm2 => "h3_area_km2",
             Kind::Metres => "metres",
+            Kind::Near => "h3_near",
             Kind::StatusName => "status_name",
         }
     }
@@ -82,6 +91,7 @@ impl ScalarUDFImpl for Function {
             Kind::Text | Kind::StatusName => DataType::Utf8View,
             Kind::Parent | Kind::Cell => DataType::UInt64,
             Kind::AreaKm2 | Kind::Metres => DataType::Float64,
+            Kind::Near => DataType::new_list(DataType::UInt64, true),
         })
     }
 
@@ -118,11 +128,40 @@ fn apply(kind: Kind, arrays: &[ArrayRef]) -> ArrayRef {
             };
             Arc::new((0..rows).map(metres).collect::<Float64Array>())
         }
+        Kind::Near => Arc::new(near(arrays, rows)),
         Kind::StatusName => {
             let name = |row| value::<UInt8Type>(arrays, 0, row).map(status_name);
             Arc::new((0..rows).map(name).collect::<StringViewArray>())
         }
     }
+}
+
+/// Rows beside one another are in one cell, often, whose neighbours are looked up once.
+fn near(arrays: &[ArrayRef], rows: usize) -> ListArray {
+    let mut around: Option<(CellIndex, Vec<(u64, Point)>)> = None;
+    let mut lists = ListBuilder::new(UInt64Builder::new());
+    for row in 0..rows {
+        let metres = value::<Int64Type>(arrays, 3, row);
+        let asked = cell(arrays, row).zip(point(arrays, 1, row)).zip(metres);
+        if let Some(((cell, at), metres)) = asked {
+            if around.as_ref().is_none_or(|(of, _)| *of != cell) {
+                around = Some((cell, middles_around(cell)));
+            }
+            let at = Point::from(at);
+            let middles = around.iter().flat_map(|(_, middles)| middles);
+            #[expect(clippy::cast_precision_loss, reason = "of metres on earth there are few")]
+            let near = middles.filter(|(_, middle)| middle.distance_m(at) <= metres as f64);
+            near.for_each(|(cell, _)| lists.values().append_value(*cell));
+        }
+        lists.append(asked.is_some());
+    }
+    lists.finish()
+}
+
+/// A cell and those around it, each with its middle.
+fn middles_around(cell: CellIndex) -> Vec<(u64, Point)> {
+    let cells = cell.grid_disk::<Vec<_>>(1).into_iter();
+    cells.filter_map(|cell| Some((u64::from(cell), Point::from(middle(cell)?)))).collect()
 }
 
 /// The H3 cell of a point, as a number.
@@ -188,6 +227,36 @@ mod tests {
 | 881fb46625fffff | 851fb467fffffff |       | true |      |
 +-----------------+-----------------+-------+------+------+";
         assert_eq!(told, expected);
+    }
+
+    #[tokio::test]
+    async fn cells_are_near_a_point_by_their_middle() {
+        let middles = middles_around(CellIndex::try_from(0x0881_fb46_625f_ffff).unwrap());
+        assert_eq!(middles.len(), 7);
+        // In the middle of the cell there is one; half way to the next one there are two.
+        let [here, there] = [0, 1].map(|at| middle(CellIndex::try_from(middles[at].0).unwrap()).unwrap());
+        let between = |a: i32, b: i32| a + (b - a) / 2;
+        let half = (between(here.lat_e7(), there.lat_e7()), between(here.lon_e7(), there.lon_e7()));
+        for ((lat, lon), metres, expected) in [
+            ((here.lat_e7(), here.lon_e7()), 500, &middles[..1]),
+            (half, 300, &[][..]),
+            (half, 500, &middles[..2]),
+            (half, 2_000, &middles[..]),
+        ] {
+            let sql = format!(
+                "SELECT unnest(h3_near(h3_cell({}, {}, 8), {lat}, {lon}, {metres})) AS near",
+                here.lat_e7(),
+                here.lon_e7()
+            );
+            let told = ask(&sql).await;
+            assert_eq!(
+                told.lines().filter(|line| line.starts_with("| 61")).count(),
+                expected.len(),
+                "{told}"
+            );
+            assert!(expected.iter().all(|(cell, _)| told.contains(&cell.to_string())), "{told}");
+        }
+        assert!(ask("SELECT h3_near(NULL, 0, 0, 1) IS NULL AS unknown").await.contains("true"));
     }
 
     #[tokio::test]

@@ -1,12 +1,14 @@
 //! The log, kept and asked: what became of it as Parquet, what can be asked of that, and what may be published.
 
+mod allowed;
 pub mod archive;
 pub mod archiver;
 pub mod blur;
-mod cells;
+pub mod cells;
 pub mod clean;
 pub mod compact;
 pub mod compare;
+mod crowd;
 pub mod current;
 pub mod digest;
 pub mod dimensions;
@@ -21,6 +23,7 @@ pub mod limits;
 pub mod manifest;
 pub mod meters;
 pub mod past;
+mod pieces;
 pub mod places;
 pub mod positions;
 pub mod progress;
@@ -39,5 +42,6 @@ pub mod session;
 mod size;
 mod sort;
 pub mod tables;
+mod times;
 pub mod verify;
 pub mod views;

@@ -46,13 +46,31 @@ const _: () = assert!(PAGE_ROWS <= ROW_GROUP_ROWS, "a row group has whole pages"
 pub const SQL_MAX_BYTES: usize = 16 << 10;
 /// Words and signs of a query: an expression of so many is planned within a second.
 pub const SQL_MAX_TOKENS: usize = 1_000;
+/// Bytes of one of them: a text of a query may stand in each row of a batch.
+pub const SQL_MAX_WORD_BYTES: usize = 1 << 10;
 /// How often a query of a `WITH` may be planned.
 pub const SQL_MAX_REPEATS: u64 = 1_000;
 /// Stack of a thread that plans queries and runs them, of which pages are taken as they are needed.
 pub const STACK_BYTES: usize = 128 << 20;
 /// Batches of an answer that wait for whoever reads them.
 pub const BATCHES_AHEAD: usize = 2;
+/// Bytes of a row of an answer.
+pub const ANSWER_ROW_BYTES: usize = 1 << 20;
+/// Bytes of an answer's rows that are written down at a time.
+pub const ANSWER_PIECE_BYTES: usize = 4 << 20;
 /// Days that a report may span.
 pub const REPORT_DAYS_MAX: i32 = 366;
 /// Rows of a Parquet file's row group in an answer.
 pub const ANSWER_GROUP_ROWS: usize = 64 << 10;
+
+/// How many contribute to a figure that analysts are shown, at least: taxis, searches or hails. Reports say by which
+/// rule, and taxis of a town that gave fewer ADS are not told by their town.
+pub const FEWEST_SHOWN: u32 = 5;
+
+/// Files of which it is remembered from when and until when their rows are: 30 MB.
+pub const TIMES_REMEMBERED: usize = 1 << 18;
+/// Footers that are read at a time to learn it.
+pub const FOOTERS_AT_ONCE: usize = 16;
+
+const _: () = assert!(SQL_MAX_WORD_BYTES <= SQL_MAX_BYTES && ANSWER_ROW_BYTES <= ANSWER_PIECE_BYTES);
+const _: () = assert!(SQL_MAX_BYTES <= ANSWER_ROW_BYTES, "a row may have what its query says");

@@ -10,10 +10,11 @@
 //! SELECT ...
 //! ```
 //!
-//! A report is asked with everything in view, and tells nothing of one taxi or one customer. Beside the tables of
+//! A report is asked with everything in view, and tells nothing of one taxi or one customer: a figure to which fewer
+//! than [`FEWEST_SHOWN`] contribute is null or not there, by a rule that its definition states. Beside the tables of
 //! [`crate::views`] it has `territory` (the INSEE codes it is about), `days` of the period (`day`, `begins_at`,
 //! `ends_at`), `cells` (the H3 cells of the territory, with their town), and the parameters `$begins`, `$ends` and
-//! `$hours`.
+//! `$fewest`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -27,8 +28,8 @@ use engine::territory::Insee;
 
 use crate::dimensions::Dimensions;
 use crate::layout::Day;
-use crate::limits::REPORT_DAYS_MAX;
-use crate::session::{Answer, QueryError, Warehouse};
+use crate::limits::{FEWEST_SHOWN, REPORT_DAYS_MAX};
+use crate::session::{Answer, QueryError, Turn, Warehouse, plan};
 use crate::views::{View, register_batch};
 
 /// A report.
@@ -80,7 +81,7 @@ pub fn named(name: &str) -> Option<&'static Report> {
 }
 
 impl Warehouse {
-    /// Makes a report of a period and a territory: the towns of [`Dimensions::towns_of`], or None for all.
+    /// Makes a report in a turn of its own: see [`Turn::report`].
     pub async fn report(
         &self,
         report: &Report,
@@ -88,31 +89,52 @@ impl Warehouse {
         towns: Option<BTreeSet<Insee>>,
         dimensions: &Arc<Dimensions>,
     ) -> Result<Answer, QueryError> {
-        let context = self.session(&View::Everything, dimensions)?;
-        let towns = towns.unwrap_or_else(|| dimensions.every_town());
-        let made = {
-            let (dimensions, needs_cells) = (dimensions.clone(), report.sql.contains("FROM cells"));
-            move || tables(period, &towns, needs_cells.then_some(&*dimensions))
-        };
-        // Cells of the whole country take seconds.
-        let made = tokio::task::spawn_blocking(made).await;
-        let failed = |error: &dyn std::fmt::Display| QueryError::Unavailable(error.to_string().into());
-        for (name, batch) in made.map_err(|error| failed(&error))?.map_err(|error| failed(&error))? {
-            register_batch(&context, name, batch).map_err(|error| failed(&error))?;
-        }
+        self.turn()?.report(report, period, towns, dimensions).await
+    }
+}
+
+impl Turn<'_> {
+    /// Makes a report of a period and a territory: the towns of [`Dimensions::towns_of`], or None for all.
+    pub async fn report(
+        self,
+        report: &Report,
+        period: Period,
+        towns: Option<BTreeSet<Insee>>,
+        dimensions: &Arc<Dimensions>,
+    ) -> Result<Answer, QueryError> {
+        self.report_of(report, period, towns, dimensions, FEWEST_SHOWN).await
+    }
+
+    /// The same, with figures to which so many contribute.
+    async fn report_of(
+        self,
+        report: &Report,
+        period: Period,
+        towns: Option<BTreeSet<Insee>>,
+        dimensions: &Arc<Dimensions>,
+        fewest: u32,
+    ) -> Result<Answer, QueryError> {
+        let (sessions, dimensions, sql) = (self.sessions(), dimensions.clone(), report.sql);
         let moment = |day: Day| ScalarValue::TimestampMillisecond(Some(day.begins().0), Some("UTC".into()));
-        let hours = ScalarValue::Int64(Some(24 * i64::from(period.to.0 - period.from.0)));
-        let values = vec![("begins", moment(period.from)), ("ends", moment(period.to)), ("hours", hours)];
-        self.ask(context, report.sql.to_owned(), values).await
+        let fewest = ScalarValue::Int64(Some(fewest.into()));
+        let values = vec![("begins", moment(period.from)), ("ends", moment(period.to)), ("fewest", fewest)];
+        let query = async move {
+            let context = sessions.begin(&View::Everything, &dimensions).await?;
+            let towns = towns.unwrap_or_else(|| dimensions.every_town());
+            for (name, batch) in tables(period, &towns)? {
+                register_batch(&context, name, batch)?;
+            }
+            if sql.contains("FROM cells") {
+                register_batch(&context, "cells", dimensions.cells(&towns).await?)?;
+            }
+            plan(&context, sql, values).await
+        };
+        self.ask(query).await
     }
 }
 
 /// What a report has beside what everybody has.
-fn tables(
-    period: Period,
-    towns: &BTreeSet<Insee>,
-    cells_of: Option<&Dimensions>,
-) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+fn tables(period: Period, towns: &BTreeSet<Insee>) -> Result<[(&'static str, RecordBatch); 2], ArrowError> {
     let moments = |days: &mut dyn Iterator<Item = Day>| -> ArrayRef {
         let moments = TimestampMillisecondArray::from_iter_values(days.map(|day| day.begins().0));
         Arc::new(moments.with_timezone("UTC"))
@@ -124,11 +146,7 @@ fn tables(
     ])?;
     let insee = StringViewArray::from_iter_values(towns.iter().map(Insee::as_str));
     let territory = RecordBatch::try_from_iter([("insee", Arc::new(insee) as ArrayRef)])?;
-    let mut tables = vec![("days", days), ("territory", territory)];
-    if let Some(dimensions) = cells_of {
-        tables.push(("cells", dimensions.cells(towns)?));
-    }
-    Ok(tables)
+    Ok([("days", days), ("territory", territory)])
 }
 
 static REPORTS: LazyLock<Vec<Report>> = LazyLock::new(|| {

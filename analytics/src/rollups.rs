@@ -101,6 +101,15 @@ impl Rollup {
         self != Self::Heard
     }
 
+    /// The column that says of how many a row is.
+    pub(crate) fn figure(self) -> &'static str {
+        match self {
+            Self::SearchesHour => "searches",
+            Self::HailsDay => "hails",
+            _ => "taxis",
+        }
+    }
+
     fn folder(self) -> String {
         format!("{FOLDER}/{self}")
     }

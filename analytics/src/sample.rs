@@ -14,6 +14,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
 use engine::territory::{Insee, Territory, Town, Zupc};
 use geo::{LineString, MultiPolygon, Polygon};
+use h3o::Resolution;
 use ingest::clock::Millis;
 use ingest::log::{Offset, Partition};
 use ingest::position::{
@@ -37,6 +38,7 @@ use crate::session::{Limits, Warehouse};
 pub(crate) const LYON: (f64, f64) = (45.76, 4.83);
 pub(crate) const GRENOBLE: (f64, f64) = (45.18, 5.72);
 const EPOCH: u64 = 7;
+const RESOLUTION_KEPT: Option<Resolution> = Some(RESOLUTION);
 
 /// What a query may take in a test.
 pub(crate) const LIMITS: Limits = Limits {
@@ -81,14 +83,19 @@ impl Sample {
 
     /// Puts positions into a recent file whose first offset is this.
     pub(crate) async fn recent(&self, first: u64, rows: &[Heard<'_>]) {
-        let name = Recent {
-            stream: Stream::Positions,
-            epoch: EPOCH,
-            partition: Partition(0),
-            hour: Hour::of(rows[0].0),
-            first: Offset(first),
-        };
-        self.root.create(&name, parquet(&heard(first, rows))).await.unwrap();
+        self.taken(Hour::of(rows[0].0), first, rows).await;
+    }
+
+    /// The same, by a log whose clock said another hour.
+    pub(crate) async fn taken(&self, hour: Hour, first: u64, rows: &[Heard<'_>]) {
+        let (stream, partition, first) = (Stream::Positions, Partition(0), Offset(first));
+        let name = Recent { stream, epoch: EPOCH, partition, hour, first };
+        self.root.create(&name, parquet(&heard(first.0, rows, RESOLUTION_KEPT))).await.unwrap();
+    }
+
+    /// Puts positions into the only part of a day, as it is once it is blurred.
+    pub(crate) async fn blurred_day(&self, rows: &[Heard<'_>]) {
+        self.part(Stream::Positions, Day::of(rows[0].0), &heard(0, rows, None), Vec::new()).await;
     }
 
     /// Puts positions into the only part of a day, whose manifest covers offsets up to `next`.
@@ -100,7 +107,8 @@ impl Sample {
             next: Offset(next),
             appended_until: rows[rows.len() - 1].0,
         };
-        self.part(Stream::Positions, Day::of(rows[0].0), &heard(0, rows), vec![covers]).await;
+        self.part(Stream::Positions, Day::of(rows[0].0), &heard(0, rows, RESOLUTION_KEPT), vec![covers])
+            .await;
     }
 
     pub(crate) async fn searches(&self, rows: &[Asked<'_>]) {
@@ -170,7 +178,7 @@ pub(crate) fn table(batches: &[RecordBatch]) -> String {
 }
 
 /// A town of four sides.
-fn town(insee: &str, name: &str, (west, south, east, north): (f64, f64, f64, f64)) -> Town {
+pub(crate) fn town(insee: &str, name: &str, (west, south, east, north): (f64, f64, f64, f64)) -> Town {
     let corners = vec![(west, south), (east, south), (east, north), (west, north), (west, south)];
     let shape = MultiPolygon(vec![Polygon::new(LineString::from(corners), vec![])]);
     Town { insee: insee.parse().unwrap(), name: name.to_owned(), shape }
@@ -233,7 +241,8 @@ fn point((lat, lon): (f64, f64)) -> LatLon {
     LatLon::new(lat, lon).unwrap()
 }
 
-fn heard(first: u64, rows: &[Heard<'_>]) -> RecordBatch {
+/// Cells are of a resolution, or there are none.
+fn heard(first: u64, rows: &[Heard<'_>], cells: Option<Resolution>) -> RecordBatch {
     let entries = rows.iter().zip(first..).map(|(row, offset)| Placed {
         offset: Offset(offset),
         row: 0,
@@ -249,7 +258,7 @@ fn heard(first: u64, rows: &[Heard<'_>]) -> RecordBatch {
     });
     let entries: Vec<_> = entries.collect();
     let facts = rows.iter().map(|row| Facts {
-        place: Place { town: row.5.parse().ok(), cell: cell_at(point(row.4), RESOLUTION) },
+        place: Place { town: row.5.parse().ok(), cell: cells.and_then(|of| cell_at(point(row.4), of)) },
         ads: row.6.parse().ok(),
     });
     positions::encode(Partition(0), &entries, facts).unwrap()

@@ -23,6 +23,7 @@ use ingest::clock::Millis;
 
 use crate::layout::Day;
 use crate::root::Root;
+use crate::times::Span;
 
 /// The column that a file's name tells: the day, in UTC.
 pub(crate) const DAY: &str = "date";
@@ -53,19 +54,20 @@ impl Files {
         self.schema.table_schema().clone()
     }
 
-    /// Of each day whether `filters` may hold in it, if the column `time` is at most `beside_ms` outside the day.
+    /// Of some rows whether `filters` may hold in one of them, of which the file's day is known and perhaps between
+    /// which moments the column `time` is.
     pub(crate) fn may_hold(
         &self,
         state: &dyn Session,
         filters: &[Expr],
-        days: &[Day],
-        (time, beside_ms): (&str, i64),
+        time: &str,
+        known: &[(Day, Span)],
     ) -> Result<Vec<bool>> {
-        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(vec![true; days.len()]) };
+        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(vec![true; known.len()]) };
         let schema = self.schema();
         let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
         let predicate = PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(filter)?;
-        let known = days.iter().map(|day| Arc::new(known_of(&schema, *day, time, beside_ms))).collect();
+        let known = known.iter().map(|(day, span)| Arc::new(known_of(&schema, *day, time, *span))).collect();
         predicate.prune(&PrunableStatistics::new(known, schema))
     }
 
@@ -116,16 +118,16 @@ fn asked(archived: &Schema) -> SchemaRef {
     Arc::new(Schema::new(archived.fields().iter().map(|field| asked(field)).collect::<Vec<_>>()))
 }
 
-/// What a day's name tells of its rows.
-fn known_of(schema: &SchemaRef, day: Day, time: &str, beside_ms: i64) -> Statistics {
+/// What is known of rows as the library has it.
+fn known_of(schema: &SchemaRef, day: Day, time: &str, span: Span) -> Statistics {
     let mut known = Statistics::new_unknown(schema);
     for (field, column) in schema.fields().iter().zip(&mut known.column_statistics) {
         let (least, most) = if field.name() == DAY {
             let date = ScalarValue::Date32(Some(day.0));
             (date.clone(), date)
-        } else if field.name() == time {
+        } else if let Some((first, last)) = span.filter(|_| field.name() == time) {
             let instant = |at: Millis| ScalarValue::TimestampMillisecond(Some(at.0), Some("UTC".into()));
-            (instant(day.begins().plus(-beside_ms)), instant(day.next().begins().plus(beside_ms - 1)))
+            (instant(first), instant(last))
         } else {
             continue;
         };

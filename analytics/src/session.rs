@@ -3,7 +3,8 @@
 //! A query runs on threads of its own, so that it takes none from whoever serves requests, and sees the archive as it
 //! was when it began. It reads and never writes: of statements there are `SELECT`, `EXPLAIN` and `SHOW`, and of tables
 //! those of its [`View`]. It is bounded in time, memory, what it may spill, and rows, and ends when its [`Answer`] is
-//! dropped. The bound on memory is of what sorting, grouping and joining hold; a batch under way is beside it.
+//! dropped. What it is asked of is made within these bounds, too. The bound on memory is of what sorting, grouping and
+//! joining hold; a batch under way is beside it, and kept small by what analysts may use of functions.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,22 +23,24 @@ use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use futures_util::StreamExt as _;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::dimensions::Dimensions;
-use crate::limits::{BATCHES_AHEAD, STACK_BYTES};
+use crate::limits::{ANSWER_ROW_BYTES, BATCHES_AHEAD, STACK_BYTES};
+use crate::pieces::pieces;
 use crate::rollups::table::RollupTable;
 use crate::root::Root;
-use crate::size;
 use crate::tables::ArchiveTable;
+use crate::times::Times;
 use crate::views::View;
+use crate::{allowed, size};
 
 /// How much a query may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From its beginning until its last row was taken.
+    /// From its turn until its last row was taken.
     pub within: Duration,
     /// What it may hold.
     pub memory_bytes: usize,
@@ -76,12 +79,16 @@ pub enum QueryError {
 
 /// An archive that can be asked. Shared by reference.
 pub struct Warehouse {
-    root: Root,
-    url: ObjectStoreUrl,
-    shared: RuntimeEnv,
-    limits: Limits,
+    sessions: Arc<Sessions>,
     turns: Arc<Semaphore>,
-    threads: Threads,
+    threads: Arc<Threads>,
+}
+
+/// The right to ask once, now. Its time runs.
+pub struct Turn<'a> {
+    warehouse: &'a Warehouse,
+    held: OwnedSemaphorePermit,
+    ends_at: Instant,
 }
 
 /// The rows of a query as they come. Dropping it ends the query.
@@ -89,6 +96,7 @@ pub struct Answer {
     schema: SchemaRef,
     batches: mpsc::Receiver<Result<RecordBatch, QueryError>>,
     query: JoinSet<()>,
+    _threads: Arc<Threads>,
 }
 
 impl Answer {
@@ -126,68 +134,81 @@ impl Warehouse {
         let url = ObjectStoreUrl::parse("archive://archive").map_err(|error| unavailable(&error))?;
         shared.register_object_store(url.as_ref(), root.store().clone());
         Ok(Self {
-            root,
-            url,
-            shared,
-            limits,
+            sessions: Arc::new(Sessions { root, url, shared, limits, times: Arc::default() }),
             turns: Arc::new(Semaphore::new(limits.at_once)),
             threads: Threads::new(limits.threads)
+                .map(Arc::new)
                 .map_err(|error| QueryError::Unavailable(error.to_string().into()))?,
         })
     }
 
     /// What a query may take.
     pub fn limits(&self) -> Limits {
-        self.limits
+        self.sessions.limits
     }
 
-    /// Asks. Returns once the query is understood and begins.
-    pub async fn query(&self, sql: &str, view: &View, dimensions: &Dimensions) -> Result<Answer, QueryError> {
-        let context = self.session(view, dimensions)?;
-        self.ask(context, sql.to_owned(), Vec::new()).await
+    /// Takes a turn, if there is one.
+    pub fn turn(&self) -> Result<Turn<'_>, QueryError> {
+        let held = self.turns.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?;
+        Ok(Turn { warehouse: self, held, ends_at: Instant::now() + self.limits().within })
     }
 
-    /// A session that sees what `view` says.
-    pub(crate) fn session(&self, view: &View, dimensions: &Dimensions) -> Result<SessionContext, QueryError> {
-        let config = SessionConfig::new()
-            .with_target_partitions(self.limits.threads)
-            .with_default_catalog_and_schema("maraude", "public")
-            .with_information_schema(true);
-        let pool = FairSpillPool::new(self.limits.memory_bytes);
-        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared).with_memory_pool(Arc::new(pool));
-        let made = runtime.build_arc().and_then(|runtime| {
-            let context = SessionContext::new_with_config_rt(config, runtime);
-            let archive = |stream| ArchiveTable::new(self.root.clone(), self.url.clone(), stream);
-            let rollup = |rollup| RollupTable::new(self.root.clone(), self.url.clone(), rollup);
-            view.register(&context, archive, rollup, dimensions)?;
-            Ok(context)
-        });
-        made.map_err(|error| unavailable(&error))
-    }
-
-    /// Asks a session, with values for parameters of these names.
-    pub(crate) async fn ask(
+    /// Asks in a turn of its own: see [`Turn::query`].
+    pub async fn query(
         &self,
-        context: SessionContext,
-        sql: String,
-        values: Vec<(&'static str, ScalarValue)>,
+        sql: &str,
+        view: &View,
+        dimensions: &Arc<Dimensions>,
     ) -> Result<Answer, QueryError> {
-        size::check(&sql).map_err(QueryError::Refused)?;
-        let turn = self.turns.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?;
+        self.turn()?.query(sql, *view, dimensions).await
+    }
+}
+
+impl Turn<'_> {
+    /// Asks. Returns once the query is understood and begins.
+    pub async fn query(
+        self,
+        sql: &str,
+        view: View,
+        dimensions: &Arc<Dimensions>,
+    ) -> Result<Answer, QueryError> {
+        size::check(sql).map_err(QueryError::Refused)?;
+        let (sessions, dimensions) = (self.warehouse.sessions.clone(), dimensions.clone());
+        let sql = sql.to_owned();
+        let query = async move {
+            let query = plan(&sessions.begin(&view, &dimensions).await?, &sql, Vec::new()).await?;
+            if matches!(view, View::Pseudonymous { .. }) {
+                allowed::check(query.logical_plan())?;
+            }
+            Ok(query)
+        };
+        self.ask(query).await
+    }
+
+    /// What sessions are made of.
+    pub(crate) fn sessions(&self) -> Arc<Sessions> {
+        self.warehouse.sessions.clone()
+    }
+
+    /// Asks what is made within the turn.
+    pub(crate) async fn ask(
+        self,
+        query: impl Future<Output = Result<DataFrame, DataFusionError>> + Send + 'static,
+    ) -> Result<Answer, QueryError> {
+        let Self { warehouse, held, ends_at } = self;
         let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
         let (begun, begins) = oneshot::channel();
-        let limits = self.limits;
-        let query = self.threads.spawn(async move {
-            let _turn = turn;
-            let plan = plan(&context, &sql, values);
-            let answered = timeout(limits.within, answer(plan, limits, begun, &sender)).await;
+        let limits = warehouse.limits();
+        let query = warehouse.threads.spawn(async move {
+            let _held = held;
+            let answered = timeout_at(ends_at, answer(query, limits, begun, &sender)).await;
             if let Err(error) = answered.unwrap_or(Err(QueryError::TooLong(limits.within))) {
                 // Whoever asked may have gone.
                 let _ = sender.send(Err(error)).await;
             }
         });
         if let Ok(schema) = begins.await {
-            return Ok(Answer { schema, batches, query });
+            return Ok(Answer { schema, batches, query, _threads: warehouse.threads.clone() });
         }
         // It ended before it began, and says why.
         match batches.recv().await {
@@ -197,8 +218,39 @@ impl Warehouse {
     }
 }
 
-/// What a query means, if it only reads.
-async fn plan(
+/// What every session is made of.
+pub(crate) struct Sessions {
+    root: Root,
+    url: ObjectStoreUrl,
+    shared: RuntimeEnv,
+    limits: Limits,
+    times: Arc<Times>,
+}
+
+impl Sessions {
+    /// A session that sees what `view` says.
+    pub(crate) async fn begin(
+        &self,
+        view: &View,
+        dimensions: &Dimensions,
+    ) -> Result<SessionContext, DataFusionError> {
+        let config = SessionConfig::new()
+            .with_target_partitions(self.limits.threads)
+            .with_default_catalog_and_schema("maraude", "public")
+            .with_information_schema(true);
+        let pool = FairSpillPool::new(self.limits.memory_bytes);
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared).with_memory_pool(Arc::new(pool));
+        let context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
+        let Self { root, url, times, .. } = self;
+        let archive = |stream| ArchiveTable::new(root.clone(), url.clone(), times.clone(), stream);
+        let rollup = |rollup| RollupTable::new(root.clone(), url.clone(), rollup);
+        view.register(&context, archive, rollup, dimensions).await?;
+        Ok(context)
+    }
+}
+
+/// What a query means, with values for parameters of these names, if it only reads.
+pub(crate) async fn plan(
     context: &SessionContext,
     sql: &str,
     values: Vec<(&'static str, ScalarValue)>,
@@ -230,8 +282,13 @@ async fn answer(
         if let Some(begun) = begun.take() {
             let _ = begun.send(schema.clone());
         }
-        if batch.num_rows() > 0 && sender.send(Ok(batch)).await.is_err() {
-            return Ok(());
+        let Some(pieces) = pieces(&batch) else {
+            return Err(QueryError::Refused(format!("a row of the answer exceeds {ANSWER_ROW_BYTES} bytes")));
+        };
+        for piece in pieces {
+            if sender.send(Ok(piece)).await.is_err() {
+                return Ok(());
+            }
         }
     }
     if let Some(begun) = begun {

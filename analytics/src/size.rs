@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::limits::{SQL_MAX_BYTES, SQL_MAX_REPEATS, SQL_MAX_TOKENS};
+use crate::limits::{SQL_MAX_BYTES, SQL_MAX_REPEATS, SQL_MAX_TOKENS, SQL_MAX_WORD_BYTES};
 
 /// Says why a query is too large, if it is.
 pub(crate) fn check(sql: &str) -> Result<(), String> {
@@ -21,6 +21,9 @@ pub(crate) fn check(sql: &str) -> Result<(), String> {
     let words: Vec<_> = tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
     if words.len() > SQL_MAX_TOKENS {
         return Err(format!("a query may not have more than {SQL_MAX_TOKENS} words and signs"));
+    }
+    if words.iter().any(|word| word.to_string().len() > SQL_MAX_WORD_BYTES) {
+        return Err(format!("a name or text of a query may not exceed {SQL_MAX_WORD_BYTES} bytes"));
     }
     if repeats(&words) > SQL_MAX_REPEATS {
         return Err(format!(
@@ -105,5 +108,10 @@ mod tests {
         assert!(check(&"x".repeat(SQL_MAX_BYTES + 1)).unwrap_err().contains("bytes"));
         assert!(check(&"1+".repeat(SQL_MAX_TOKENS)).unwrap_err().contains("words"));
         assert!(check("SELECT 'x").is_err());
+        for word in ["'x'", "\"x\"", "x", "E'x'"] {
+            let sql = |times| format!("SELECT {}", word.replace('x', &"x".repeat(times)));
+            assert_eq!(check(&sql(SQL_MAX_WORD_BYTES - 10)), Ok(()), "{word}");
+            assert!(check(&sql(SQL_MAX_WORD_BYTES + 1)).unwrap_err().contains("text"), "{word}");
+        }
     }
 }

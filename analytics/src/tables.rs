@@ -2,7 +2,9 @@
 //!
 //! A table stands for its stream as it was when the query first looked: the parts that manifests list, and the recent
 //! files that these do not cover. What a name says of a day is compared with the query's condition before a manifest is
-//! read; what a file's footer says of its row groups and pages, before these are.
+//! read; what a file's footer says of its row groups and pages, before these are. A day is one of when the log took its
+//! rows, by the log's clock: which of them are of a time is told by that only where it lies near, and elsewhere by what
+//! the file's footer says of its rows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,18 +18,21 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use ingest::clock::Millis;
 use tokio::sync::OnceCell;
 
 use crate::current::is_late;
 use crate::footer::BadFile;
 use crate::layout::{Day, ManifestName, Recent, Stream};
+use crate::limits::FOOTERS_AT_ONCE;
 use crate::manifest::{Manifest, manifests};
 use crate::root::{Found, Root};
 use crate::scan::{Files, external, file};
 use crate::schema;
+use crate::times::{Span, Times};
 
-/// How far the time of a row may lie outside the day of its file: a day is one of when the log took a row, which is
-/// later than when it was received, and by the log's clock.
+/// So near to the day of a file its rows are looked for without asking its footer.
 const BESIDE_DAY_MS: i64 = 24 * 3_600_000;
 
 /// A stream of the archive, for one query.
@@ -35,7 +40,15 @@ const BESIDE_DAY_MS: i64 = 24 * 3_600_000;
 pub(crate) struct ArchiveTable {
     stream: Stream,
     files: Files,
+    times: Arc<Times>,
     names: OnceCell<Names>,
+}
+
+/// A file that a query may read.
+struct Candidate {
+    name: String,
+    bytes: u64,
+    day: Day,
 }
 
 /// What a stream's files are called.
@@ -47,8 +60,8 @@ struct Names {
 
 impl ArchiveTable {
     /// `url` is what the archive's objects are registered under.
-    pub(crate) fn new(root: Root, url: ObjectStoreUrl, stream: Stream) -> Self {
-        Self { stream, files: Files::new(root, url, &schema::of(stream)), names: OnceCell::new() }
+    pub(crate) fn new(root: Root, url: ObjectStoreUrl, times: Arc<Times>, stream: Stream) -> Self {
+        Self { stream, files: Files::new(root, url, &schema::of(stream)), times, names: OnceCell::new() }
     }
 
     async fn names(&self) -> Result<&Names> {
@@ -68,22 +81,44 @@ impl ArchiveTable {
         days.extend(names.recent.iter().map(|found| found.name.hour.day()));
         days.sort_unstable();
         days.dedup();
-        let time = (schema::time_of(self.stream), BESIDE_DAY_MS);
-        let may_hold = self.files.may_hold(state, filters, &days, time)?;
-        let mut files = Vec::new();
-        for day in days.into_iter().zip(may_hold).filter_map(|(day, may_hold)| may_hold.then_some(day)) {
-            let manifest = match names.manifests.get(&day) {
-                Some(found) => Manifest::read(self.files.root(), found.name).await.map_err(external)?,
-                None => None,
-            };
-            let parts = manifest.iter().flat_map(|manifest| &manifest.parts);
-            files.extend(parts.map(|listed| file(&listed.part, listed.bytes, day)));
-            let recent = names.recent.iter().filter(|found| found.name.hour.day() == day);
-            let recent = recent.filter(|found| is_late(found, manifest.as_ref()));
-            files.extend(recent.map(|found| file(&found.name, found.bytes, day)));
+        let time = schema::time_of(self.stream);
+        let may_hold = |known: &[(Day, Span)]| self.files.may_hold(state, filters, time, known);
+        let named = may_hold(&days.iter().map(|day| (*day, None)).collect::<Vec<_>>())?;
+        days = days.into_iter().zip(named).filter_map(|(day, may_hold)| may_hold.then_some(day)).collect();
+        let near = may_hold(&days.iter().map(|day| (*day, Some(beside(*day)))).collect::<Vec<_>>())?;
+        let (mut files, mut far) = (Vec::new(), Vec::new());
+        for (day, is_near) in days.into_iter().zip(near) {
+            let found = self.files_of(names, day).await?;
+            if is_near { files.extend(found) } else { far.extend(found) }
         }
-        Ok(files)
+        let root = self.files.root();
+        let spans = far.iter().map(|file| self.times.of(root, self.stream, &file.name, file.bytes));
+        let spans = stream::iter(spans.collect::<Vec<_>>()).buffered(FOOTERS_AT_ONCE);
+        let spans: Vec<_> = spans.try_collect().await.map_err(|error: BadFile| external(error))?;
+        let known: Vec<_> = far.iter().zip(spans).map(|(file, span)| (file.day, span)).collect();
+        let may_hold = far.into_iter().zip(may_hold(&known)?);
+        files.extend(may_hold.filter_map(|(file, may_hold)| may_hold.then_some(file)));
+        Ok(files.iter().map(|found| file(&found.name, found.bytes, found.day)).collect())
     }
+
+    /// The files of a day.
+    async fn files_of(&self, names: &Names, day: Day) -> Result<Vec<Candidate>> {
+        let manifest = match names.manifests.get(&day) {
+            Some(found) => Manifest::read(self.files.root(), found.name).await.map_err(external)?,
+            None => None,
+        };
+        let parts = manifest.iter().flat_map(|manifest| &manifest.parts);
+        let parts = parts.map(|listed| (listed.part.to_string(), listed.bytes));
+        let recent = names.recent.iter().filter(|found| found.name.hour.day() == day);
+        let recent = recent.filter(|found| is_late(found, manifest.as_ref()));
+        let recent = recent.map(|found| (found.name.to_string(), found.bytes));
+        Ok(parts.chain(recent).map(|(name, bytes)| Candidate { name, bytes, day }).collect())
+    }
+}
+
+/// When the rows of a day are, if the log's clock was right.
+fn beside(day: Day) -> (Millis, Millis) {
+    (day.begins().plus(-BESIDE_DAY_MS), day.next().begins().plus(BESIDE_DAY_MS - 1))
 }
 
 #[async_trait]

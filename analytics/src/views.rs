@@ -3,17 +3,20 @@
 //! | table       | everything                     | analysts                                                         |
 //! |-------------|--------------------------------|------------------------------------------------------------------|
 //! | `positions` | the archive's columns, `date`  | taxis by pseudonym, places by town and H3 cell, statuses as words |
+//! |             |                                | and `ads` where the town gave five ADS or more                   |
 //! | `searches`  | the archive's columns, `date`  | the minute and the town, distances to 100 m                      |
-//! | `hails`     | the archive's columns, `date`  | the minute and the town, seconds between steps, distances to     |
+//! | `hails`     | the archive's columns, `date`  | the minute and the town, minutes between steps, distances to     |
 //! |             |                                | 100 m, taxis by pseudonyms of their own                          |
-//! | `taxis`     | id, plate, ADS town, operator  | pseudonym a year, ADS town, operator                             |
-//! | `ads`       | number, town, operator         | town, operator                                                   |
+//! | `taxis`     | id, plate, ADS town, operator  | pseudonym a year, operator, ADS town as in `positions`           |
+//! | `ads`       | number, town, operator, moment | town, operator, day                                              |
 //! | `accounts`  | email, name, roles, manager    | name, roles                                                      |
 //! | `towns`, `zupc` | the same                   | the same                                                         |
-//! | of [`crate::rollups`] | the same             | the same: counts of what they see one by one                     |
+//! | of [`crate::rollups`] | the same             | rows that count five taxis, searches or hails or more            |
 //!
 //! A position tells where a taxi was to within a cell, 530 m, and not at which door; a search and a
-//! hail tell of their customer the town alone. What analysts may not see is not in their session by any name.
+//! hail tell of their customer the town alone. Positions alone tell when they were to the millisecond: a hail that did,
+//! too, in its steps, could be found in how a taxi's status changed. What analysts may not see is not in their session
+//! by any name.
 
 use std::sync::Arc;
 
@@ -23,12 +26,15 @@ use datafusion::common::Result;
 use datafusion::datasource::MemTable;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions::expr_fn::{date_trunc, round};
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{Expr, SessionContext, cast, col, lit};
 use ingest::clock::Millis;
 
+use crate::crowd::Crowd;
 use crate::dimensions::Dimensions;
 use crate::functions;
 use crate::layout::Stream;
+use crate::limits::FEWEST_SHOWN;
 use crate::pseudonym::{Pseudonyms, Use};
 use crate::rollups::Rollup;
 use crate::rollups::table::RollupTable;
@@ -50,23 +56,9 @@ pub enum View {
     },
 }
 
-/// Functions whose answer may be as large as their argument says: no memory would be enough for one row.
-const UNBOUNDED: [&str; 10] = [
-    "repeat",
-    "lpad",
-    "rpad",
-    "range",
-    "generate_series",
-    "array_repeat",
-    "list_repeat",
-    "array_resize",
-    "list_resize",
-    "replace",
-];
-
 impl View {
     /// Puts the tables into a session.
-    pub(crate) fn register(
+    pub(crate) async fn register(
         &self,
         context: &SessionContext,
         archive: impl Fn(Stream) -> ArchiveTable,
@@ -74,9 +66,10 @@ impl View {
         dimensions: &Dimensions,
     ) -> Result<()> {
         functions::all().for_each(|function| context.register_udf(function));
+        let crowd = Crowd::of(dimensions);
         let tables = match self {
             Self::Everything => dimensions.tables()?,
-            Self::Pseudonymous { by, now } => dimensions.tables_by(by, *now)?,
+            Self::Pseudonymous { by, now } => dimensions.tables_by(by, *now, &crowd).await?,
         };
         for (name, batch) in tables {
             register_batch(context, name, batch)?;
@@ -86,18 +79,23 @@ impl View {
             match self {
                 Self::Everything => context.register_table(stream.as_str(), table)?,
                 Self::Pseudonymous { by, .. } => {
-                    let shown = context.read_table(table)?.select(shown(context, stream, *by))?;
+                    let shown = context.read_table(table)?.select(shown(context, stream, *by, &crowd))?;
                     context.register_table(stream.as_str(), shown.into_view())?
                 }
             };
         }
-        for table in Rollup::ALL.into_iter().filter(|rollup| rollup.is_table()) {
-            context.register_table(table.as_str(), Arc::new(rollup(table)))?;
-        }
-        if matches!(self, Self::Pseudonymous { .. }) {
-            for name in UNBOUNDED {
-                context.deregister_udf(name);
-            }
+        for (name, table) in
+            Rollup::ALL.into_iter().filter(|one| one.is_table()).map(|one| (one, rollup(one)))
+        {
+            let table = Arc::new(table);
+            match self {
+                Self::Everything => context.register_table(name.as_str(), table)?,
+                Self::Pseudonymous { .. } => {
+                    let of_many = col(name.figure()).gt_eq(lit(FEWEST_SHOWN));
+                    let shown = context.read_table(table)?.filter(of_many)?;
+                    context.register_table(name.as_str(), shown.into_view())?
+                }
+            };
         }
         Ok(())
     }
@@ -111,7 +109,7 @@ pub(crate) fn register_batch(context: &SessionContext, name: &str, batch: Record
 }
 
 /// What analysts see of a stream.
-fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms) -> Vec<Expr> {
+fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms, crowd: &Crowd) -> Vec<Expr> {
     let minute = |time: &str| date_trunc(lit("minute"), col(time)).alias(time);
     let rough = |metres: &str| (round(vec![col(metres) / lit(100.0)]) * lit(100.0)).alias(metres);
     let ms = |time: &str| cast(col(time), DataType::Int64);
@@ -121,7 +119,8 @@ fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms) -> Vec<Expr> 
             let taxi = by.function(Use::Positions).call(vec![col("taxi"), col("received_at")]);
             let mut columns = vec![col(DAY), col("received_at"), taxi.alias("taxi"), col("operator")];
             columns.extend(word.ok().map(|word| word.alias("status")));
-            columns.extend(["speed_cm_s", "town", "ads", "cell"].map(col));
+            let ads = ScalarUDF::from(crowd.clone()).call(vec![col("ads")]).alias("ads");
+            columns.extend([col("speed_cm_s"), col("town"), ads, col("cell")]);
             columns
         }
         Stream::Searches => {
@@ -136,8 +135,8 @@ fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms) -> Vec<Expr> 
             columns.extend(["status", "operator", "app", "town"].map(col));
             columns.push(rough("distance_m"));
             columns.extend(STEPS.map(|step| {
-                let after = (ms(&format!("{step}_at")) - ms("added_at")) / lit(1000.0);
-                after.alias(format!("{step}_after_s"))
+                let after = (ms(&format!("{step}_at")) - ms("added_at")) / lit(60_000.0);
+                round(vec![after]).alias(format!("{step}_after_min"))
             }));
             columns
         }

@@ -1,15 +1,13 @@
 //! The archive, asked: what `analytics` cannot know by itself is given to it here.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use analytics::dimensions::{Account, Ads, Dimensions, Taxi};
 use analytics::pseudonym::Pseudonyms;
-use analytics::report::{Period, Report};
 use analytics::root::Root;
-use analytics::session::{Answer, Limits, QueryError, Warehouse};
+use analytics::session::{Limits, QueryError, Turn, Warehouse};
 use analytics::views::View;
-use engine::territory::{Insee, Territory};
+use engine::territory::Territory;
 use ingest::clock::Millis;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -67,26 +65,14 @@ impl Asked {
         })
     }
 
-    /// Asks as an analyst.
-    pub async fn query(
-        &self,
-        sql: &str,
-        dimensions: &Dimensions,
-        now: Millis,
-    ) -> std::result::Result<Answer, QueryError> {
-        let view = View::Pseudonymous { by: self.pseudonyms, now };
-        self.warehouse.query(sql, &view, dimensions).await
+    /// Takes a turn to ask, if there is one. What the registry knows is read within it.
+    pub fn turn(&self) -> std::result::Result<Turn<'_>, QueryError> {
+        self.warehouse.turn()
     }
 
-    /// Makes a report of some towns, or of all.
-    pub async fn report(
-        &self,
-        report: &Report,
-        period: Period,
-        towns: Option<BTreeSet<Insee>>,
-        dimensions: &Arc<Dimensions>,
-    ) -> std::result::Result<Answer, QueryError> {
-        self.warehouse.report(report, period, towns, dimensions).await
+    /// What analysts see.
+    pub fn view(&self, now: Millis) -> View {
+        View::Pseudonymous { by: self.pseudonyms, now }
     }
 
     /// What the registry knows, as of a minute ago at most.

@@ -1,22 +1,35 @@
 //! Each report over a small archive, with figures worked out by hand.
 
+use std::time::Duration;
+
+use engine::territory::Territory;
+use h3o::CellIndex;
+use ingest::position::LatLon;
 use ingest::position::ReportedStatus::{Free, Occupied, Off};
 
 use super::*;
-use crate::sample::{GRENOBLE, Heard, LIMITS, LYON, Sample, at, table};
+use crate::functions::cell_at;
+use crate::places::RESOLUTION;
+use crate::sample::{GRENOBLE, Heard, LIMITS, LYON, Sample, at, table, town};
+use crate::session::Limits;
 
 fn day(text: &str) -> Day {
     text.parse().unwrap()
 }
 
-/// The report of 17 and 18 March 2026, as a table without its frame.
+/// The report of 17 and 18 March 2026, as a table without its frame, as if one were enough for each figure.
 async fn report(sample: &Sample, name: &str, towns: Option<&str>) -> Vec<Vec<String>> {
+    of(sample, name, towns, 1).await
+}
+
+async fn of(sample: &Sample, name: &str, towns: Option<&str>, fewest: u32) -> Vec<Vec<String>> {
     let period = Period::new(day("2026-03-17"), day("2026-03-19")).unwrap();
     let towns = towns.map(|name| sample.dimensions.towns_of(name));
     let warehouse = sample.warehouse(LIMITS);
-    let answer = warehouse.report(named(name).unwrap(), period, towns, &sample.dimensions).await.unwrap();
+    let (turn, report) = (warehouse.turn().unwrap(), named(name).unwrap());
+    let answer = turn.report_of(report, period, towns, &sample.dimensions, fewest).await.unwrap();
     let columns: Vec<_> = answer.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let described: Vec<_> = named(name).unwrap().columns.iter().map(|(name, _)| name.clone()).collect();
+    let described: Vec<_> = report.columns.iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(columns, described, "{name}: its columns are those that it describes");
     let text = table(&answer.collect().await.unwrap());
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
@@ -52,6 +65,12 @@ async fn sample() -> Sample {
     sample
 }
 
+/// The middle of the cell of a point.
+fn middle_of((lat, lon): (f64, f64)) -> LatLon {
+    let cell = cell_at(LatLon::new(lat, lon).unwrap(), RESOLUTION).unwrap();
+    crate::cells::middle(CellIndex::try_from(cell).unwrap()).unwrap()
+}
+
 #[test]
 fn every_report_says_what_it_is() {
     for report in all() {
@@ -59,6 +78,7 @@ fn every_report_says_what_it_is() {
         assert!(title.contains(": ") && definition.len() > 100, "{name}");
         assert!(!unit.is_empty() && !source.is_empty() && columns.len() > 3, "{name}");
         assert!(columns.iter().all(|(_, meaning)| !meaning.is_empty()), "{name}");
+        assert!(definition.contains(&format!("fewer than {FEWEST_SHOWN}")), "{name}: who is not told");
     }
     assert!(named("coverage").is_some() && named("").is_none());
 }
@@ -95,11 +115,133 @@ async fn availability() {
     let sample = sample().await;
     let told = report(&sample, "availability", None).await;
     // Lyon is one cell, with somebody free in it at 8 h of either day: 2 of 48 hours, for 2,400 inhabitants.
-    let lyon = ["69123", "Lyon", "1", "48", "2", "4.166666666666667", "4.166666666666667", "2400", "100.0"];
+    let lyon = ["69123", "Lyon", "1", "48", "2", "4.166666666666667", "4.166666666666666", "2400", "100.0"];
     assert_eq!(told[1], lyon);
     // Whoever is off serves nobody; how many live in Grenoble is unknown.
     assert_eq!(told[0][..2], ["38185", "Grenoble"]);
     assert_eq!(told[0][3..], ["48", "0", "0.0", "0.0", "", ""]);
+}
+
+#[tokio::test]
+async fn availability_reaches_500_m_and_into_the_next_cell() {
+    // From a taxi 450 m from the middle of Lyon's cell, and one 550 m from it; which cell each is in does not matter.
+    for (metres, hours) in [(450.0, "1"), (550.0, "0")] {
+        let sample = Sample::new();
+        let middle = middle_of(LYON);
+        let place = (middle.lat() + metres / 111_150.0, middle.lon());
+        let row = (at("2026-03-17T08:00:00"), 1, 2, Free, place, "69123", "69123");
+        sample.recent(0, &[row]).await;
+        assert_eq!(report(&sample, "availability", Some("69123")).await[0][4], hours, "{metres} m");
+    }
+}
+
+#[tokio::test]
+async fn availability_is_of_days_that_are_not_blurred() {
+    let sample = Sample::new();
+    sample.blurred_day(&heard("2026-03-17T08:00:00", (1, 2), Free, (24, 5))).await;
+    sample.recent(100, &heard("2026-03-18T08:00:00", (2, 3), Free, (12, 5))).await;
+    let told = report(&sample, "availability", Some("69123")).await;
+    assert_eq!(told[0][3..6], ["24", "1", "4.166666666666667"]);
+    let sample = Sample::new();
+    for date in ["2026-03-17", "2026-03-18"] {
+        sample.blurred_day(&heard(&format!("{date}T08:00:00"), (1, 2), Free, (24, 5))).await;
+    }
+    assert_eq!(report(&sample, "availability", Some("69123")).await[0][3..], ["0", "", "", "", "2400", ""]);
+}
+
+/// On the 17th: so many taxis of Lyon are free there for a minute at 8 h, and as many searches find none; each taxi is
+/// hailed, and declines.
+async fn some(count: u32) -> Sample {
+    let sample = Sample::new();
+    let rows: Vec<_> =
+        (10..10 + count).flat_map(|taxi| heard("2026-03-17T08:00:00", (taxi, 2), Free, (12, 5))).collect();
+    sample.day(100, &rows).await;
+    let search = ("2026-03-17T08:30:00", 4, LYON, "69123", 0, 0, None);
+    sample.searches(&vec![search; count as usize]).await;
+    let declined: &[(&str, i64)] = &[("accepted_by_taxi", 10), ("customer_on_board", 60)];
+    let hail = |taxi| ("2026-03-17T08:40:00", "declined_by_taxi", 2, taxi, "69123", declined);
+    sample.hails(&(10..10 + count).map(hail).collect::<Vec<_>>()).await;
+    sample
+}
+
+#[tokio::test]
+async fn nothing_is_told_to_which_few_contribute() {
+    let (few, enough) = (some(FEWEST_SHOWN - 1).await, some(FEWEST_SHOWN).await);
+    let told = async |sample, name| of(sample, name, Some("69123"), FEWEST_SHOWN).await;
+    for name in ["work", "balance", "response"] {
+        assert!(told(&few, name).await.is_empty(), "{name}");
+        let rows = told(&enough, name).await;
+        assert_eq!(rows.len(), 1, "{name}");
+        assert!(rows[0].iter().all(|figure| !figure.is_empty()), "{name}: {rows:?}");
+    }
+    // A day of none is told of many alone, and two are registered.
+    assert_eq!(told(&few, "coverage").await.iter().map(|row| row[5].as_str()).collect::<Vec<_>>(), ["", ""]);
+    assert_eq!(
+        told(&enough, "coverage").await.iter().map(|row| row[5].as_str()).collect::<Vec<_>>(),
+        ["5", ""]
+    );
+    // An operator is named.
+    assert_eq!(told(&few, "compliance").await, [["2", "OPA", "4", "", "", "", "", "", "", ""]]);
+    assert_eq!(
+        told(&enough, "compliance").await,
+        [["2", "OPA", "5", "60", "100.0", "5", "5", "100.0", "0", "0.0"]]
+    );
+    assert_eq!(told(&few, "availability").await[0][4..], ["", "", "", "2400", ""]);
+    assert_eq!(told(&enough, "availability").await[0][4], "1");
+}
+
+#[tokio::test]
+async fn many_hails_of_one_taxi_are_its_own() {
+    let sample = Sample::new();
+    let hail = ("2026-03-17T08:40:00", "declined_by_taxi", 2, 1, "69123", &[("declined_by_taxi", 9)][..]);
+    sample.hails(&[hail; 20]).await;
+    assert!(of(&sample, "response", None, FEWEST_SHOWN).await.is_empty());
+    assert_eq!(
+        of(&sample, "compliance", None, FEWEST_SHOWN).await[0][2..],
+        ["0", "", "", "", "", "", "", ""]
+    );
+}
+
+#[tokio::test]
+async fn numbers_of_an_hour_and_cell_are_hidden_each_by_itself() {
+    let sample = some(FEWEST_SHOWN).await;
+    // One more of the five taxis' searches finds one, and one more taxi is never free.
+    let mut rows = heard("2026-03-17T09:00:00", (30, 2), Free, (1, 5));
+    rows.extend(
+        (31..30 + FEWEST_SHOWN).flat_map(|taxi| heard("2026-03-17T09:00:00", (taxi, 2), Occupied, (1, 5))),
+    );
+    sample.recent(200, &rows).await;
+    let told = of(&sample, "balance", None, FEWEST_SHOWN).await;
+    assert_eq!(told[0][3..], ["5", "5", "5", "5", "1.0"]);
+    assert_eq!(told[1][3..], ["5", "", "0", "0", ""], "one of five was free");
+}
+
+#[tokio::test]
+async fn a_report_of_a_country_ends_in_time_while_its_cells_are_found() {
+    let mut sample = Sample::new();
+    let towns = (0..400).map(|number| {
+        let (west, south) = (f64::from(number % 20) * 0.4, 40.0 + f64::from(number / 20) * 0.4);
+        town(&format!("{number:05}"), "", (west, south, west + 0.4, south + 0.4))
+    });
+    let territory = Arc::new(Territory::new(towns.collect(), Vec::new(), Vec::new()));
+    sample.dimensions = Arc::new(Dimensions { territory: Some(territory), ..Dimensions::default() });
+    let within = Duration::from_millis(200);
+    let warehouse = sample.warehouse(Limits { within, at_once: 1, ..LIMITS });
+    let period = Period::new(day("2026-03-17"), day("2026-03-18")).unwrap();
+    let ask =
+        async || warehouse.report(named("availability").unwrap(), period, None, &sample.dimensions).await;
+    assert_eq!(ask().await.err(), Some(QueryError::TooLong(within)));
+    // Who goes away gives the turn back, too.
+    let patiently = async || {
+        loop {
+            match ask().await {
+                Err(QueryError::Busy) => tokio::task::yield_now().await,
+                other => return other.err(),
+            }
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_millis(50), patiently()).await.is_err(), "it was under way");
+    assert_eq!(patiently().await, Some(QueryError::TooLong(within)));
 }
 
 #[tokio::test]
@@ -131,7 +273,7 @@ async fn response() {
         .await;
     let lyon =
         ["69123", "Lyon", "2", "1", "50.0", "4", "2", "1", "1", "50.0", "15.0", "19.0", "150.0", "190.0"];
-    let grenoble = ["38185", "Grenoble", "1", "0", "0.0", "0", "0", "0", "0", "", "", "", "", ""];
+    let grenoble = ["38185", "Grenoble", "1", "0", "0.0", "", "", "", "", "", "", "", "", ""];
     assert_eq!(report(&sample, "response", None).await, [grenoble, lyon]);
 }
 

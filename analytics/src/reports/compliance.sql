@@ -3,13 +3,15 @@
 -- Definition: for each operator with taxis of the territory (by the town of their ADS) or hails from it (by the town of
 -- the customer). A taxi is to report a position every 5 seconds: of each minute in which one reported through the
 -- operator 12 positions are expected, of which no more than 12 count. A hail is refused when its taxi declined it, and
--- answered late when neither the taxi accepted or declined it in time nor the operator could be told of it.
+-- answered late when neither the taxi accepted or declined it in time nor the operator could be told of it. An operator
+-- is named however small it is, its drivers are not told: what was received is null where fewer than 5 taxis reported,
+-- and what is said of hails where there are some, but of fewer than 5 taxis.
 -- Unit: taxis, positions, hails, percent
 -- Source: the archive's positions and hails; the registry's accounts
 -- Column: operator: number of the account
 -- Column: name: its commercial name; null: it was deleted
 -- Column: taxis: taxis that reported
--- Column: positions: positions received
+-- Column: positions: positions received; here and below null: too few taxis
 -- Column: in_time_percent: positions received for each hundred expected
 -- Column: hails: hails of its taxis
 -- Column: hails_refused: those that the taxi declined
@@ -31,7 +33,7 @@ WITH minutes AS (
     FROM by_taxi JOIN territory ON territory.insee = by_taxi.ads
     GROUP BY operator
 ), hailed AS (
-    SELECT CAST(operator AS BIGINT) AS operator, count(*) AS n,
+    SELECT CAST(operator AS BIGINT) AS operator, count(*) AS n, count(DISTINCT taxi) AS n_taxis,
         count(*) FILTER (WHERE status = 'declined_by_taxi') AS refused,
         count(*) FILTER (WHERE status = 'failure' OR status = 'timeout_taxi' AND accepted_by_taxi_at IS NULL) AS late
     FROM hails JOIN territory ON territory.insee = hails.town
@@ -39,12 +41,20 @@ WITH minutes AS (
     GROUP BY operator
 ), both AS (
     SELECT coalesce(heard.operator, hailed.operator) AS operator, coalesce(taxis, 0) AS taxis,
-        coalesce(positions, 0) AS positions, minutes, in_time, coalesce(n, 0) AS hails,
-        coalesce(refused, 0) AS refused, coalesce(late, 0) AS late
+        CASE WHEN taxis >= $fewest THEN positions END AS positions,
+        CASE WHEN taxis >= $fewest THEN 100.0 * in_time / (12 * minutes) END AS in_time_percent,
+        n IS NULL OR n_taxis >= $fewest AS are_many,
+        coalesce(n, 0) AS n, coalesce(refused, 0) AS refused, coalesce(late, 0) AS late
     FROM heard FULL JOIN hailed ON heard.operator = hailed.operator
+), told AS (
+    SELECT operator, taxis, positions, in_time_percent,
+        CASE WHEN are_many THEN n END AS hails,
+        CASE WHEN are_many THEN refused END AS refused,
+        CASE WHEN are_many THEN late END AS late
+    FROM both
 )
-SELECT both.operator, accounts.name, taxis, positions, 100.0 * in_time / (12 * minutes) AS in_time_percent,
+SELECT told.operator, accounts.name, taxis, positions, in_time_percent,
     hails, refused AS hails_refused, 100.0 * refused / nullif(hails, 0) AS refused_percent,
     late AS hails_late, 100.0 * late / nullif(hails, 0) AS late_percent
-FROM both LEFT JOIN accounts ON accounts.id = both.operator
-ORDER BY both.operator
+FROM told LEFT JOIN accounts ON accounts.id = told.operator
+ORDER BY told.operator

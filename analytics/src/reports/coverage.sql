@@ -3,7 +3,8 @@
 -- Definition: for each day (UTC) and town that gave an ADS: how many ADS the registry knows of that town at the end of
 -- the day, each number once whoever registered it; how many taxis with such an ADS were registered by then; and of how
 -- many of them at least one position was received that day, through whichever operator and wherever they were. What was
--- deleted from the registry since is in none of the first two.
+-- deleted from the registry since is in none of the first two. How many were connected is null where it was some but
+-- fewer than 5, or none of fewer than 5 that are registered.
 -- Unit: authorisations, taxis, percent
 -- Source: the registry's ADS and taxis as of now; the archive's positions
 -- Column: day: the day
@@ -11,7 +12,7 @@
 -- Column: town: its name
 -- Column: ads: ADS known
 -- Column: taxis_registered: taxis with such an ADS
--- Column: taxis_connected: those of which a position was received that day
+-- Column: taxis_connected: those of which a position was received that day; null: too few
 -- Column: registered_percent: taxis registered for each hundred ADS
 -- Column: connected_percent: taxis connected for each hundred ADS
 WITH given AS (
@@ -30,15 +31,22 @@ WITH given AS (
     WHERE received_at >= $begins AND received_at < $ends
 ), connected AS (
     SELECT day, insee, count(*) AS n FROM heard GROUP BY day, insee
+), counted AS (
+    SELECT known.day, known.insee, known.n AS ads, coalesce(registered.n, 0) AS registered,
+        coalesce(connected.n, 0) AS connected
+    FROM known
+        JOIN territory ON territory.insee = known.insee
+        LEFT JOIN registered ON registered.day = known.day AND registered.insee = known.insee
+        LEFT JOIN connected ON connected.day = known.day AND connected.insee = known.insee
+), told AS (
+    SELECT day, insee, ads, registered,
+        CASE WHEN connected >= $fewest OR connected = 0 AND registered >= $fewest THEN connected END AS connected
+    FROM counted
 )
-SELECT known.day, known.insee, towns.name AS town, known.n AS ads,
-    coalesce(registered.n, 0) AS taxis_registered,
-    coalesce(connected.n, 0) AS taxis_connected,
-    100.0 * coalesce(registered.n, 0) / known.n AS registered_percent,
-    100.0 * coalesce(connected.n, 0) / known.n AS connected_percent
-FROM known
-    JOIN territory ON territory.insee = known.insee
-    JOIN towns ON towns.insee = known.insee
-    LEFT JOIN registered ON registered.day = known.day AND registered.insee = known.insee
-    LEFT JOIN connected ON connected.day = known.day AND connected.insee = known.insee
-ORDER BY known.day, known.insee
+SELECT told.day, told.insee, towns.name AS town, told.ads,
+    told.registered AS taxis_registered,
+    told.connected AS taxis_connected,
+    100.0 * told.registered / told.ads AS registered_percent,
+    100.0 * told.connected / told.ads AS connected_percent
+FROM told JOIN towns ON towns.insee = told.insee
+ORDER BY told.day, told.insee

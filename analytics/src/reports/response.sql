@@ -4,7 +4,8 @@
 -- they were added: accepted by the taxi, whatever came later; declined by the taxi; timed out, as the taxi neither
 -- accepted nor declined in time. Delays run from the hail to the taxi's acceptance, and to the customer on board, of
 -- those hails that came so far; p50 and p90 are interpolated between hails. The hails of a day are in the archive 28
--- hours after its end.
+-- hours after its end. Figures of searches are null where there are fewer than 5, those of hails where fewer than 5
+-- taxis were hailed, and a delay where fewer than 5 hails came so far; a town of which nothing is left has no line.
 -- Unit: searches, hails, percent, seconds
 -- Source: the archive's searches and hails
 -- Column: insee: INSEE code of the town
@@ -26,8 +27,9 @@ WITH asked AS (
     FROM searches
     WHERE at >= $begins AND at < $ends
     GROUP BY town
+    HAVING count(*) >= $fewest
 ), timed AS (
-    SELECT town, status, accepted_by_taxi_at IS NOT NULL AS accepted,
+    SELECT town, taxi, status, accepted_by_taxi_at IS NOT NULL AS accepted,
         (CAST(accepted_by_taxi_at AS BIGINT) - CAST(added_at AS BIGINT)) / 1000.0 AS accepted_after,
         (CAST(customer_on_board_at AS BIGINT) - CAST(added_at AS BIGINT)) / 1000.0 AS on_board_after
     FROM hails
@@ -37,21 +39,22 @@ WITH asked AS (
         count(*) FILTER (WHERE accepted) AS accepted,
         count(*) FILTER (WHERE status = 'declined_by_taxi') AS declined,
         count(*) FILTER (WHERE status = 'timeout_taxi' AND NOT accepted) AS timed_out,
-        percentile_cont(accepted_after, 0.5) AS accepted_p50,
-        percentile_cont(accepted_after, 0.9) AS accepted_p90,
-        percentile_cont(on_board_after, 0.5) AS on_board_p50,
-        percentile_cont(on_board_after, 0.9) AS on_board_p90
+        CASE WHEN count(accepted_after) >= $fewest THEN percentile_cont(accepted_after, 0.5) END AS accepted_p50,
+        CASE WHEN count(accepted_after) >= $fewest THEN percentile_cont(accepted_after, 0.9) END AS accepted_p90,
+        CASE WHEN count(on_board_after) >= $fewest THEN percentile_cont(on_board_after, 0.5) END AS on_board_p50,
+        CASE WHEN count(on_board_after) >= $fewest THEN percentile_cont(on_board_after, 0.9) END AS on_board_p90
     FROM timed
     GROUP BY town
+    HAVING count(DISTINCT taxi) >= $fewest
 )
 SELECT territory.insee, towns.name AS town,
-    coalesce(asked.n, 0) AS searches,
-    coalesce(asked.found, 0) AS searches_found,
+    asked.n AS searches,
+    asked.found AS searches_found,
     100.0 * asked.found / asked.n AS found_percent,
-    coalesce(hailed.n, 0) AS hails,
-    coalesce(hailed.accepted, 0) AS hails_accepted,
-    coalesce(hailed.declined, 0) AS hails_declined,
-    coalesce(hailed.timed_out, 0) AS hails_timed_out,
+    hailed.n AS hails,
+    hailed.accepted AS hails_accepted,
+    hailed.declined AS hails_declined,
+    hailed.timed_out AS hails_timed_out,
     100.0 * hailed.accepted / hailed.n AS accepted_percent,
     hailed.accepted_p50 AS accepted_after_p50_s,
     hailed.accepted_p90 AS accepted_after_p90_s,

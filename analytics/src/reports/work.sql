@@ -3,7 +3,7 @@
 -- Definition: a taxi is connected in each minute in which at least one position of it is received, through whichever
 -- operator. A shift is what lies between two pauses of more than two hours; one that goes on at the beginning of the
 -- period begins there. Free and occupied are shares of positions by what they said the taxi was doing. Taxis count for
--- the town of their ADS, wherever they were.
+-- the town of their ADS, wherever they were. A town of which fewer than 5 taxis were connected has no line.
 -- Unit: taxis, hours, shifts, percent
 -- Source: the archive's positions
 -- Column: insee: INSEE code of the town of the ADS
@@ -39,6 +39,7 @@ WITH minutes AS (
         sum(shifts) AS shifts, sum(positions) AS positions, sum(free) AS free, sum(occupied) AS occupied
     FROM worked
     GROUP BY ads
+    HAVING count(*) >= $fewest
 )
 SELECT by_town.insee, towns.name AS town, taxis, hours, hours / taxis AS hours_a_taxi,
     hours_p50 AS hours_a_taxi_p50, hours_p90 AS hours_a_taxi_p90, shifts, hours / shifts AS hours_a_shift,

@@ -159,7 +159,7 @@ impl<'a> Making<'a> {
         let url = ObjectStoreUrl::parse("archive://archive")?;
         context.register_object_store(url.as_ref(), Arc::clone(root.store()));
         for stream in Stream::ALL {
-            let table = ArchiveTable::new(root.clone(), url.clone(), stream);
+            let table = ArchiveTable::new(root.clone(), url.clone(), Arc::default(), stream);
             context.register_table(stream.as_str(), Arc::new(table))?;
         }
         register_batch(&context, "zupc", zones(territory)?)?;

@@ -13,11 +13,9 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::Rollup;
 use super::make::schema_of;
+use crate::layout::Day;
 use crate::root::Root;
 use crate::scan::{Files, external, file};
-
-/// How far a time lies outside the day of its file: nowhere.
-const BESIDE_DAY_MS: i64 = 0;
 
 /// A rollup of the archive, as it is whenever it is read.
 #[derive(Debug)]
@@ -55,8 +53,10 @@ impl TableProvider for RollupTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = self.rollup.files(self.files.root()).await.map_err(external)?;
-        let days: Vec<_> = files.keys().copied().collect();
-        let may_hold = self.files.may_hold(state, filters, &days, ("at", BESIDE_DAY_MS))?;
+        // No time lies outside the day of its file.
+        let within = |day: &Day| (*day, Some((day.begins(), day.next().begins().plus(-1))));
+        let known: Vec<_> = files.keys().map(within).collect();
+        let may_hold = self.files.may_hold(state, filters, "at", &known)?;
         let needed = files.values().zip(may_hold).filter_map(|(found, may_hold)| may_hold.then_some(found));
         let needed = needed.map(|found| file(&found.name, found.bytes, found.name.day)).collect();
         self.files.scan(state, projection, needed, limit)

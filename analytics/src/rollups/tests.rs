@@ -9,6 +9,8 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::layout::Part;
+use crate::limits::FEWEST_SHOWN;
+use crate::pseudonym::Pseudonyms;
 use crate::sample::{Heard, LIMITS, LYON, Sample, at, table};
 use crate::views::View;
 
@@ -225,4 +227,24 @@ fn names_say_what_they_name() {
     assert_eq!("rollups/other/date=2026-03-18/000012.parquet".parse::<RollupName>(), Err(NoName));
     // The names of days of streams are others.
     assert_eq!("rollups/heard/date=2026-03-18/000012.parquet".parse::<Part>(), Err(NoName));
+}
+
+#[tokio::test]
+async fn analysts_see_what_counts_many() {
+    let sample = Sample::new();
+    let mut rows: Vec<_> =
+        (0..FEWEST_SHOWN).map(|taxi| heard("2026-03-18T10:00:05", taxi, 2, LYON_ADS)).collect();
+    rows.push(heard("2026-03-18T11:00:05", 0, 2, LYON_ADS));
+    sample.day(10, &rows).await;
+    make_all(&sample).await;
+    let warehouse = sample.warehouse(LIMITS);
+    let told = async |view| {
+        let sql = "SELECT DISTINCT at, taxis FROM connected_hour ORDER BY at";
+        let answer = warehouse.query(sql, &view, &sample.dimensions).await.unwrap();
+        table(&answer.collect().await.unwrap())
+    };
+    assert!(told(View::Everything).await.contains("11:00"));
+    let by = Pseudonyms::new([7; 32]);
+    let shown = told(View::Pseudonymous { by, now: at("2026-03-19T00:00:00") }).await;
+    assert!(shown.contains("10:00") && !shown.contains("11:00"), "{shown}");
 }

@@ -1,9 +1,13 @@
 //! Queries of a small archive, and what is refused.
 
+use datafusion::arrow::array::AsArray as _;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use ingest::clock::Millis;
 use ingest::position::ReportedStatus::{Free, Occupied};
 
 use super::*;
+use crate::layout::Hour;
 use crate::limits::{SQL_MAX_BYTES, SQL_MAX_TOKENS};
 use crate::pseudonym::{Pseudonyms, Use};
 use crate::sample::{GRENOBLE, LIMITS, LYON, Sample, at, table};
@@ -77,7 +81,7 @@ async fn what_is_asked_of_a_word_or_a_name_is_found() {
 async fn analysts_see_names_of_the_year_and_no_more_than_a_cell_or_a_town() {
     let sample = sample().await;
     sample.searches(&[("2026-03-16T10:00:59", 4, LYON, "69123", 2, 1, Some(149.0))]).await;
-    let steps: &[(&str, i64)] = &[("received", 0), ("accepted_by_taxi", 12)];
+    let steps: &[(&str, i64)] = &[("received", 0), ("accepted_by_taxi", 72)];
     sample.hails(&[("2026-03-16T10:01:30", "finished", 2, 1, "69123", steps)]).await;
     let ask = async |sql: &str| ask(&sample, &ANALYST, sql).await;
     let name = PSEUDONYMS.name(1, 2026, Use::Positions);
@@ -91,8 +95,18 @@ async fn analysts_see_names_of_the_year_and_no_more_than_a_cell_or_a_town() {
     let told = ask("SELECT * FROM searches").await.unwrap();
     assert!(told.contains("2026-03-16T10:00:00") && told.contains("| 100.0 "), "{told}");
     let told = ask("SELECT * FROM hails").await.unwrap();
-    assert!(told.contains("2026-03-16T10:01:00Z") && told.contains("| 12.0 "), "{told}");
+    assert!(told.contains("2026-03-16T10:01:00Z") && told.contains("| 1.0 "), "{told}");
+    assert!(!told.contains("72") && !told.contains("1.2"), "steps are told to the minute: {told}");
     assert!(!told.contains(&name), "a hail's taxi cannot be followed to where its customer got in");
+
+    // Of Lyon there are two ADS: whose it is would tell who it is. And an ADS came on a day.
+    for (sql, town) in
+        [("SELECT DISTINCT ads AS town FROM positions", "ads"), ("SELECT DISTINCT insee FROM taxis", "")]
+    {
+        let told = ask(sql).await.unwrap();
+        assert!(!told.contains("69123") && told.lines().count() == 5, "{town}: {told}");
+    }
+    assert!(!ask("SELECT added_at FROM ads").await.unwrap().contains("11:00"));
 
     let columns = ask("SELECT table_name, column_name FROM information_schema.columns").await.unwrap();
     for hidden in ["lat_e7", "lon_e7", "licence_plate", "public_id", "email", "numero", "device_at", "| id "]
@@ -138,10 +152,49 @@ async fn queries_read_and_neither_write_nor_set_nor_open_files() {
             assert!(told.is_ok(), "{sql}: {told:?}");
         }
     }
-    assert!(matches!(
-        ask(&sample, &ANALYST, "SELECT repeat('x', 1000000000)").await,
-        Err(QueryError::Refused(_))
-    ));
+}
+
+#[tokio::test]
+async fn no_value_of_an_analysts_query_grows() {
+    let sample = sample().await;
+    for sql in [
+        "SELECT repeat('x', 1000000000)",
+        "SELECT name || name FROM towns",
+        "SELECT concat(name, name), concat_ws(',', name, name) FROM towns",
+        "SELECT lpad(name, 100000), replace(name, 'o', 'ooo') FROM towns",
+        "SELECT regexp_replace(name, '.', 'xxx', 'g') FROM towns",
+        "SELECT string_agg(name, ',') FROM towns",
+        "SELECT string_agg(name, ',') OVER () FROM towns",
+        "SELECT array_agg(name) FROM towns",
+        "SELECT [name, name] FROM towns",
+        "SELECT encode(name, 'hex') FROM towns",
+        "SELECT struct(name, name) FROM towns",
+        "SELECT generate_series(1, 1000000000)",
+        "WITH a AS (SELECT name || name AS name FROM towns) SELECT upper(name) FROM a",
+        "WITH RECURSIVE a AS (SELECT 'x' AS x UNION ALL SELECT x || x FROM a) SELECT x FROM a",
+        "SELECT (SELECT max(name || name) FROM towns)",
+        "SELECT 1 FROM towns WHERE EXISTS (SELECT 1 FROM zupc WHERE zupc.name || 'x' = towns.name)",
+        "SELECT 1 FROM towns ORDER BY name || name",
+        "SELECT CAST(NULL AS INT[1000000000])",
+        "SELECT arrow_cast(NULL, 'FixedSizeBinary(2000000000)')",
+        "SELECT input_file_name() FROM positions",
+        "EXPLAIN SELECT repeat('x', 10)",
+    ] {
+        let told = ask(&sample, &ANALYST, sql).await;
+        assert!(
+            matches!(&told, Err(QueryError::Refused(why)) if why.contains("may not be used")),
+            "{sql}: {told:?}"
+        );
+    }
+    let sql = "SELECT upper(left(name, 3)) AS name, extract(year FROM now()) > 2000 AS late, CAST(1.5 AS TEXT) AS text,
+                      rank() OVER (ORDER BY name) AS place, sum(1) OVER () AS n, name LIKE 'L%' AS like
+               FROM towns WHERE name ~ 'n$' ORDER BY 1";
+    let told = ask(&sample, &ANALYST, sql).await.unwrap();
+    assert!(told.contains("| LYO  | true | 1.5  | 1     | 1 | true |"), "{told}");
+    assert!(
+        ask(&sample, &View::Everything, "SELECT name || name FROM towns").await.is_ok(),
+        "one's own machine"
+    );
 }
 
 /// As long as a query may be, in rows.
@@ -203,4 +256,51 @@ async fn a_query_ends_with_whoever_asks_and_leaves_its_turn() {
     assert_eq!(query("SELECT 1").await.err(), Some(QueryError::Busy), "rows that nobody reads hold a turn");
     drop(rows);
     assert!(patiently("SELECT 1").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_row_is_found_although_the_logs_clock_ran_ahead() {
+    let sample = sample().await;
+    let row = (at("2026-03-18T09:00:00"), 1, 2, Free, LYON, "69123", "69123");
+    sample.taken(Hour::of(at("2026-04-02T00:00:00")), 5, &[row]).await;
+    let sql = "SELECT count(*) AS n FROM positions WHERE received_at >= '2026-03-18T00:00:00Z'
+               AND received_at < '2026-03-19T00:00:00Z'";
+    assert!(ask(&sample, &View::Everything, sql).await.unwrap().contains("| 2 |"));
+    let plan =
+        ask(&sample, &View::Everything, &format!("EXPLAIN {sql} AND date = '2026-04-02'")).await.unwrap();
+    assert_eq!(plan.matches(".parquet").count(), 1, "{plan}");
+    let early = "EXPLAIN SELECT * FROM positions WHERE received_at < '2026-03-01T00:00:00Z'";
+    assert_eq!(ask(&sample, &View::Everything, early).await.unwrap().matches(".parquet").count(), 0);
+}
+
+#[tokio::test]
+async fn a_query_that_panics_does_not_end_as_if_it_were_whole() {
+    let sample = Sample::new();
+    let warehouse = sample.warehouse(Limits { rows: u64::MAX, ..LIMITS });
+    let turn = warehouse.turn().unwrap();
+    let sessions = turn.sessions();
+    let damaged = |values: &[ColumnarValue]| {
+        let arrays = ColumnarValue::values_to_arrays(values)?;
+        let numbers = arrays[0].as_primitive::<Int64Type>();
+        assert!(numbers.values().iter().all(|number| *number < 50_000), "as if a file were damaged");
+        Ok(values[0].clone())
+    };
+    let query = async move {
+        let context = sessions.begin(&View::Everything, &Dimensions::default()).await?;
+        let kind = DataType::Int64;
+        let damaged =
+            create_udf("damaged", vec![kind.clone()], kind, Volatility::Volatile, Arc::new(damaged));
+        context.register_udf(damaged);
+        plan(&context, "SELECT damaged(value) FROM generate_series(1, 100000)", Vec::new()).await
+    };
+    let mut answer = turn.ask(query).await.unwrap();
+    let mut rows = 0;
+    let end = loop {
+        match answer.next().await {
+            Some(Ok(batch)) => rows += batch.num_rows(),
+            other => break other,
+        }
+    };
+    assert!((1..50_000).contains(&rows), "{rows}");
+    assert!(matches!(end, Some(Err(QueryError::Unavailable(_)))), "{end:?}");
 }

@@ -33,18 +33,22 @@ pub async fn query(
 ) -> Answer<Response> {
     caller.require(ANALYSTS)?;
     let sql = envelope::one(&body, Object(read_query))?;
+    let turn = app.asked.turn().map_err(|error| problem(&error))?;
     let dimensions = app.asked.dimensions(app.registry.store(), app.registry.territory()).await?;
-    let rows = app.asked.query(&sql, &dimensions, app.clock.now()).await.map_err(|error| problem(&error))?;
-    answer(rows, format_of(&headers), "query").await
+    let rows = turn.query(&sql, app.asked.view(app.clock.now()), &dimensions).await;
+    answer(rows.map_err(|error| problem(&error))?, format_of(&headers), "query").await
 }
 
 /// `POST /analytics/query` in the reference.
 pub fn describe_query() -> Operation {
     let about = "Of statements there are `SELECT`, `EXPLAIN` and `SHOW` (`SHOW TABLES`, `SHOW COLUMNS FROM \
                  positions`). Taxis have a name that is another each year, and in hails another again; places \
-                 are towns, and of positions H3 cells. Answers are JSON, CSV (`text/csv`) or Parquet \
-                 (`application/vnd.apache.parquet`), as `Accept` says; a connection that is cut off before its \
-                 end says that the query failed after its first rows. Hanging up ends the query.";
+                 are towns, and of positions H3 cells; hails and searches are told to the minute, and the town of an \
+                 ADS where it gave five or more. Functions are those whose value is a number, a moment, or a text \
+                 no longer than what they are given: `||`, `concat`, `replace` or `array_agg` are not. Answers are \
+                 JSON, CSV (`text/csv`) or Parquet (`application/vnd.apache.parquet`), as `Accept` says; a \
+                 connection that is cut off before its end says that the query failed after its first rows. Hanging \
+                 up ends the query.";
     let example = json!({"sql": "SELECT name, departement FROM towns ORDER BY insee LIMIT 3"});
     let rows = json!({"data": [{"name": "Paris", "departement": "75"}]});
     let operation = Operation::new(Chapter::Statistics, "Asks the archive in SQL", about)

@@ -97,12 +97,13 @@ pub async fn read(
     let report = report::named(&name).ok_or_else(unknown)?;
     let asked = query.read_strictly(read_report)?;
     let period = period(asked.from, asked.to).ok_or_else(no_period)?;
+    let turn = app.asked.turn().map_err(|error| problem(&error))?;
     let dimensions = app.asked.dimensions(app.registry.store(), app.registry.territory()).await?;
     let towns = asked.territory.map(|name| dimensions.towns_of(&name));
     if towns.as_ref().is_some_and(std::collections::BTreeSet::is_empty) {
         return Err(no_territory());
     }
-    let rows = app.asked.report(report, period, towns, &dimensions).await.map_err(|error| match error {
+    let rows = turn.report(report, period, towns, &dimensions).await.map_err(|error| match error {
         QueryError::Refused(_) => Problem::internal().because(&error),
         error => problem(&error),
     })?;
@@ -112,15 +113,16 @@ pub async fn read(
 /// `GET /analytics/reports/{name}` in the reference.
 pub fn describe_read() -> Operation {
     let names: Vec<_> = report::all().iter().map(|report| report.name).collect();
-    let about = "As JSON, CSV (`text/csv`) or Parquet (`application/vnd.apache.parquet`), as `Accept` says. \
+    let about = "As JSON, CSV (`text/csv`) or Parquet (`application/vnd.apache.parquet`), as `Accept` says. What fewer \
+                 than five taxis, searches or hails make is not told, by the rule in the report's definition. \
                  `GET /analytics/reports` says what its columns mean.";
     let operation = Operation::new(Chapter::Statistics, "A report of some days and a territory", about)
         .roles(ANALYSTS)
         .path("name", &json!({"type": "string", "enum": names}), "Which one.", "coverage")
         .closed_query(read_report, &json!({"from": "2026-09-01", "to": "2026-09-08", "territory": "75056"}));
     let row = json!({
-        "day": "2026-09-01", "insee": "75056", "town": "Paris", "ads": 3, "taxis_registered": 3, "taxis_connected": 2,
-        "registered_percent": 100.0, "connected_percent": 66.7,
+        "day": "2026-09-01", "insee": "75056", "town": "Paris", "ads": 30, "taxis_registered": 30,
+        "taxis_connected": 20, "registered_percent": 100.0, "connected_percent": 66.7,
     });
     in_every_form(operation, &json!({"data": [row]}))
         .refuses_with("There is no such report.", &unknown())
