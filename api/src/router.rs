@@ -141,6 +141,13 @@ pub fn routes() -> Routes {
         .get("/stats/heatmap_taxis", heatmaps::taxis, heatmaps::describe_taxis())
         .get("/stats/searches", stats::searches::read, stats::searches::describe_read())
         .get("/stats/heatmap_searches", stats::searches::heatmap, stats::searches::describe_heatmap())
+        .get("/stats/heatmap_hails/cells", heatmaps::hails_in_cells, heatmaps::describe_hails_in_cells())
+        .get("/stats/heatmap_taxis/cells", heatmaps::taxis_in_cells, heatmaps::describe_taxis_in_cells())
+        .get(
+            "/stats/heatmap_searches/cells",
+            stats::searches::heatmap_in_cells,
+            stats::searches::describe_heatmap_in_cells(),
+        )
         // Accounts.
         .get("/users", users::list, users::describe_list())
         .get("/users/{id}", users::read, users::describe_read())

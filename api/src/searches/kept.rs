@@ -170,6 +170,12 @@ impl Kept {
         days.flat_map(|day| &day.searches).filter_map(|search| search.customer).take(count).collect()
     }
 
+    /// The same of searches that are not blurred.
+    pub fn exact_points(&self, count: usize) -> Vec<LatLon> {
+        let searches = self.days.values().rev().flat_map(|day| &day.searches[day.blurred..]);
+        searches.filter_map(|search| search.customer).take(count).collect()
+    }
+
     fn add(&mut self, search: PastSearch) {
         let PastSearch { at, caller, customer, town, found, seen, closest_m } = search;
         let day = at.0.div_euclid(DAY_MS);

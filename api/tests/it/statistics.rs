@@ -281,6 +281,8 @@ async fn heat_maps_are_as_in_the_example(world: &mut World) {
             (45.77, 4.86),
         ]
     );
+    // Of five hails that are exact no cell has five.
+    assert_eq!(element(world, "/stats/heatmap_hails/cells").await, json!({"cells": []}));
     let taxis = element(world, "/stats/heatmap_taxis").await;
     assert_eq!(sorted(&taxis["points"]), [(45.19, 5.72), (45.75, 4.85), (45.76, 4.82)]);
 }

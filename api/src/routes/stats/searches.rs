@@ -7,7 +7,7 @@ use engine::territory::Insee;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::heatmaps::HeatmapAnswer;
+use super::heatmaps::{CellsAnswer, HeatmapAnswer, describe_cells};
 use super::{aside, narrowed};
 use crate::app::App;
 use crate::auth::Caller;
@@ -142,6 +142,28 @@ pub fn describe_heatmap() -> Operation {
             "The server has just started, and does not know all searches yet.",
             &unavailable(NOT_YET),
         )
+}
+
+/// In which cells customers were, of searches that are exact.
+pub async fn heatmap_in_cells(State(app): State<App>, caller: Caller) -> Answer<Json<Elements<CellsAnswer>>> {
+    caller.require(ADMINISTRATORS)?;
+    let history = whole(&app)?;
+    let count = move || {
+        let (now, territory) = (app.clock.now(), app.registry.territory());
+        let points = history.kept(now, &territory).exact_points(SEARCH_POINTS_MAX);
+        CellsAnswer::of(points)
+    };
+    Ok(envelope::of_one(aside(count).await?))
+}
+
+/// `GET /stats/heatmap_searches/cells` in the reference.
+pub fn describe_heatmap_in_cells() -> Operation {
+    let about = "Of searches that are not blurred yet, 60 days long, the latest million at most. A cell with fewer \
+                 than five is left out.";
+    describe_cells("In which H3 cells searches were made", about).refuses_with(
+        "The server has just started, and does not know all searches yet.",
+        &unavailable(NOT_YET),
+    )
 }
 
 /// The searches, once all of them are known.

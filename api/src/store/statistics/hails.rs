@@ -114,6 +114,12 @@ impl Store {
             sqlx::query_as("SELECT customer_lat_e7, customer_lon_e7 FROM hails").fetch_all(db)
         })
     }
+
+    /// The same of hails that are not blurred.
+    pub async fn customers_exactly_at(&self) -> Result<Vec<(i32, i32)>> {
+        let query = "SELECT customer_lat_e7, customer_lon_e7 FROM hails WHERE blurred_at IS NULL";
+        read!(self, db => { sqlx::query_as(query).fetch_all(db) })
+    }
 }
 
 /// Narrows copies by the customer's town and the operator. Of a day, no town is an empty text, which no filter takes.

@@ -83,6 +83,25 @@ async fn searches_are_as_in_the_example(world: &mut World) {
             (45.78, 4.8),
         ]
     );
+
+    // Beside it in cells, of those in which there are five.
+    let cells = "/stats/heatmap_searches/cells";
+    assert_eq!(element(world, cells).await, json!({"cells": []}));
+    for _ in 1..5 {
+        history.add(Search {
+            at: at("2026-03-15T19:00:00"),
+            caller: world.number("app1"),
+            customer: LatLon::new(45.75, 4.83).unwrap(),
+            town: LYON.parse().unwrap(),
+            found: 0,
+            seen: 0,
+            closest_m: None,
+        });
+    }
+    within(SOON, "five searches", async || (history.len() == SEARCHES.len() + 4).then_some(())).await;
+    let told = element(world, cells).await;
+    assert_eq!((told["cells"].as_array().unwrap().len(), &told["cells"][0]["count"]), (1, &json!(5)));
+    assert!(told["cells"][0]["cell"].as_str().unwrap().starts_with("88"), "{told}");
 }
 
 async fn a_search_made_a_second_ago_is_counted(world: &mut World) {
@@ -92,7 +111,7 @@ async fn a_search_made_a_second_ago_is_counted(world: &mut World) {
         (figures["moteurs"] == json!([{"moteur": "app2", "count": 1}])).then_some(())
     };
     within(SOON, "the search", counted).await;
-    for path in ["/stats/searches", "/stats/heatmap_searches"] {
+    for path in ["/stats/searches", "/stats/heatmap_searches", "/stats/heatmap_searches/cells"] {
         assert_eq!(world.client.get(world.key("app1"), path).await.status, 403, "{path}");
         assert_eq!(world.client.get("", path).await.status, 401, "{path}");
     }
