@@ -41,6 +41,7 @@ pub mod searches;
 pub mod session;
 mod size;
 mod sort;
+pub mod suppress;
 pub mod tables;
 mod times;
 pub mod verify;

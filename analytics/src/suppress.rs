@@ -1,0 +1,132 @@
+//! What may be published: the one suppression for everything public.
+//!
+//! A table is made of *cells*, each with what its contributors gave; a *figure* is the sum of some cells: those of a
+//! town, of a department, of the country, in one column or in all. A figure is *unsafe* where fewer than [`Rule::least`]
+//! contributed to it, or one of them more than [`Rule::most_percent`] of it. A figure to which nobody contributed is
+//! about nobody: it is not published, and no secret.
+//!
+//! Unsafe figures are withheld, and with them what would give them away. What can be told from figures by adding and
+//! subtracting is their span as vectors over the cells, which [`Span`] keeps in reduced form: in a hierarchy, a row of
+//! it is what is left of a total when all that is published below is subtracted. A figure is published where then
+//!
+//! - no unsafe figure is in the span, and
+//! - no row of the reduced form is the sum of some cells that would be an unsafe figure: neither two towns of two taxis
+//!   each that are all a department withholds, nor what a town has in all withheld columns. Sums of several rows are
+//!   looked at, too, as far as [`span`] says: all there are in small tables, which is tested.
+//!
+//! Figures have their turn by importance: totals first, then the larger before the smaller, so that what is withheld
+//! for the sake of others is the smallest. What an earlier release told of the same cells is in the span from the
+//! start. Whoever knows more than what is published, a contributor what it gave itself, is kept at a distance by
+//! `least` and `most_percent` alone; who only estimates is not kept from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::span::Span;
+
+mod span;
+
+/// When a figure may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// How many must have contributed, at least.
+    pub least: usize,
+    /// What one of them may have contributed at most, in percent of the figure.
+    pub most_percent: u64,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self { least: 5, most_percent: 85 }
+    }
+}
+
+/// What contributors gave, each by a number of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell(BTreeMap<u64, u64>);
+
+impl Cell {
+    /// Adds what one contributor gave; nothing is no contribution.
+    pub fn add(&mut self, contributor: u64, amount: u64) {
+        if amount > 0 {
+            let given = self.0.entry(contributor).or_default();
+            *given = given.saturating_add(amount);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (contributor, amount) in &other.0 {
+            self.add(*contributor, *amount);
+        }
+    }
+
+    /// Their sum.
+    pub fn sum(&self) -> u64 {
+        self.0.values().fold(0, |sum, amount| sum.saturating_add(*amount))
+    }
+}
+
+impl Rule {
+    /// Whether this is about some, and about too few or mostly about one.
+    pub fn forbids(self, cell: &Cell) -> bool {
+        let most = cell.0.values().max().copied().unwrap_or_default();
+        let share = u128::from(most) * 100;
+        let few = !cell.0.is_empty() && cell.0.len() < self.least;
+        few || share > u128::from(cell.sum()) * u128::from(self.most_percent)
+    }
+}
+
+/// Where a cell or a figure lies: along each dimension, from the coarsest to the finest. A figure's path is the
+/// beginning of its cells': `[["76", "76540"], ["finished"]]` is a cell, `[["76"], []]` the total of a department.
+pub type Path = Vec<Vec<String>>;
+
+/// Cells by their paths, which have as many steps in each dimension as every other's.
+pub type Table = BTreeMap<Path, Cell>;
+
+/// The figures of a table that may be published, with their sums. Those of `published`, which an earlier release told
+/// of the same cells, are no longer a matter of choice: they are left out here, and count as known.
+///
+/// O(n m) for n figures of m cells at worst; in a hierarchy alone, about the contributions times its depth.
+pub fn suppress(table: &Table, published: &BTreeSet<Path>, rule: Rule) -> BTreeMap<Path, u64> {
+    let cells: Vec<&Cell> = table.values().collect();
+    let mut figures: BTreeMap<Path, (Vec<usize>, Cell)> = BTreeMap::new();
+    for (number, (path, cell)) in table.iter().enumerate() {
+        for beginning in beginnings(path) {
+            let (numbers, sum) = figures.entry(beginning).or_default();
+            numbers.push(number);
+            sum.merge(cell);
+        }
+    }
+    let mut span = Span::new(&cells, rule);
+    for (path, (numbers, sum)) in &figures {
+        if rule.forbids(sum) && !published.contains(path) {
+            span.keep_secret(numbers);
+        }
+    }
+    for path in published {
+        if let Some((numbers, _)) = figures.get(path) {
+            span.tell(numbers);
+        }
+    }
+    let mut wanted: Vec<_> = figures.iter().filter(|(path, _)| !published.contains(*path)).collect();
+    wanted.retain(|(_, (_, cell))| cell.sum() > 0 && !rule.forbids(cell));
+    wanted.sort_by_key(|(path, (_, cell))| (steps(path), std::cmp::Reverse(cell.sum())));
+    wanted.retain(|(_, (numbers, _))| span.tell_if_harmless(numbers));
+    wanted.into_iter().map(|(path, (_, cell))| (path.clone(), cell.sum())).collect()
+}
+
+fn steps(path: &Path) -> usize {
+    path.iter().map(Vec::len).sum()
+}
+
+/// Every path that this one begins with, in any dimension, itself too.
+fn beginnings(path: &Path) -> Vec<Path> {
+    path.iter().fold(vec![Vec::new()], |paths, steps| {
+        let longer = |path: Path| {
+            (0..=steps.len()).map(move |length| [&path[..], &[steps[..length].to_vec()]].concat())
+        };
+        paths.into_iter().flat_map(longer).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests;
