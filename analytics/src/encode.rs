@@ -13,6 +13,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::KeyValue;
 use datafusion::parquet::file::properties::WriterProperties;
 
 use crate::limits::ANSWER_GROUP_ROWS;
@@ -75,8 +76,13 @@ impl Encoder {
             Format::Json => Kind::Json { is_first: true },
             Format::Csv => Kind::Csv { heading: Some(schema) },
             Format::Parquet => {
+                // What is said of the columns is said of the file, where others look for it.
+                let mut told: Vec<_> = schema.metadata().iter().collect();
+                told.sort_unstable();
+                let told = told.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_key_value_metadata(Some(told.collect()))
                     .set_max_row_group_row_count(Some(ANSWER_GROUP_ROWS))
                     .build();
                 Kind::Parquet(Box::new(ArrowWriter::try_new(Vec::new(), schema, Some(properties))?))

@@ -22,6 +22,7 @@ pub mod layout;
 pub mod limits;
 pub mod manifest;
 pub mod meters;
+pub mod opendata;
 pub mod past;
 mod pieces;
 pub mod places;

@@ -1,24 +1,26 @@
 //! What may be published: the one suppression for everything public.
 //!
 //! A table is made of *cells*, each with what its contributors gave; a *figure* is the sum of some cells: those of a
-//! town, of a department, of the country, in one column or in all. A figure is *unsafe* where fewer than [`Rule::least`]
-//! contributed to it, or one of them more than [`Rule::most_percent`] of it. A figure to which nobody contributed is
-//! about nobody: it is not published, and no secret.
+//! town, of a department, of the country, in one column or in all. A figure is *unsafe* where fewer than
+//! [`Rule::least`] contributed to it, or one of them more than [`Rule::most_percent`] of it. A figure to which nobody
+//! contributed is about nobody: it is not published, and no secret.
 //!
 //! Unsafe figures are withheld, and with them what would give them away. What can be told from figures by adding and
-//! subtracting is their span as vectors over the cells, which [`Span`] keeps in reduced form: in a hierarchy, a row of
-//! it is what is left of a total when all that is published below is subtracted. A figure is published where then
+//! subtracting is their span as vectors over the cells, which is kept in reduced form: in a hierarchy, a row of it
+//! is what is left of a total when all that is published below is subtracted. A figure is published where then
 //!
 //! - no unsafe figure is in the span, and
 //! - no row of the reduced form is the sum of some cells that would be an unsafe figure: neither two towns of two taxis
 //!   each that are all a department withholds, nor what a town has in all withheld columns. Sums of several rows are
-//!   looked at, too, as far as [`span`] says: all there are in small tables, which is tested.
+//!   looked at, too, up to some size: all there are in small tables, which is tested. Where there are too many to look
+//!   at, the figure is withheld.
 //!
 //! Figures have their turn by importance: totals first, then the larger before the smaller, so that what is withheld
 //! for the sake of others is the smallest. What an earlier release told of the same cells is in the span from the
 //! start. Whoever knows more than what is published, a contributor what it gave itself, is kept at a distance by
 //! `least` and `most_percent` alone; who only estimates is not kept from it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::span::Span;
@@ -82,11 +84,25 @@ pub type Path = Vec<Vec<String>>;
 /// Cells by their paths, which have as many steps in each dimension as every other's.
 pub type Table = BTreeMap<Path, Cell>;
 
-/// The figures of a table that may be published, with their sums. Those of `published`, which an earlier release told
-/// of the same cells, are no longer a matter of choice: they are left out here, and count as known.
+/// What may be told of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The figures that may be published, with their sums.
+    pub figures: BTreeMap<Path, u64>,
+    /// How many are withheld, of those to which somebody contributed.
+    pub withheld: usize,
+}
+
+/// What may be published of a table, of the figures that are `wanted`. Those of `published`, which an earlier release
+/// told of the same cells, are no longer a matter of choice: they are left out here, and count as known.
 ///
 /// O(n m) for n figures of m cells at worst; in a hierarchy alone, about the contributions times its depth.
-pub fn suppress(table: &Table, published: &BTreeSet<Path>, rule: Rule) -> BTreeMap<Path, u64> {
+pub fn suppress(
+    table: &Table,
+    published: &BTreeSet<Path>,
+    rule: Rule,
+    wanted: impl Fn(&Path) -> bool,
+) -> Told {
     let cells: Vec<&Cell> = table.values().collect();
     let mut figures: BTreeMap<Path, (Vec<usize>, Cell)> = BTreeMap::new();
     for (number, (path, cell)) in table.iter().enumerate() {
@@ -107,11 +123,12 @@ pub fn suppress(table: &Table, published: &BTreeSet<Path>, rule: Rule) -> BTreeM
             span.tell(numbers);
         }
     }
-    let mut wanted: Vec<_> = figures.iter().filter(|(path, _)| !published.contains(*path)).collect();
-    wanted.retain(|(_, (_, cell))| cell.sum() > 0 && !rule.forbids(cell));
-    wanted.sort_by_key(|(path, (_, cell))| (steps(path), std::cmp::Reverse(cell.sum())));
-    wanted.retain(|(_, (numbers, _))| span.tell_if_harmless(numbers));
-    wanted.into_iter().map(|(path, (_, cell))| (path.clone(), cell.sum())).collect()
+    figures.retain(|path, (_, sum)| sum.sum() > 0 && wanted(path) && !published.contains(path));
+    let mut turns: Vec<_> = figures.iter().filter(|(_, (_, sum))| !rule.forbids(sum)).collect();
+    turns.sort_by_key(|(path, (_, sum))| (steps(path), Reverse(sum.sum())));
+    turns.retain(|(_, (numbers, _))| span.tell_if_harmless(numbers));
+    let told: BTreeMap<_, _> = turns.into_iter().map(|(path, (_, sum))| (path.clone(), sum.sum())).collect();
+    Told { withheld: figures.len() - told.len(), figures: told }
 }
 
 fn steps(path: &Path) -> usize {

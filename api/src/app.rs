@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use analytics::suppress::Rule;
 use engine::engine::Engine;
 use hdrhistogram::Histogram;
 use ingest::clock::{Clock, Millis};
@@ -63,6 +64,8 @@ pub struct App {
     pub streams: Arc<Streams>,
     /// How long what is kept.
     pub retention: Retention,
+    /// When a figure may be published.
+    pub disclosure: Rule,
     /// The archive.
     pub asked: Arc<Asked>,
     /// How answers are to look.

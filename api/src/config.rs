@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use analytics::root::ArchiveUrl;
+use analytics::suppress::Rule;
 use ingest::log::LogUrl;
 use reqwest::Url;
 use thiserror::Error;
@@ -257,6 +258,8 @@ pub struct Config {
     pub rate_limits: RateLimits,
     /// How long what is kept.
     pub retention: Retention,
+    /// When a figure may be published.
+    pub disclosure: Rule,
     /// What is logged.
     pub logging: String,
 }
@@ -314,6 +317,7 @@ impl Config {
             limits: crate::limits::Http::default(),
             rate_limits: values.parse("rate_limits", RateLimits::from_str)?,
             retention: retention(values)?,
+            disclosure: Rule { least: small("opendata_taxis", 3..=1_000)?, ..Rule::default() },
             logging: values.parse("logging", |value| {
                 value
                     .parse::<tracing_subscriber::EnvFilter>()

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::limits::{DAILY_AGAIN, DAILY_EVERY};
+use crate::publication::publish;
 use crate::retention::{Keeping, Step};
 use crate::statistics::calendar::{DAY_MS, day};
 use crate::statistics::copies::copy_hails;
@@ -21,14 +22,16 @@ use crate::store::daily::{Run, Stands};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Job {
     CopyHails,
+    Publish,
     Retain(Step),
 }
 
 impl Job {
     /// Each of them, in the order in which they are done where several are due: what is to be copied is copied before
-    /// it is blurred.
-    const ALL: [Self; 6] = [
+    /// it is blurred, and before it is published.
+    const ALL: [Self; 7] = [
         Self::CopyHails,
+        Self::Publish,
         Self::Retain(Step::BlurPositions),
         Self::Retain(Step::BlurHails),
         Self::Retain(Step::DeleteHails),
@@ -39,6 +42,7 @@ impl Job {
     fn name(self) -> &'static str {
         match self {
             Self::CopyHails => "copy_hails",
+            Self::Publish => "publish",
             Self::Retain(step) => step.name(),
         }
     }
@@ -52,6 +56,7 @@ impl Job {
             Self::Retain(Step::DeleteTaxis) => 6,
             Self::Retain(Step::DeleteOrphans) => 8,
             Self::CopyHails => 10,
+            Self::Publish => 12,
         };
         Duration::from_mins(4 * 60 + after_four)
     }
@@ -65,8 +70,10 @@ impl Job {
 
     /// Does it. What it did not get to is left where it was to stop.
     async fn work(self, app: &App, run: &Run, stop: &CancellationToken) -> Result<()> {
-        let Self::Retain(step) = self else {
-            return copy_hails(app, run, stop).await;
+        let step = match self {
+            Self::CopyHails => return copy_hails(app, run, stop).await,
+            Self::Publish => return publish(app, run, stop).await,
+            Self::Retain(step) => step,
         };
         let (store, territory) = (app.registry.upkeep(), app.registry.territory());
         let keeping = Keeping { store, territory: &territory, retention: app.retention };

@@ -23,6 +23,7 @@ pub mod openapi;
 pub mod outbound;
 pub mod passwords;
 pub mod pseudonym;
+pub mod publication;
 pub mod rates;
 pub mod refused;
 pub mod registry;

@@ -129,6 +129,8 @@ pub fn routes() -> Routes {
             opendata::describe_stations_schema(),
         )
         .get("/opendata/zupc.geojson", opendata::zupc_geojson, opendata::describe_zupc_geojson())
+        .get("/opendata/ledger", opendata::monthly::ledger, opendata::monthly::describe_ledger())
+        .get("/opendata/{file}", opendata::monthly::read, opendata::monthly::describe_read())
         // Figures, for administrators; a few for everybody.
         .get("/stats/taxis", stats::taxis::read, stats::taxis::describe_read())
         .get("/stats/hails", stats::hails::read, stats::hails::describe_read())

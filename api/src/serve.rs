@@ -177,6 +177,7 @@ impl Server {
             geocoder: Geocoder::new(config.geocoder.clone())?,
             streams: Arc::new(Streams::new(limits, stop_serving.clone())),
             retention: config.retention,
+            disclosure: config.disclosure,
             asked: Arc::new(Asked::new(Root::open(&config.archive)?, &secret)?),
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), drops },

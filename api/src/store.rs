@@ -44,6 +44,7 @@ pub mod places;
 pub mod positions;
 pub mod projected;
 pub mod refusals;
+pub mod releases;
 pub mod retention;
 pub mod stations;
 pub mod statistics;

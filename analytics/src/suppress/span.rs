@@ -14,8 +14,8 @@ const PRIME: u64 = (1 << 61) - 1;
 const ROWS_MAX: usize = 8;
 /// each of at most so many cells,
 const CELLS_MAX: usize = 64;
-/// and so many for each figure.
-const LOOKS_MAX: usize = 5_000;
+/// and so many for each figure: one that would take more is taken to tell.
+const LOOKS_MAX: usize = 1_000;
 
 /// Coefficients other than zero, by the number of their cell.
 type Vector = BTreeMap<usize, u64>;
@@ -157,7 +157,7 @@ struct After<'a> {
 }
 
 impl After<'_> {
-    /// Whether a changed row, or a sum of it and others, is the sum of some cells that is unsafe.
+    /// Whether a changed row, or a sum of it and others, is the sum of some cells that is unsafe, or may be.
     fn tells(&self) -> bool {
         let mut looks = LOOKS_MAX;
         self.changed.iter().any(|(number, vector)| {
@@ -177,7 +177,7 @@ impl After<'_> {
                 if rows.contains(&number) || row.len() > CELLS_MAX || wrong.is_none() && !takes_away {
                     continue;
                 }
-                let Some(left) = looks.checked_sub(1) else { return false };
+                let Some(left) = looks.checked_sub(1) else { return true };
                 *looks = left;
                 let mut longer = sum.clone();
                 subtract(&mut longer, PRIME - 1, row);

@@ -18,7 +18,7 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 26] = [
+pub const SETTINGS: [Setting; 27] = [
     setting(
         ROLE,
         "all",
@@ -97,6 +97,7 @@ pub const SETTINGS: [Setting; 26] = [
         "365",
         "days after which taxis are deleted that nobody hears and no hail has, and what nothing refers to any more",
     ),
+    setting("opendata_taxis", "5", "taxis that each published figure is about, at least"),
     setting("logging", "info,fjall=warn,lsm_tree=warn", "what is logged, as a tracing filter"),
 ];
 

@@ -1,4 +1,5 @@
-//! `GET /opendata`: what the registry publishes, for everybody: a catalogue and its files, made anew each day.
+//! `GET /opendata`: what the registry publishes, for everybody: a catalogue and its files. Places are made anew each
+//! day, statistics once a month ([`monthly`]).
 
 use std::sync::Arc;
 
@@ -14,13 +15,15 @@ use crate::openapi::{Chapter, Operation};
 use crate::registry::Registry;
 use crate::registry::gazetteer::Gazetteer;
 use crate::routes::stations::{day, features, national_csv};
+use crate::store::releases::ReleasedRow;
 use crate::store::stations::StationRow;
 
-use catalogue::{Dataset, File, Form, STATIONS, STATIONS_VERSION, catalogue, table_schema};
+use catalogue::{Again, Dataset, File, Form, STATIONS, STATIONS_VERSION, catalogue, table_schema};
 use download::Download;
 
 mod catalogue;
 mod download;
+pub mod monthly;
 
 const CATALOGUE: &str = "application/ld+json";
 const SCHEMA: &str = "application/json";
@@ -33,13 +36,24 @@ const ZUPC_GEOJSON: &str = "/opendata/zupc.geojson";
 
 /// What was published last.
 #[derive(Debug, Default)]
-pub struct OpenData(Mutex<Option<Arc<Release>>>);
+pub struct OpenData {
+    release: Mutex<Option<Arc<Release>>>,
+    catalogue: Mutex<Option<Catalogue>>,
+}
 
-/// Everything that is published on a day.
+/// The catalogue of a day's datasets and of the ledger as it was then.
+#[derive(Debug)]
+struct Catalogue {
+    day: String,
+    ledger: Vec<ReleasedRow>,
+    download: Download,
+}
+
+/// Everything that is made anew on a day.
 #[derive(Debug)]
 struct Release {
     day: String,
-    catalogue: Download,
+    datasets: Vec<Dataset>,
     stations_csv: Download,
     stations_geojson: Download,
     stations_schema: Download,
@@ -53,7 +67,7 @@ impl OpenData {
         let app = app.clone();
         // Who hangs up meanwhile leaves it to the next.
         let made = tokio::spawn(async move {
-            let mut last = app.open_data.0.lock().await;
+            let mut last = app.open_data.release.lock().await;
             let day = day(app.clock.now()).format("%Y-%m-%d").to_string();
             if let Some(release) = last.as_ref().filter(|release| release.day == day) {
                 return Ok(release.clone());
@@ -69,6 +83,30 @@ impl OpenData {
         });
         made.await.unwrap_or_else(|error| Err(Problem::internal().because(&error)))
     }
+
+    /// The catalogue: of today, and of every month that was released until now. Where the ledger cannot be read, as it
+    /// was.
+    async fn catalogue(app: &App) -> Answer<Download> {
+        let release = Self::today(app).await?;
+        let ledger = app.registry.store().ledger().await;
+        let mut last = app.open_data.catalogue.lock().await;
+        let ledger = match (ledger, &*last) {
+            (Ok(ledger), _) => ledger,
+            (Err(_), Some(last)) => last.ledger.clone(),
+            (Err(error), None) => return Err(error.into()),
+        };
+        if let Some(same) = last.as_ref().filter(|last| last.day == release.day && last.ledger == ledger) {
+            return Ok(same.download.clone());
+        }
+        let made = tokio::task::spawn_blocking(move || {
+            let datasets = [release.datasets.clone(), monthly::datasets(&ledger)].concat();
+            let download = Download::new(CATALOGUE, catalogue(&datasets, &release.day).to_string().into())?;
+            Ok(Catalogue { day: release.day.clone(), ledger, download })
+        });
+        let made = made.await.map_err(std::io::Error::other).flatten();
+        let made = made.map_err(|error| Problem::internal().because(&error))?;
+        Ok(last.insert(made).download.clone())
+    }
 }
 
 async fn release(registry: &Registry, day: String) -> Answer<Release> {
@@ -79,7 +117,7 @@ async fn release(registry: &Registry, day: String) -> Answer<Release> {
 
 impl Release {
     fn new(day: String, stations: &[StationRow], gazetteer: &Gazetteer) -> std::io::Result<Self> {
-        let csv = |text: String| Download::new("text/csv; charset=utf-8; header=present", text.into());
+        let csv = |text: String| Download::new(Form::Csv.content_type(), text.into());
         let geojson = |features: Vec<Value>| {
             let text = json!({"type": "FeatureCollection", "features": features}).to_string();
             Download::new(Form::GeoJson.media_type(), text.into())
@@ -93,43 +131,48 @@ impl Release {
         let stations_csv = csv(national_csv(stations)?)?;
         let stations_geojson = geojson(features(stations).collect())?;
         let zupc_geojson = geojson(zupc.collect())?;
-        let file = |address, form, download: &Download, schema| File {
-            address,
+        let file = |address: &str, form, download: &Download, schema: Option<&str>| File {
+            address: address.to_owned(),
             form,
-            bytes: download.bytes(),
+            bytes: download.bytes() as u64,
             sha256: download.sha256().to_owned(),
-            schema,
+            schema: schema.map(str::to_owned),
         };
-        let datasets = [
+        let datasets = vec![
             Dataset {
-                name: "stations",
-                title: "Stations de taxis",
-                description: "Où les taxis attendent, au schéma national « stationstaxi » 0.1.2.",
+                name: "stations".to_owned(),
+                title: "Stations de taxis".to_owned(),
+                description: "Où les taxis attendent, au schéma national « stationstaxi » 0.1.2.".to_owned(),
                 keywords: &["taxi", "station", "mobilité"],
                 period: [day.clone(), day.clone()],
+                made_on: day.clone(),
+                again: Again::Daily,
                 files: vec![
                     file(STATIONS_CSV, Form::Csv, &stations_csv, Some(STATIONS_SCHEMA)),
                     file(STATIONS_GEOJSON, Form::GeoJson, &stations_geojson, None),
                 ],
             },
             Dataset {
-                name: "zupc",
-                title: "Zones uniques de prise en charge",
-                description: "Le territoire de chaque ZUPC et les communes dont les taxis peuvent y prendre en charge.",
+                name: "zupc".to_owned(),
+                title: "Zones uniques de prise en charge".to_owned(),
+                description:
+                    "Le territoire de chaque ZUPC et les communes dont les taxis peuvent y prendre en charge."
+                        .to_owned(),
                 keywords: &["taxi", "ZUPC", "réglementation"],
                 period: [day.clone(), day.clone()],
+                made_on: day.clone(),
+                again: Again::Daily,
                 files: vec![file(ZUPC_GEOJSON, Form::GeoJson, &zupc_geojson, None)],
             },
         ];
-        let catalogue = Download::new(CATALOGUE, catalogue(&datasets, &day).to_string().into())?;
         let stations_schema = Download::new(SCHEMA, schema.to_string().into())?;
-        Ok(Self { day, catalogue, stations_csv, stations_geojson, stations_schema, zupc_geojson })
+        Ok(Self { day, datasets, stations_csv, stations_geojson, stations_schema, zupc_geojson })
     }
 }
 
 /// The catalogue.
 pub async fn read(State(app): State<App>, asked: HeaderMap) -> Answer<Response> {
-    Ok(OpenData::today(&app).await?.catalogue.answer(&asked))
+    Ok(OpenData::catalogue(&app).await?.answer(&asked))
 }
 
 /// Stations as a table.
@@ -155,7 +198,7 @@ pub async fn zupc_geojson(State(app): State<App>, asked: HeaderMap) -> Answer<Re
 /// `GET /opendata` in the reference.
 pub fn describe() -> Operation {
     let about = "DCAT-AP as JSON-LD: each dataset with its licence, its period, its files and their Table Schema. \
-                 Made anew each day (UTC). The files have ETags and ranges.";
+                 Places are made anew each day (UTC), statistics once a month. The files have ETags and ranges.";
     file("What the registry publishes", about, CATALOGUE)
 }
 

@@ -15,6 +15,7 @@ pub(super) enum Value {
     Long(Option<i64>),
     Real(Option<f64>),
     Flag(Option<bool>),
+    Bytes(Option<Vec<u8>>),
 }
 
 macro_rules! value {
@@ -33,7 +34,8 @@ macro_rules! value {
     )*};
 }
 
-value!(&str => Text, &String => Text, String => Text, i32 => Int, i64 => Long, f64 => Real, bool => Flag);
+value!(&str => Text, &String => Text, String => Text, i32 => Int, i64 => Long, f64 => Real, bool => Flag,
+    Vec<u8> => Bytes);
 
 /// Statements that write, in no order that matters. None sees what another one of the same batch writes, and no two
 /// write the same row: `PostgreSQL` runs them as one statement. References between their rows are checked at its end.
@@ -83,6 +85,7 @@ macro_rules! bound {
             Value::Long(number) => query.bind(number),
             Value::Real(number) => query.bind(number),
             Value::Flag(flag) => query.bind(flag),
+            Value::Bytes(bytes) => query.bind(bytes),
         })
     };
 }

@@ -55,6 +55,11 @@ impl Store {
         Ok(if taken { Stands::Held } else { Stands::Elsewhere })
     }
 
+    /// Goes on with a run whose next step takes long. False: another process has it.
+    pub async fn keep_run(&self, run: &Run) -> Result<bool> {
+        self.step(run, 0, Vec::new()).await
+    }
+
     /// Ends a run; gives how many rows it wrote or removed. None: another process has it.
     pub async fn end_run(&self, run: &Run) -> Result<Option<i64>> {
         let now = self.now_ms();

@@ -59,6 +59,7 @@ const HISTORY: &[Step] = &[
     portable(13, "retention", include_str!("../../../migrations/0013_retention.sql")),
     portable(14, "populations", include_str!("../../../migrations/0014_populations.sql")),
     portable(15, "distances", include_str!("../../../migrations/0015_distances.sql")),
+    portable(16, "releases", include_str!("../../../migrations/0016_releases.sql")),
 ];
 
 impl Store {

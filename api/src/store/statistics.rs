@@ -4,4 +4,5 @@ pub mod archived;
 pub mod copies;
 pub mod hails;
 pub mod heard;
+pub mod published;
 pub mod registered;

@@ -29,6 +29,7 @@ mod limits;
 mod live;
 mod living;
 mod metrics;
+mod opendata;
 mod other_process;
 mod outage;
 mod places;

@@ -186,6 +186,7 @@ async fn its_examples_are_answered_as_it_shows(world: &mut World) {
                 Some(hail)
             }
             "/analytics/reports/{name}" => Some("coverage".to_owned()),
+            "/opendata/{file}" => Some("hails.schema.json".to_owned()),
             path if path.starts_with("/webhooks/") => Some(webhook(world).await),
             _ => None,
         };

@@ -17,16 +17,17 @@ type Column = (String, String, String, bool);
 type Key = (String, String, String);
 
 /// What `SQLite` was told, and what `PostgreSQL` calls it.
-const TYPES: [(&str, &str); 5] = [
+const TYPES: [(&str, &str); 6] = [
     ("BIGINT", "bigint"),
     ("BOOLEAN", "boolean"),
+    ("BYTEA", "bytea"),
     ("DOUBLE PRECISION", "double precision"),
     ("INTEGER", "integer"),
     ("TEXT", "text"),
 ];
 
 /// How many steps the history has.
-const MIGRATIONS: usize = 15;
+const MIGRATIONS: usize = 16;
 /// `SQLite` numbers rows by itself only in a column whose type is INTEGER, which has 64 bits there.
 const BIG_NUMBERS: [(&str, &str); 1] = [("activity_log", "id")];
 

@@ -15,32 +15,45 @@ const AUTHORITY: &str = "http://publications.europa.eu/resource/authority";
 #[derive(Clone, Debug)]
 pub(super) struct Dataset {
     /// Its name in addresses.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// Its title, in French as all that people read of it.
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// What it is.
-    pub(super) description: &'static str,
+    pub(super) description: String,
     /// What it may be found by.
     pub(super) keywords: &'static [&'static str],
     /// The first and the last day that it tells of, as `2026-09-21`.
     pub(super) period: [String; 2],
+    /// The day on which it was made.
+    pub(super) made_on: String,
+    /// How often it is made anew.
+    pub(super) again: Again,
     /// Its forms.
     pub(super) files: Vec<File>,
+}
+
+/// How often something is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Each day.
+    Daily,
+    /// It stays as it is.
+    Never,
 }
 
 /// One form of a dataset.
 #[derive(Clone, Debug)]
 pub(super) struct File {
     /// Its path.
-    pub(super) address: &'static str,
+    pub(super) address: String,
     /// What kind of file it is.
     pub(super) form: Form,
     /// How large it is.
-    pub(super) bytes: usize,
+    pub(super) bytes: u64,
     /// Its SHA-256, in hexadecimal digits.
     pub(super) sha256: String,
     /// Where its Table Schema is, if it is a table.
-    pub(super) schema: Option<&'static str>,
+    pub(super) schema: Option<String>,
 }
 
 /// A kind of file.
@@ -50,6 +63,8 @@ pub(super) enum Form {
     Csv,
     /// Places.
     GeoJson,
+    /// A table, by columns; with places it is `GeoParquet`.
+    Parquet,
 }
 
 impl Form {
@@ -58,6 +73,15 @@ impl Form {
         match self {
             Self::Csv => "text/csv",
             Self::GeoJson => "application/geo+json",
+            Self::Parquet => "application/vnd.apache.parquet",
+        }
+    }
+
+    /// What its content is told to be.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            other => other.media_type(),
         }
     }
 
@@ -65,12 +89,13 @@ impl Form {
         match self {
             Self::Csv => "CSV",
             Self::GeoJson => "GEOJSON",
+            Self::Parquet => "PARQUET",
         }
     }
 }
 
-/// The catalogue of these datasets, all made anew on the day `made_on`.
-pub(super) fn catalogue(datasets: &[Dataset], made_on: &str) -> Value {
+/// The catalogue of these datasets, as of this day.
+pub(super) fn catalogue(datasets: &[Dataset], day: &str) -> Value {
     json!({
         "@context": {
             "dcat": "http://www.w3.org/ns/dcat#",
@@ -82,31 +107,35 @@ pub(super) fn catalogue(datasets: &[Dataset], made_on: &str) -> Value {
         "@id": "/opendata",
         "@type": "dcat:Catalog",
         "dct:title": french("Données ouvertes du registre national de disponibilité des taxis"),
-        "dct:description": french("Stations, zones de prise en charge et statistiques, refaites chaque nuit."),
+        "dct:description": french("Stations et zones de prise en charge de chaque jour, statistiques de chaque mois."),
         "dct:publisher": publisher(),
         "dct:language": authority("language", "FRA"),
         "dct:license": {"@id": LICENCE},
-        "dct:modified": date(made_on),
-        "dcat:dataset": datasets.iter().map(|dataset| described(dataset, made_on)).collect::<Vec<_>>(),
+        "dct:modified": date(day),
+        "dcat:dataset": datasets.iter().map(described).collect::<Vec<_>>(),
     })
 }
 
-fn described(dataset: &Dataset, made_on: &str) -> Value {
+fn described(dataset: &Dataset) -> Value {
     let [from, to] = &dataset.period;
+    let frequency = match dataset.again {
+        Again::Daily => "DAILY",
+        Again::Never => "NEVER",
+    };
     json!({
         "@id": format!("/opendata#{}", dataset.name),
         "@type": "dcat:Dataset",
         "dct:identifier": dataset.name,
-        "dct:title": french(dataset.title),
-        "dct:description": french(dataset.description),
+        "dct:title": french(&dataset.title),
+        "dct:description": french(&dataset.description),
         "dcat:keyword": dataset.keywords.iter().map(|word| french(word)).collect::<Vec<_>>(),
         "dcat:theme": authority("data-theme", "TRAN"),
         "dct:publisher": publisher(),
         "dct:language": authority("language", "FRA"),
         "dct:spatial": authority("country", "FRA"),
         "dct:temporal": {"@type": "dct:PeriodOfTime", "dcat:startDate": date(from), "dcat:endDate": date(to)},
-        "dct:accrualPeriodicity": authority("frequency", "DAILY"),
-        "dct:modified": date(made_on),
+        "dct:accrualPeriodicity": authority("frequency", frequency),
+        "dct:modified": date(&dataset.made_on),
         "dcat:distribution": dataset.files.iter().map(distributed).collect::<Vec<_>>(),
     })
 }
@@ -127,7 +156,7 @@ fn distributed(file: &File) -> Value {
             "spdx:checksumValue": {"@type": "xsd:hexBinary", "@value": file.sha256},
         },
     });
-    if let Some(schema) = file.schema {
+    if let Some(schema) = &file.schema {
         distribution["dct:conformsTo"] = json!({"@id": schema, "@type": "dct:Standard"});
     }
     distribution
@@ -232,19 +261,27 @@ mod tests {
 
     #[test]
     fn a_catalogue_tells_where_each_form_is_and_under_what_licence() {
-        let file = |form, address, schema| File { address, form, bytes: 12, sha256: "ab".to_owned(), schema };
+        let file = |form, address: &str, schema: Option<&str>| File {
+            address: address.to_owned(),
+            form,
+            bytes: 12,
+            sha256: "ab".to_owned(),
+            schema: schema.map(str::to_owned),
+        };
         let dataset = Dataset {
-            name: "stations",
-            title: "Stations",
-            description: "Où.",
+            name: "stations".to_owned(),
+            title: "Stations".to_owned(),
+            description: "Où.".to_owned(),
             keywords: &["taxi"],
             period: ["2026-09-21".to_owned(), "2026-09-21".to_owned()],
+            made_on: "2026-09-22".to_owned(),
+            again: Again::Daily,
             files: vec![
                 file(Form::Csv, "/opendata/s.csv", Some("/opendata/s.schema.json")),
                 file(Form::GeoJson, "/opendata/s.geojson", None),
             ],
         };
-        let told = catalogue(&[dataset], "2026-09-22");
+        let told = catalogue(&[dataset], "2026-09-23");
         let stations = &told["dcat:dataset"][0];
         assert_eq!(stations["dct:temporal"]["dcat:endDate"]["@value"], "2026-09-21");
         assert_eq!(stations["dct:modified"]["@value"], "2026-09-22");

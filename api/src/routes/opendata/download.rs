@@ -1,16 +1,12 @@
 //! A file that is downloaded: whole or in part, compressed or not, or not again.
 
-use std::io::Write as _;
 use std::ops::Range;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use sha2::{Digest as _, Sha256};
 
-use crate::secrets::hex;
+use crate::publication::Packed;
 
 /// How long a copy may be used without asking again.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=3600");
@@ -27,10 +23,13 @@ pub(super) struct Download {
 impl Download {
     /// Compresses and hashes: not for an asynchronous thread.
     pub(super) fn new(media_type: &'static str, plain: Vec<u8>) -> std::io::Result<Self> {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-        gzip.write_all(&plain)?;
-        let sha256 = hex(&Sha256::digest(&plain));
-        Ok(Self { media_type, gzip: gzip.finish()?.into(), plain: plain.into(), sha256 })
+        Packed::new(plain).map(|packed| Self::packed(media_type, packed))
+    }
+
+    /// Of what is compressed already.
+    pub(super) fn packed(media_type: &'static str, packed: Packed) -> Self {
+        let Packed { plain, gzip, sha256 } = packed;
+        Self { media_type, plain: plain.into(), gzip: gzip.into(), sha256 }
     }
 
     /// How many bytes it has.

@@ -1,0 +1,324 @@
+//! Statistics of a month are published once all of it is known, and then stay as they are.
+//!
+//! What would tell of somebody is left out by `analytics::suppress`. A file is made once, by one process, and kept as
+//! rows: every process gives the same, whatever becomes of what it was made of.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write as _;
+use std::ops::Range;
+
+use analytics::encode::EncodeError;
+use analytics::opendata::{COUNTRY, Column, Given, Month, Published};
+use analytics::suppress::Rule;
+use chrono::{Months, NaiveDate};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ingest::clock::Millis;
+use ingest::insee::Insee;
+use ingest::position::LatLon;
+use sha2::{Digest as _, Sha256};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::limits::DAILY_LEASE;
+use crate::secrets::hex;
+use crate::statistics::calendar::{DAY_MS, begin, date, first_of_month};
+use crate::store::daily::Run;
+use crate::store::releases::{NewFile, NewRelease};
+use crate::store::statistics::published::MonthsHours;
+use crate::store::{Result, Store, StoreError};
+
+/// A table that is published each month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dataset {
+    /// Hails by town.
+    Hails,
+    /// Hails by H3 cell.
+    HailsByCell,
+    /// Hours of connected taxis by town.
+    Availability,
+}
+
+impl Dataset {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Hails, Self::HailsByCell, Self::Availability];
+
+    /// Its name, in addresses and in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hails => "hails",
+            Self::HailsByCell => "hails-by-cell",
+            Self::Availability => "availability",
+        }
+    }
+
+    /// Its columns of figures. Parts are outcomes of hails, or quarters of the day.
+    pub fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Hails => &HAILS,
+            Self::HailsByCell => &HAILS_BY_CELL,
+            Self::Availability => &AVAILABILITY,
+        }
+    }
+}
+
+const RECEIVED: Column = Column { name: "hails_received", part: None };
+const FINISHED: Column = Column { name: "hails_finished", part: Some("finished") };
+
+/// Named as in `/stats/hails`.
+const HAILS: [Column; 11] = [
+    RECEIVED,
+    FINISHED,
+    Column { name: "hails_declined_by_taxi", part: Some("declined_by_taxi") },
+    Column { name: "hails_declined_by_customer", part: Some("declined_by_customer") },
+    Column { name: "hails_timeout_taxi", part: Some("timeout_taxi") },
+    Column { name: "hails_timeout_ride", part: Some("timeout_ride") },
+    Column { name: "hails_timeout_customer", part: Some("timeout_customer") },
+    Column { name: "hails_timeout_accepted_by_customer", part: Some("timeout_accepted_by_customer") },
+    Column { name: "hails_incident_taxi", part: Some("incident_taxi") },
+    Column { name: "hails_incident_customer", part: Some("incident_customer") },
+    Column { name: "hails_failure", part: Some("failure") },
+];
+
+const HAILS_BY_CELL: [Column; 2] = [RECEIVED, FINISHED];
+
+const QUARTERS: [&str; 4] = ["0", "1", "2", "3"];
+const AVAILABILITY: [Column; 5] = [
+    Column { name: "taxi_hours", part: None },
+    Column { name: "taxi_hours_00_05", part: Some(QUARTERS[0]) },
+    Column { name: "taxi_hours_06_11", part: Some(QUARTERS[1]) },
+    Column { name: "taxi_hours_12_17", part: Some(QUARTERS[2]) },
+    Column { name: "taxi_hours_18_23", part: Some(QUARTERS[3]) },
+];
+
+/// A file, compressed, and its digest.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// As it is.
+    pub plain: Vec<u8>,
+    /// Compressed.
+    pub gzip: Vec<u8>,
+    /// The SHA-256 of it as it is, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Packed {
+    /// Compresses and hashes: not for an asynchronous thread.
+    pub fn new(plain: Vec<u8>) -> std::io::Result<Self> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(&plain)?;
+        let sha256 = hex(&Sha256::digest(&plain));
+        Ok(Self { gzip: gzip.finish()?, plain, sha256 })
+    }
+}
+
+/// Publishes each month of which all was known when the run was due, and that is not published yet; the oldest first.
+pub(crate) async fn publish(app: &App, run: &Run, stop: &CancellationToken) -> Result<()> {
+    let store = app.registry.upkeep();
+    let published = store.ledger().await?.into_iter().map(|file| (file.dataset, file.period));
+    let published: BTreeSet<_> = published.collect();
+    let is_new = |dataset: Dataset, month: &NaiveDate| {
+        !published.contains(&(dataset.name().to_owned(), period(*month)))
+    };
+    let rule = app.disclosure;
+    let known = store.first_copied_day().await?.zip(store.hails_copied_until().await?);
+    let hails = known.map_or(Vec::new(), |(first, until)| months(first, until));
+    for month in hails.into_iter().filter(|month| is_new(Dataset::Hails, month)) {
+        let (given, names) = (hails_of(store, month).await?, names(app).await?);
+        let make = move || hails_releases(&given, &period(month), &names, rule);
+        if stop.is_cancelled() || !store.release(run, made(store, run, make).await?).await? {
+            return Ok(());
+        }
+    }
+    let (first, uncounted) = store.hours_counted().await?;
+    // Other processes may still be saving whom they heard.
+    let until = uncounted.into_iter().chain([run.due_at.plus(-DAY_MS)]).min();
+    let hours = first.zip(until).map_or(Vec::new(), |(first, until)| months(first, until));
+    for month in hours.into_iter().filter(|month| is_new(Dataset::Availability, month)) {
+        let hours = store.hours_of_month(&range(month)).await?;
+        let names = names(app).await?;
+        let make = move || {
+            let (given, dataset) = (hours_given(&hours), Dataset::Availability);
+            let published = given.towns(&period(month), dataset.columns(), &names, rule)?;
+            Ok(vec![packed(dataset, &period(month), published)?])
+        };
+        if stop.is_cancelled() || !store.release(run, made(store, run, make).await?).await? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The months from that of `first` on that were over at `until`.
+fn months(first: Millis, until: Millis) -> Vec<NaiveDate> {
+    let all = std::iter::successors(Some(first_of_month(date(first))), |month| next(*month));
+    all.take_while(|month| range(*month).end <= until).collect()
+}
+
+fn next(month: NaiveDate) -> Option<NaiveDate> {
+    month.checked_add_months(Months::new(1))
+}
+
+fn range(month: NaiveDate) -> Range<Millis> {
+    begin(month)..next(month).map_or(Millis(i64::MAX), begin)
+}
+
+/// A month as it is named: `2026-09`.
+fn period(month: NaiveDate) -> String {
+    month.format("%Y-%m").to_string()
+}
+
+/// The names of the country, departments and towns, by code.
+async fn names(app: &App) -> Result<HashMap<String, String>> {
+    let departments = app.registry.upkeep().departements().await?;
+    let departments = departments.into_iter().map(|department| (department.numero, department.nom));
+    let territory = app.registry.territory();
+    let towns = territory.towns().iter().map(|town| (town.insee.to_string(), town.name.clone()));
+    Ok(departments.chain(towns).chain([(COUNTRY.to_owned(), "France".to_owned())]).collect())
+}
+
+/// A month's hails, each given by its taxi.
+async fn hails_of(store: &Store, month: NaiveDate) -> Result<Month> {
+    let mut given = Month::default();
+    for hail in store.hails_of_month(&range(month)).await? {
+        let at = hail.customer_lat_e7.zip(hail.customer_lon_e7);
+        given.add(&Given {
+            town: &hail.insee,
+            at: at.and_then(|(lat, lon)| LatLon::from_e7(lat, lon).ok()),
+            part: hail.outcome.as_str(),
+            contributor: hail.taxi_hash.cast_unsigned(),
+            amount: 1,
+        });
+    }
+    Ok(given)
+}
+
+/// By town and, while it is known where customers were, by cell: together, so that neither is told against the other.
+fn hails_releases(
+    given: &Month,
+    month: &str,
+    names: &HashMap<String, String>,
+    rule: Rule,
+) -> std::result::Result<Vec<NewRelease>, Failed> {
+    let towns = given.towns(month, &HAILS, names, rule)?;
+    let mut releases = vec![packed(Dataset::Hails, month, towns)?];
+    if let Some(cells) = given.cells(month, &HAILS, &HAILS_BY_CELL, rule)? {
+        releases.push(packed(Dataset::HailsByCell, month, cells)?);
+    }
+    Ok(releases)
+}
+
+/// Hours of connected taxis, of which it is not kept whose they were: as if so few taxis of a town as can be had given
+/// them, each so many as can be. What may be told of these may be told of those who did.
+fn hours_given(hours: &[MonthsHours]) -> Month {
+    let mut given = Month::default();
+    for MonthsHours { insee, quarter, taxis, hours } in hours {
+        let town: u64 = insee.parse().map(Insee::bits).unwrap_or_default();
+        let part = usize::try_from(*quarter).ok().and_then(|quarter| QUARTERS.get(quarter));
+        let amount = u64::try_from(*hours).unwrap_or_default();
+        // The first of them was connected whenever any was, the second whenever two were.
+        for taxi in 0..u64::try_from(*taxis).unwrap_or_default() {
+            let contributor = town << 24 | taxi;
+            given.add(&Given { town: insee, at: None, part: part.unwrap_or(&""), contributor, amount });
+        }
+    }
+    given
+}
+
+fn packed(dataset: Dataset, month: &str, published: Published) -> std::io::Result<NewRelease> {
+    let Published { csv, parquet, rows, withheld } = published;
+    let file = |form, plain| {
+        let Packed { plain, gzip, sha256 } = Packed::new(plain)?;
+        Ok::<_, std::io::Error>(NewFile { form, sha256, content: plain, gzip })
+    };
+    let files = vec![file(CSV, csv)?, file(PARQUET, parquet)?];
+    Ok(NewRelease { dataset: dataset.name(), period: month.to_owned(), rows, withheld, files })
+}
+
+/// The forms of files, as their names end.
+pub const CSV: &str = "csv";
+#[expect(missing_docs, reason = "told above")]
+pub const PARQUET: &str = "parquet";
+
+/// Files could not be made.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Makes something on a thread that may be kept busy; the run stays this process's meanwhile.
+async fn made<T: Send + 'static>(
+    store: &Store,
+    run: &Run,
+    make: impl FnOnce() -> std::result::Result<T, Failed> + Send + 'static,
+) -> Result<T> {
+    let mut making = tokio::task::spawn_blocking(make);
+    let mut ticker = interval(DAILY_LEASE / 4);
+    let made = loop {
+        tokio::select! {
+            made = &mut making => break made,
+            _ = ticker.tick() => {
+                store.keep_run(run).await?;
+            }
+        }
+    };
+    let made = made.map_err(std::io::Error::other).and_then(|made| made.map_err(std::io::Error::other));
+    made.map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::form::instant::instant;
+    use crate::statistics::outcome::Outcome;
+
+    #[test]
+    fn months_are_those_that_are_over() {
+        let months = |first, until| -> Vec<String> {
+            months(instant(first).unwrap(), instant(until).unwrap()).into_iter().map(period).collect()
+        };
+        assert_eq!(months("2025-12-31T23:59:59", "2026-03-01"), ["2025-12", "2026-01", "2026-02"]);
+        assert_eq!(months("2025-12-31T23:59:59", "2026-02-28T23:59:59"), ["2025-12", "2026-01"]);
+        assert_eq!(months("2026-03-01", "2026-03-18"), [""; 0]);
+    }
+
+    #[test]
+    fn every_outcome_but_the_unknown_has_a_column() {
+        for outcome in Outcome::ALL {
+            let has_column = HAILS.iter().any(|column| column.part == Some(outcome.as_str()));
+            assert_eq!(has_column, outcome != Outcome::Unknown, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn hours_are_told_where_so_many_taxis_were_connected_at_once() {
+        let hours = |insee: &str, quarter, taxis, hours| MonthsHours {
+            insee: insee.to_owned(),
+            quarter,
+            taxis,
+            hours,
+        };
+        // Lyon: five at once in one hour at least; Grenoble: never more than four, however often; Paris: seven in one
+        // hour and one in 40: of 47 taxi-hours one taxi may have given 41, more than 85 %.
+        let of_month = [
+            hours("69123", 1, 5, 2),
+            hours("69123", 2, 6, 1),
+            hours("38185", 1, 4, 100),
+            hours("75056", 0, 7, 1),
+            hours("75056", 0, 1, 40),
+        ];
+        let names = HashMap::new();
+        let published =
+            hours_given(&of_month).towns("2026-03", &AVAILABILITY, &names, Rule::default()).unwrap();
+        let csv = String::from_utf8(published.csv).unwrap();
+        // 10 + 6 + 400 + 47 = 463; quarters 47, 410 and 6. What the country is more than Lyon is about Grenoble's four
+        // and Paris' seven together.
+        assert!(csv.contains("2026-03,country,FRA,,463,"), "{csv}");
+        assert!(csv.contains("2026-03,town,69123,,16,"), "{csv}");
+        assert!(!csv.contains("38185") && !csv.contains("75056"), "{csv}");
+    }
+}

@@ -1,0 +1,313 @@
+//! `GET /opendata/{file}` and `/opendata/ledger`: statistics of each month, and what of them was published when.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use chrono::{Months, NaiveDate};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::catalogue::{self, Again, Column, File, Form, table_schema};
+use super::download::Download;
+use super::{SCHEMA, file};
+use crate::app::App;
+use crate::error::{Answer, Problem};
+use crate::form::envelope::{self, Elements};
+use crate::openapi::{Chapter, Operation};
+use crate::publication::{CSV, Dataset, PARQUET, Packed};
+use crate::routes::naive_timestamp;
+use crate::store::releases::ReleasedRow;
+
+/// The version of the tables' columns.
+const VERSION: &str = "1.0.0";
+
+/// A table of a month, as the ledger has it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Release)]
+pub struct ReleaseAnswer {
+    /// Its name.
+    pub dataset: String,
+    /// The month that it tells of.
+    pub period: String,
+    /// From 1.
+    pub version: i32,
+    /// When it was published: ISO 8601 in UTC, without an offset.
+    pub released_at: String,
+    /// How many rows it has.
+    pub rows: i64,
+    /// How many figures are withheld.
+    pub suppressed: i64,
+    /// Its files.
+    pub files: Vec<ReleasedFileAnswer>,
+}
+
+/// One form of it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ReleasedFile)]
+pub struct ReleasedFileAnswer {
+    /// Where it is.
+    pub path: String,
+    /// How large it is.
+    pub bytes: i64,
+    /// Its SHA-256, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// What was published when.
+pub async fn ledger(State(app): State<App>) -> Answer<Json<Elements<ReleaseAnswer>>> {
+    let rows = app.registry.store().ledger().await?;
+    Ok(envelope::of_all(releases(&rows).map(release_answer).collect()))
+}
+
+/// `GET /opendata/ledger` in the reference.
+pub fn describe_ledger() -> Operation {
+    let example = ReleaseAnswer {
+        dataset: Dataset::Hails.name().to_owned(),
+        period: "2026-09".to_owned(),
+        version: 1,
+        released_at: "2026-10-02T04:12:01".to_owned(),
+        rows: 214,
+        suppressed: 1_630,
+        files: vec![ReleasedFileAnswer {
+            path: "/opendata/hails-2026-09.csv".to_owned(),
+            bytes: 9_120,
+            sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        }],
+    };
+    let about = "Each table of a month, once published, stays as it is. What is withheld is about too few taxis or \
+                 mostly about one, or would give away what is.";
+    Operation::new(Chapter::Statistics, "Open data: what was published when", about)
+        .list("The releases, by dataset, period and version.", &[example])
+}
+
+/// A file of a month, or what the columns of a table are.
+pub async fn read(State(app): State<App>, Path(name): Path<String>, asked: HeaderMap) -> Answer<Response> {
+    let download = match Named::of(&name).ok_or_else(Problem::unknown_path)? {
+        Named::Schema(dataset) => {
+            let schema = table_schema(dataset.name(), VERSION, key(dataset), &columns(dataset));
+            Download::new(SCHEMA, schema.to_string().into())
+                .map_err(|error| Problem::internal().because(&error))?
+        }
+        Named::Month(dataset, period, form) => {
+            let found = app.registry.store().released_file(dataset.name(), period, extension(form)).await?;
+            let found = found.ok_or_else(Problem::unknown_path)?;
+            let packed = Packed { plain: found.content, gzip: found.gzip, sha256: found.sha256 };
+            Download::packed(form.content_type(), packed)
+        }
+    };
+    Ok(download.answer(&asked))
+}
+
+/// `GET /opendata/{file}` in the reference.
+pub fn describe_read() -> Operation {
+    let about = "`hails-2026-09.csv`, `hails-by-cell-2026-09.csv`, `availability-2026-09.csv`: statistics of a month, \
+                 and the same as `.parquet`, by H3 cell as GeoParquet; `hails.schema.json` and its like: what their \
+                 columns are. The catalogue lists them. A figure that is missing is nil or withheld: it is about too \
+                 few taxis or mostly about one, or would give away one that is.";
+    let name = json!({"type": "string", "pattern": "^[a-z0-9.-]+$"});
+    file("Open data: statistics of a month", about, Form::Csv.media_type())
+        .path("file", &name, "Which file.", "hails.schema.json")
+        .content(200, "The file.", Form::Parquet.media_type(), json!({"schema": {}}))
+        .content(200, "The file.", SCHEMA, json!({"schema": {}}))
+        .content(206, "The bytes that `Range` asked for.", Form::Parquet.media_type(), json!({"schema": {}}))
+        .content(206, "The bytes that `Range` asked for.", SCHEMA, json!({"schema": {}}))
+        .refuses_with("There is no such file.", &Problem::unknown_path())
+}
+
+/// What a name of a file means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named<'a> {
+    Schema(Dataset),
+    Month(Dataset, &'a str, Form),
+}
+
+impl<'a> Named<'a> {
+    fn of(name: &'a str) -> Option<Self> {
+        let dataset = |name| Dataset::ALL.into_iter().find(|dataset| dataset.name() == name);
+        if let Some(name) = name.strip_suffix(".schema.json") {
+            return dataset(name).map(Self::Schema);
+        }
+        let (stem, form) = name.rsplit_once('.')?;
+        let form = [Form::Csv, Form::Parquet].into_iter().find(|known| extension(*known) == form)?;
+        let (stem, period) = stem.split_at_checked(stem.len().checked_sub("2026-09".len())?)?;
+        Some(Self::Month(dataset(stem.strip_suffix('-')?)?, period, form))
+    }
+}
+
+fn extension(form: Form) -> &'static str {
+    match form {
+        Form::Csv => CSV,
+        Form::GeoJson => "geojson",
+        Form::Parquet => PARQUET,
+    }
+}
+
+fn path(file: &ReleasedRow) -> String {
+    format!("/opendata/{}-{}.{}", file.dataset, file.period, file.form)
+}
+
+/// The files of each release together.
+fn releases(ledger: &[ReleasedRow]) -> impl Iterator<Item = &[ReleasedRow]> {
+    ledger.chunk_by(|a, b| (&a.dataset, &a.period, a.version) == (&b.dataset, &b.period, b.version))
+}
+
+fn release_answer(files: &[ReleasedRow]) -> ReleaseAnswer {
+    let release = &files[0];
+    let of_file = |file: &ReleasedRow| ReleasedFileAnswer {
+        path: path(file),
+        bytes: file.byte_count,
+        sha256: file.sha256.clone(),
+    };
+    ReleaseAnswer {
+        dataset: release.dataset.clone(),
+        period: release.period.clone(),
+        version: release.version,
+        released_at: naive_timestamp(release.released_at),
+        rows: release.row_count,
+        suppressed: release.withheld,
+        files: files.iter().map(of_file).collect(),
+    }
+}
+
+/// What the catalogue tells of the months that were released. What is no dataset of this version is left out.
+pub(super) fn datasets(ledger: &[ReleasedRow]) -> Vec<catalogue::Dataset> {
+    releases(ledger).filter_map(described).collect()
+}
+
+fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
+    let release = files.first()?;
+    let dataset = Dataset::ALL.into_iter().find(|dataset| dataset.name() == release.dataset)?;
+    let first: NaiveDate = format!("{}-01", release.period).parse().ok()?;
+    let last = first.checked_add_months(Months::new(1))?.pred_opt()?;
+    let (title, of_what) = match dataset {
+        Dataset::Hails => (
+            "Demandes de course par commune",
+            "Les demandes de course adressées aux taxis par les applications, par commune du client, et leur issue.",
+        ),
+        Dataset::HailsByCell => (
+            "Demandes de course par cellule H3",
+            "Les demandes de course adressées aux taxis par les applications, par cellule H3 du client.",
+        ),
+        Dataset::Availability => (
+            "Taxis connectés par commune",
+            "Les heures (UTC) au cours desquelles des taxis étaient connectés, une par taxi, par commune de l'ADS.",
+        ),
+    };
+    let files = files.iter().filter_map(|file| {
+        let form = [Form::Csv, Form::Parquet].into_iter().find(|form| extension(*form) == file.form)?;
+        Some(File {
+            address: path(file),
+            form,
+            bytes: file.byte_count.unsigned_abs(),
+            sha256: file.sha256.clone(),
+            schema: Some(format!("/opendata/{}.schema.json", dataset.name())),
+        })
+    });
+    Some(catalogue::Dataset {
+        name: format!("{}-{}", release.dataset, release.period),
+        title: format!("{title}, {}", release.period),
+        description: format!(
+            "{of_what} Un chiffre absent est nul, ou tu : il porte sur trop peu de taxis ou surtout sur un seul, ou \
+             trahirait un chiffre tu."
+        ),
+        keywords: &["taxi", "statistiques", "mobilité"],
+        period: [first, last].map(|day| day.to_string()),
+        made_on: naive_timestamp(release.released_at).chars().take("2026-09-21".len()).collect(),
+        again: Again::Never,
+        files: files.collect(),
+    })
+}
+
+/// By what rows are told apart.
+fn key(dataset: Dataset) -> &'static str {
+    match dataset {
+        Dataset::Hails | Dataset::Availability => "code",
+        Dataset::HailsByCell => "cell",
+    }
+}
+
+/// The columns of a table; its Parquet has a cell's land beside them.
+fn columns(dataset: Dataset) -> Vec<Column> {
+    let column = Column { name: "", kind: "string", description: "", required: true, pattern: None };
+    let month = Column { name: "month", kind: "yearmonth", description: "Mois (UTC)", ..column };
+    let about = match dataset {
+        Dataset::Hails | Dataset::Availability => vec![
+            month,
+            Column { name: "level", description: "country, department ou town", ..column },
+            Column {
+                name: "code",
+                description: "FRA, numéro du département ou code INSEE de la commune",
+                pattern: Some(r"^(FRA|[0-9A-Z]{2,3}|[0-9A-Z]{5})$"),
+                ..column
+            },
+            Column { name: "name", description: "Nom", required: false, ..column },
+        ],
+        Dataset::HailsByCell => vec![
+            month,
+            Column {
+                name: "resolution",
+                kind: "integer",
+                description: "Résolution H3 : 6, 7 ou 8",
+                ..column
+            },
+            Column { name: "cell", description: "Cellule H3", pattern: Some("^[0-9a-f]{15}$"), ..column },
+        ],
+    };
+    let figures = dataset.columns().iter().map(|figure| Column {
+        name: figure.name,
+        kind: "integer",
+        description: meaning(figure.name),
+        required: false,
+        pattern: None,
+    });
+    about.into_iter().chain(figures).collect()
+}
+
+fn meaning(figure: &str) -> &'static str {
+    match figure {
+        "hails_received" => "Demandes de course, quelle qu'en soit l'issue",
+        "hails_finished" => "Courses terminées",
+        "hails_declined_by_taxi" => "Refusées par le taxi",
+        "hails_declined_by_customer" => "Annulées par le client",
+        "hails_timeout_taxi" => "Sans réponse du taxi",
+        "hails_timeout_ride" => "Courses dont la fin n'a pas été déclarée",
+        "hails_timeout_customer" => "Sans confirmation du client",
+        "hails_timeout_accepted_by_customer" => "Confirmées, sans prise en charge",
+        "hails_incident_taxi" => "Interrompues par le taxi",
+        "hails_incident_customer" => "Interrompues par le client",
+        "hails_failure" => "Non parvenues au taxi",
+        "taxi_hours" => "Heures au cours desquelles un taxi était connecté, une par taxi",
+        "taxi_hours_00_05" => "De celles-ci, de 0 h à 6 h UTC",
+        "taxi_hours_06_11" => "De celles-ci, de 6 h à 12 h UTC",
+        "taxi_hours_12_17" => "De celles-ci, de 12 h à 18 h UTC",
+        "taxi_hours_18_23" => "De celles-ci, de 18 h à 24 h UTC",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_dataset_a_month_and_a_form() {
+        assert_eq!(Named::of("hails-2026-09.csv"), Some(Named::Month(Dataset::Hails, "2026-09", Form::Csv)));
+        let cells = Named::Month(Dataset::HailsByCell, "2026-09", Form::Parquet);
+        assert_eq!(Named::of("hails-by-cell-2026-09.parquet"), Some(cells));
+        assert_eq!(Named::of("hails.schema.json"), Some(Named::Schema(Dataset::Hails)));
+        for name in
+            ["0", "", "hails.csv", "-2026-09.csv", "hails-2026-09.geojson", "hails-2026-é9.csv", ".csv"]
+        {
+            assert_eq!(Named::of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_column_means_something() {
+        for dataset in Dataset::ALL {
+            assert!(columns(dataset).iter().all(|column| !column.description.is_empty()), "{dataset:?}");
+        }
+    }
+}

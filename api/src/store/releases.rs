@@ -1,0 +1,132 @@
+//! The ledger of what was published, and the files as everybody has them.
+
+use sqlx::FromRow;
+
+use super::batch::Batch;
+use super::daily::Run;
+use super::{Result, Store, read};
+
+/// What is released: a table of a month.
+#[derive(Clone, Debug)]
+pub struct NewRelease {
+    /// Its name.
+    pub dataset: &'static str,
+    /// The month, as `2026-09`.
+    pub period: String,
+    /// How many rows it has.
+    pub rows: usize,
+    /// How many figures were withheld.
+    pub withheld: usize,
+    /// Its files.
+    pub files: Vec<NewFile>,
+}
+
+/// One form of it.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// `csv` or `parquet`.
+    pub form: &'static str,
+    /// The SHA-256 of the content, in hexadecimal digits.
+    pub sha256: String,
+    /// The file.
+    pub content: Vec<u8>,
+    /// The same, compressed.
+    pub gzip: Vec<u8>,
+}
+
+/// A file of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, FromRow)]
+#[expect(missing_docs, reason = "the columns, named as in the tables")]
+pub struct ReleasedRow {
+    pub dataset: String,
+    pub period: String,
+    pub version: i32,
+    pub form: String,
+    /// Milliseconds since 1970.
+    pub released_at: i64,
+    pub row_count: i64,
+    pub withheld: i64,
+    pub sha256: String,
+    pub byte_count: i64,
+}
+
+/// What is downloaded.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[expect(missing_docs, reason = "the columns, named as in the table")]
+pub struct ContentRow {
+    pub sha256: String,
+    pub content: Vec<u8>,
+    pub gzip: Vec<u8>,
+}
+
+impl Store {
+    /// Every file that was released, by dataset, period, version and form.
+    pub async fn ledger(&self) -> Result<Vec<ReleasedRow>> {
+        let mut rows: Vec<ReleasedRow> = read!(self, db => {
+            sqlx::query_as(
+                "SELECT r.dataset, r.period, r.version, f.form, r.released_at, r.row_count, r.withheld, f.sha256,
+                 f.byte_count FROM releases r JOIN release_files f
+                 ON f.dataset = r.dataset AND f.period = r.period AND f.version = r.version",
+            )
+            .fetch_all(db)
+        })?;
+        // Databases sort texts each in their own way.
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// The latest version of a file.
+    pub async fn released_file(&self, dataset: &str, period: &str, form: &str) -> Result<Option<ContentRow>> {
+        read!(self, db => {
+            sqlx::query_as(
+                "SELECT sha256, content, gzip FROM release_files
+                 WHERE dataset = $1 AND period = $2 AND form = $3 ORDER BY version DESC LIMIT 1",
+            )
+            .bind(dataset)
+            .bind(period)
+            .bind(form)
+            .fetch_optional(db)
+        })
+    }
+
+    /// Releases what is released together for the first time. False: another process has the run, and nothing was.
+    pub async fn release(&self, run: &Run, releases: Vec<NewRelease>) -> Result<bool> {
+        const VERSION: i32 = 1;
+        let now = self.now_ms();
+        let rows = releases.iter().map(|release| release.rows).sum();
+        let (mut ledger, mut files) = (Batch::default(), Batch::default());
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        for release in releases {
+            let (dataset, period) = (release.dataset, release.period);
+            ledger.add(
+                "INSERT INTO releases (dataset, period, version, released_at, row_count, withheld)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                [
+                    dataset.into(),
+                    (&period).into(),
+                    VERSION.into(),
+                    now.into(),
+                    count(release.rows).into(),
+                    count(release.withheld).into(),
+                ],
+            );
+            for file in release.files {
+                files.add(
+                    "INSERT INTO release_files (dataset, period, version, form, sha256, byte_count, content, gzip)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                    [
+                        dataset.into(),
+                        (&period).into(),
+                        VERSION.into(),
+                        file.form.into(),
+                        file.sha256.into(),
+                        count(file.content.len()).into(),
+                        file.content.into(),
+                        file.gzip.into(),
+                    ],
+                );
+            }
+        }
+        self.step(run, rows, vec![ledger, files]).await
+    }
+}
