@@ -107,8 +107,7 @@ async fn a_process_of_its_own_archives_what_others_take() {
     assert_eq!(Client::new(archive.http).get(&key, "/taxis").await.status, 404, "it answers nothing else");
     assert_eq!(world.client.get("", "/health/ready").await.body["archive"], Value::Null);
 
-    let at = json!({"positions": [{"taxi_id": taxi, "lat": 48.83, "lon": 2.35}]});
-    assert_eq!(world.client.post(&key, "/geotaxi/", &at).await.status, 200);
+    world.place("op-a", &taxi, (48.83, 2.35)).await;
     assert_eq!(world.search("app", (48.83, 2.35)).await.len(), 1);
     let root = Root::open(&format!("file:{}/archive", folder.path().display()).parse().unwrap()).unwrap();
     within(SOON, "the position in the archive", async || has_one::<Positions>(&root).await).await;
