@@ -41,8 +41,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "YYYY-MM-DD")]
         day: Option<Day>,
     },
-    /// Leave nothing finer than the town of days that are older than retain_exact_days. A server that archives does so
-    /// by itself.
+    /// Leave nothing finer than the town of days that are older than `retain_exact_days`. A server that archives does
+    /// so by itself.
     Blur {
         /// Change nothing; list days, files and rows.
         #[arg(long)]
@@ -52,7 +52,7 @@ pub(super) enum Command {
         day: Option<Day>,
     },
     /// Read every file again: count, digest, look for records of the log that are missing or there twice, and for exact
-    /// places older than retain_exact_days.
+    /// places older than `retain_exact_days`.
     Verify {
         /// Compare with the logs, too, as far back as they go; an embedded one must not be in use.
         #[arg(long)]
