@@ -168,8 +168,10 @@ impl<L: Logged> Shared<L> {
         let ends = Mutex::default();
         self.again(DAYS, "writing days of the archive", async || {
             loop {
-                self.write_due(&ends).await?;
+                let written = self.write_due(&ends).await;
+                // What was written is added up, whatever was not.
                 self.add_up().await?;
+                written?;
                 *locked(&self.failing[DAYS]) = false;
                 if self.rest() {
                     return Ok::<_, DaysError>(());
@@ -258,16 +260,20 @@ impl<L: Logged> Shared<L> {
             return Ok(());
         }
         let Self { root, registry, settings, clock, .. } = self;
+        let mut failed = None;
         for due in rollups::due(root).await? {
             let territory = registry.territory();
             tokio::select! {
-                made = rollups::make(root, &territory, &settings.aside, due) => made?,
+                made = rollups::make(root, &territory, &settings.aside, due) => match made {
+                    Ok(()) => tracing::debug!(?due, "what the archive adds up to was made"),
+                    Err(error) => failed = failed.or(Some(error)),
+                },
                 // Whoever starts next begins it again.
-                () = self.stopped() => return Ok(()),
+                () = self.stopped() => break,
             }
-            tracing::debug!(?due, "what the archive adds up to was made");
         }
-        Ok(rollups::clean(root, clock.now().plus(-settings.grace_ms)).await?)
+        rollups::clean(root, clock.now().plus(-settings.grace_ms)).await?;
+        failed.map_or(Ok(()), Err)
     }
 
     /// Blurs days. Returns what failed first: one day keeps no other waiting.

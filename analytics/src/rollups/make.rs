@@ -1,6 +1,7 @@
 //! Making rollups: SQL over a day in bounded memory, a file each.
 
-use std::path::{Path as FilePath, PathBuf};
+use std::io::Write as _;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringViewArray};
@@ -175,16 +176,16 @@ impl<'a> Making<'a> {
 
     /// What positions of a day add up to. They are read once: the rest is made of who was there in which minute.
     async fn connected(&self, day: Day, number: u32) -> Result<(), RollupError> {
-        let present = Aside::new(self.aside, day);
+        // It goes when it was used. Where it stays, the next start sweeps it away.
+        let mut present =
+            tempfile::Builder::new().prefix("present-").suffix(".parquet").tempfile_in(self.aside)?;
         let mut rows = self.of(PRESENT, day).await?.execute_stream().await?;
         let mut writer = Encoder::new(Format::Parquet, rows.schema())?;
-        let mut file = std::fs::File::create(&present.0)?;
         while let Some(batch) = rows.try_next().await? {
-            std::io::Write::write_all(&mut file, &writer.rows(&batch)?)?;
+            present.write_all(&writer.rows(&batch)?)?;
         }
-        std::io::Write::write_all(&mut file, &writer.finish()?)?;
-        drop(file);
-        self.present(vec![present.0.display().to_string()]).await?;
+        present.write_all(&writer.finish()?)?;
+        self.present(vec![present.path().display().to_string()]).await?;
         for (rollup, grain) in [
             (Rollup::ConnectedMinute, "minute"),
             (Rollup::ConnectedHour, "hour"),
@@ -212,7 +213,7 @@ impl<'a> Making<'a> {
         Ok(())
     }
 
-    /// Writes rows, unless there is a file of that name: it was made of the same.
+    /// Writes rows, unless somebody else has made the file meanwhile.
     async fn create(&self, name: RollupName, rows: DataFrame) -> Result<(), RollupError> {
         let schema: SchemaRef = Arc::new(schema_of(name.rollup));
         let mut writer = Encoder::new(Format::Parquet, schema.clone())?;
@@ -247,20 +248,4 @@ fn zones(territory: &Territory) -> Result<RecordBatch, ArrowError> {
         ("zupc", Arc::new(zones) as ArrayRef),
         ("insee", Arc::new(towns) as ArrayRef),
     ])
-}
-
-/// A file that goes when it was used.
-struct Aside(PathBuf);
-
-impl Aside {
-    fn new(directory: &FilePath, day: Day) -> Self {
-        Self(directory.join(format!("present-{day}-{}.parquet", std::process::id())))
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        // Where it stays, the next start sweeps it away.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }

@@ -11,6 +11,7 @@
     reason = "what fails here fails a test, which says what it did"
 )]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
@@ -32,6 +33,9 @@ use analytics::root::{ArchiveUrl, Root};
 use analytics::rows::{Logged, Rows as _, placed};
 use analytics::searches::Searches;
 use analytics::verify::verify;
+use datafusion::arrow::array::AsArray as _;
+use datafusion::arrow::datatypes::UInt32Type;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use engine::territory::{Insee, Territory};
 use ingest::clock::{Clock, Millis};
 use ingest::log::{self, Entry, Log, LogUrl};
@@ -170,6 +174,37 @@ async fn add_up(folder: &Path) {
     println!("{made} days added up between kills");
     assert!(made > 0, "days were added up between kills");
     assert_eq!(rollups::due(&root).await.unwrap(), [], "whatever was cut off, all that is due is made");
+    let days = Current::read(&root, Positions::STREAM).await.unwrap().days;
+    let (heard, mut logged) = (heard_of(&root).await, heard_of_log(folder));
+    logged.retain(|(day, _)| days.contains_key(day));
+    assert_eq!(heard, logged, "and right");
+}
+
+/// Who was heard on which day, as the archive adds it up.
+async fn heard_of(root: &Root) -> BTreeSet<(Day, u32)> {
+    // Of a day the highest last.
+    let files = root.list::<RollupName>("rollups/heard").await.unwrap();
+    let files: BTreeMap<Day, RollupName> = files.into_iter().map(|file| (file.name.day, file.name)).collect();
+    let mut heard = BTreeSet::new();
+    for (day, name) in files {
+        let content = root.get(&name).await.unwrap().unwrap();
+        for batch in ParquetRecordBatchReaderBuilder::try_new(content).unwrap().build().unwrap() {
+            let batch = batch.unwrap();
+            let taxis = batch.column_by_name("taxi").unwrap().as_primitive::<UInt32Type>().clone();
+            heard.extend(taxis.values().iter().map(|taxi| (day, *taxi)));
+        }
+    }
+    heard
+}
+
+/// The same as the log has it.
+fn heard_of_log(folder: &Path) -> BTreeSet<(Day, u32)> {
+    let (log, _) = open::<Positions>(folder, &Clock::manual(BEGIN));
+    let (mut reader, mut heard) = (log.reader(&[]), BTreeSet::new());
+    while let Some(record) = reader.poll(Duration::ZERO).unwrap() {
+        heard.extend(record.entries.iter().map(|one| (Day::of(one.received_at), one.source.taxi.0)));
+    }
+    heard
 }
 
 /// The rows of a log and their digest, those of old days blurred.
