@@ -121,7 +121,7 @@ async fn reports_tell_of_what_was_asked_and_hailed(world: &mut World) {
     assert_eq!(ask(world, found).await, json!([{"town": MIDDLE, "n": 3, "found": 1}]));
 
     // Whoever runs the machine sees more of the same rows.
-    let sql = "SELECT status, operator, app, taxis.public_id IS NOT NULL AS known, floor(distance_m) AS metres,
+    let sql = "SELECT status, hails.operator, app, taxis.public_id IS NOT NULL AS known, floor(distance_m) AS metres,
                hails.town, CAST(accepted_by_taxi_at AS BIGINT) - CAST(added_at AS BIGINT) AS accepted_ms, hails.date
                FROM hails LEFT JOIN taxis ON taxis.taxi = hails.taxi ORDER BY added_at";
     let line = |status, accepted_ms: Value| {
