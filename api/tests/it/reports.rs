@@ -122,8 +122,9 @@ async fn reports_tell_of_what_was_asked_and_hailed(world: &mut World) {
 
     // Whoever runs the machine sees more of the same rows.
     let sql = "SELECT status, hails.operator, app, taxis.public_id IS NOT NULL AS known, floor(distance_m) AS metres,
-               hails.town, CAST(accepted_by_taxi_at AS BIGINT) - CAST(added_at AS BIGINT) AS accepted_ms, hails.date
-               FROM hails LEFT JOIN taxis ON taxis.taxi = hails.taxi ORDER BY added_at";
+               hails.town, CAST(accepted_by_taxi_at AS BIGINT) - CAST(hails.added_at AS BIGINT) AS accepted_ms,
+               hails.date
+               FROM hails LEFT JOIN taxis ON taxis.taxi = hails.taxi ORDER BY hails.added_at";
     let line = |status, accepted_ms: Value| {
         json!({"status": status, "operator": operator, "app": world.number("app"), "known": true, "metres": 2_962.0,
                "town": MIDDLE, "accepted_ms": accepted_ms, "date": DAY.0})
