@@ -50,6 +50,8 @@ pub const SQL_MAX_TOKENS: usize = 1_000;
 pub const SQL_MAX_WORD_BYTES: usize = 1 << 10;
 /// How often a query of a `WITH` may be planned.
 pub const SQL_MAX_REPEATS: u64 = 1_000;
+/// Rows of a batch of an analyst's query: what it computes of one is neither counted as memory nor interrupted.
+pub const ANALYST_BATCH_ROWS: usize = 1 << 10;
 /// Stack of a thread that plans queries and runs them, of which pages are taken as they are needed.
 pub const STACK_BYTES: usize = 128 << 20;
 /// Batches of an answer that wait for whoever reads them.

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dimensions::Dimensions;
-use crate::limits::{ANSWER_ROW_BYTES, BATCHES_AHEAD, STACK_BYTES};
+use crate::limits::{ANALYST_BATCH_ROWS, ANSWER_ROW_BYTES, BATCHES_AHEAD, STACK_BYTES};
 use crate::pieces::pieces;
 use crate::rollups::table::RollupTable;
 use crate::root::Root;
@@ -234,7 +234,12 @@ impl Sessions {
         view: &View,
         dimensions: &Dimensions,
     ) -> Result<SessionContext, DataFusionError> {
+        let batch_rows = match view {
+            View::Everything => SessionConfig::new().batch_size(),
+            View::Pseudonymous { .. } => ANALYST_BATCH_ROWS,
+        };
         let config = SessionConfig::new()
+            .with_batch_size(batch_rows)
             .with_target_partitions(self.limits.threads)
             .with_default_catalog_and_schema("maraude", "public")
             .with_information_schema(true);

@@ -45,10 +45,10 @@ pub fn describe_query() -> Operation {
                  positions`). Taxis have a name that is another each year, and in hails another again; places \
                  are towns, and of positions H3 cells; hails and searches are told to the minute, and the town of an \
                  ADS where it gave five or more. Functions are those whose value is a number, a moment, or a text \
-                 no longer than what they are given: `||`, `concat`, `replace` or `array_agg` are not. Answers are \
-                 JSON, CSV (`text/csv`) or Parquet (`application/vnd.apache.parquet`), as `Accept` says; a \
-                 connection that is cut off before its end says that the query failed after its first rows. Hanging \
-                 up ends the query.";
+                 no longer than what they are given: `||`, `concat`, `replace` or `array_agg` are not, nor are window \
+                 functions (`OVER`). Answers are JSON, CSV (`text/csv`) or Parquet \
+                 (`application/vnd.apache.parquet`), as `Accept` says; a connection that is cut off before its end \
+                 says that the query failed after its first rows. Hanging up ends the query.";
     let example = json!({"sql": "SELECT name, departement FROM towns ORDER BY insee LIMIT 3"});
     let rows = json!({"data": [{"name": "Paris", "departement": "75"}]});
     let operation = Operation::new(Chapter::Statistics, "Asks the archive in SQL", about)
