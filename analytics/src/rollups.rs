@@ -7,7 +7,8 @@
 //! | `connected_day`    | the same of an hour, of a day, of a week           |                                    |
 //! | `connected_week`   |                                                    |                                    |
 //! | `searches_hour`    | hour, town, account                                | `searches`, `found`, `answered`    |
-//! | `hails_day`        | day, town, operator, app, status                   | `hails`, delays p50 and p90        |
+//! | `hails_day`        | day, town, operator, app, status                   | `hails`, `taxis` they are of, each |
+//! |                    |                                                    | once, delays p50 and p90           |
 //!
 //! Each is a file of SQL, which says what is counted, run over one day of when things happened, or over the days of a
 //! week. A day is made once its manifest is there, and again with the next day's, which has what was received before
@@ -101,11 +102,10 @@ impl Rollup {
         self != Self::Heard
     }
 
-    /// The column that says of how many a row is.
+    /// The column that says of how many a row is. A taxi's hails are many, and tell of it alone.
     pub(crate) fn figure(self) -> &'static str {
         match self {
             Self::SearchesHour => "searches",
-            Self::HailsDay => "hails",
             _ => "taxis",
         }
     }

@@ -11,7 +11,7 @@
 //! | `ads`       | number, town, operator, moment | town, operator, day                                              |
 //! | `accounts`  | email, name, roles, manager    | name, roles                                                      |
 //! | `towns`, `zupc` | the same                   | the same                                                         |
-//! | of [`crate::rollups`] | the same             | rows that count five taxis, searches or hails or more            |
+//! | of [`crate::rollups`] | the same             | rows that count five taxis or searches or more                   |
 //!
 //! A position tells where a taxi was to within a cell, 530 m, and not at which door; a search and a
 //! hail tell of their customer the town alone. Positions alone tell when they were to the millisecond: a hail that did,

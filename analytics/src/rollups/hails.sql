@@ -1,14 +1,15 @@
--- Hails of each day (UTC) by the customer's town, operator, app and how they ended, and the seconds after which the taxi
--- had them, accepted them and had the customer on board: of half of them at most, and of nine in ten.
+-- Hails of each day (UTC) by the customer's town, operator, app and how they ended, of how many taxis they are, and the
+-- seconds after which the taxi had them, accepted them and had the customer on board: of half of them at most, and of
+-- nine in ten.
 WITH timed AS (
-    SELECT date_trunc('day', added_at) AS at, town AS insee, operator, app, status,
+    SELECT date_trunc('day', added_at) AS at, town AS insee, operator, app, status, taxi,
         (CAST(received_by_taxi_at AS BIGINT) - CAST(added_at AS BIGINT)) / 1000.0 AS received,
         (CAST(accepted_by_taxi_at AS BIGINT) - CAST(added_at AS BIGINT)) / 1000.0 AS accepted,
         (CAST(customer_on_board_at AS BIGINT) - CAST(added_at AS BIGINT)) / 1000.0 AS on_board
     FROM hails
     WHERE added_at >= $begins AND added_at < $ends
 )
-SELECT at, insee, operator, app, status, count(*) AS hails,
+SELECT at, insee, operator, app, status, count(*) AS hails, count(DISTINCT taxi) AS taxis,
     percentile_cont(received, 0.5) AS received_after_p50_s,
     percentile_cont(received, 0.9) AS received_after_p90_s,
     percentile_cont(accepted, 0.5) AS accepted_after_p50_s,

@@ -131,6 +131,8 @@ pub(crate) fn schema_of(rollup: Rollup) -> Schema {
                         ],
                         false,
                     ),
+                    // Files of before do not have it: their rows are shown to no analyst.
+                    columns(&[("taxis", DataType::UInt32)], true),
                     delays.collect(),
                 ]
                 .concat(),

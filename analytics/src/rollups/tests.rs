@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use datafusion::arrow::array::RecordBatch;
 use ingest::position::ReportedStatus;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::encode::{Encoder, Format};
 use crate::layout::Part;
 use crate::limits::FEWEST_SHOWN;
 use crate::pseudonym::Pseudonyms;
@@ -145,10 +147,11 @@ async fn searches_and_hails_are_added_up() {
     let searches = ask(&sample, "SELECT searches, found, answered FROM searches_hour ORDER BY at").await;
     let rows: Vec<_> = searches.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
     assert_eq!(rows, ["| 2        | 2     | 1        |", "| 1        | 0     | 0        |"]);
-    let hails = "SELECT status, hails, accepted_after_p50_s, on_board_after_p90_s FROM hails_day ORDER BY 1";
+    let hails =
+        "SELECT status, hails, taxis, accepted_after_p50_s, on_board_after_p90_s FROM hails_day ORDER BY 1";
     let hails = ask(&sample, hails).await;
-    assert!(hails.contains("| finished     | 2     | 6.0 "), "{hails}");
-    assert!(hails.contains("| timeout_taxi | 1     |  "), "{hails}");
+    assert!(hails.contains("| finished     | 2     | 1     | 6.0 "), "{hails}");
+    assert!(hails.contains("| timeout_taxi | 1     | 1     |  "), "{hails}");
 }
 
 /// What is counted, with sets: by what, town, zone, operator and time.
@@ -247,4 +250,37 @@ async fn analysts_see_what_counts_many() {
     let by = Pseudonyms::new([7; 32]);
     let shown = told(View::Pseudonymous { by, now: at("2026-03-19T00:00:00") }).await;
     assert!(shown.contains("10:00") && !shown.contains("11:00"), "{shown}");
+}
+
+#[tokio::test]
+async fn analysts_see_hails_of_many_taxis_and_not_the_many_hails_of_one() {
+    let sample = Sample::new();
+    let steps: &[(&str, i64)] = &[];
+    let hail = |taxi, status| ("2026-03-18T10:10:00", status, 2, taxi, LYON_ADS, steps);
+    let mut rows: Vec<_> = (0..FEWEST_SHOWN).map(|taxi| hail(taxi, "finished")).collect();
+    rows.extend((0..FEWEST_SHOWN).map(|_| hail(0, "declined_by_taxi")));
+    sample.hails(&rows).await;
+    make_all(&sample).await;
+    let warehouse = sample.warehouse(LIMITS);
+    let by = Pseudonyms::new([7; 32]);
+    let told = async |view, sql: &str| {
+        warehouse.query(sql, &view, &sample.dimensions).await.unwrap().collect().await.unwrap()
+    };
+    let analyst = View::Pseudonymous { by, now: at("2026-03-19T00:00:00") };
+    let rows = "SELECT status, hails, taxis FROM hails_day ORDER BY 1";
+    let shown = table(&told(View::Everything, rows).await);
+    assert!(shown.contains("| declined_by_taxi | 5     | 1     |"), "{shown}");
+    let shown = table(&told(analyst, rows).await);
+    assert!(shown.contains("| finished | 5     | 5     |") && !shown.contains("declined"), "{shown}");
+
+    // A file of before says of no row how many taxis it is of.
+    let before = told(View::Everything, "SELECT * EXCLUDE (date, taxis) FROM hails_day").await;
+    let mut writer = Encoder::new(Format::Parquet, before[0].schema()).unwrap();
+    let mut content = writer.rows(&before[0]).unwrap();
+    content.extend(writer.finish().unwrap());
+    let name = RollupName { rollup: Rollup::HailsDay, day: "2026-03-18".parse().unwrap(), number: 2 };
+    sample.root.create(&name, content.into()).await.unwrap();
+    let shown = table(&told(View::Everything, rows).await);
+    assert!(shown.contains("| finished         | 5     |       |"), "{shown}");
+    assert_eq!(told(analyst, rows).await.iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
 }
