@@ -17,7 +17,7 @@ use tokio::task::yield_now;
 use crate::cells;
 use crate::crowd::Crowd;
 use crate::layout::Day;
-use crate::pseudonym::{Pseudonyms, Use, year};
+use crate::pseudonym::{Pseudonyms, year};
 
 /// What the registry knows.
 #[derive(Clone, Default)]
@@ -123,7 +123,7 @@ impl Dimensions {
             yield_now().await;
             named.extend(some.iter().flat_map(|taxi| {
                 (year(taxi.added_at.0)..=year(now.0))
-                    .map(move |year| (year, pseudonyms.name(taxi.taxi, year, Use::Positions), taxi))
+                    .map(move |year| (year, pseudonyms.name(taxi.taxi, year), taxi))
             }));
         }
         // In the registry's order a name would tell its number.

@@ -1,7 +1,7 @@
 //! What analysts and the public see in place of a taxi's number: a keyed hash whose key is another each year.
 //!
 //! The same taxi has the same name throughout a year, so that its days can be told together, and no two years of it can
-//! be. In hails it has a name of its own: joined with positions, a hail would tell where its customer got in.
+//! be. In hails it has none: joined with positions, a hail would tell where its customer got in.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,15 +22,6 @@ use crate::schema::instant;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pseudonyms([u8; 32]);
 
-/// Where a taxi is named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Use {
-    /// Its positions, and what the registry says of it.
-    Positions,
-    /// Its hails.
-    Hails,
-}
-
 impl Pseudonyms {
     /// By a secret of 32 bytes that is used for nothing else.
     pub const fn new(secret: [u8; 32]) -> Self {
@@ -38,21 +29,17 @@ impl Pseudonyms {
     }
 
     /// The name of a taxi in a year: 16 hexadecimal digits. About 300 ns.
-    pub fn name(&self, taxi: u32, year: i32, of: Use) -> String {
-        let context: [u8; 5] = {
-            let [a, b, c, d] = year.to_be_bytes();
-            [a, b, c, d, of as u8]
-        };
-        let key = blake3::keyed_hash(&self.0, &context);
+    pub fn name(&self, taxi: u32, year: i32) -> String {
+        let key = blake3::keyed_hash(&self.0, &year.to_be_bytes());
         let name = blake3::keyed_hash(key.as_bytes(), &taxi.to_be_bytes());
         name.to_hex().as_str()[..16].to_owned()
     }
 
     /// The function of a taxi's number and a moment. Whoever has it by name could name every number: it is put into
     /// views and not registered.
-    pub(crate) fn function(self, of: Use) -> ScalarUDF {
+    pub(crate) fn function(self) -> ScalarUDF {
         let signature = Signature::exact(vec![DataType::UInt32, instant()], Volatility::Immutable);
-        ScalarUDF::new_from_impl(Function { pseudonyms: self, of, signature })
+        ScalarUDF::new_from_impl(Function { pseudonyms: self, signature })
     }
 }
 
@@ -65,7 +52,6 @@ impl fmt::Debug for Pseudonyms {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Function {
     pseudonyms: Pseudonyms,
-    of: Use,
     signature: Signature,
 }
 
@@ -83,13 +69,13 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (pseudonyms, of) = (self.pseudonyms, self.of);
-        make_scalar_function(move |arrays: &[ArrayRef]| Ok(names(pseudonyms, of, arrays)), vec![])(&args.args)
+        let pseudonyms = self.pseudonyms;
+        make_scalar_function(move |arrays: &[ArrayRef]| Ok(names(pseudonyms, arrays)), vec![])(&args.args)
     }
 }
 
 /// Each taxi of a batch is hashed once a year.
-fn names(pseudonyms: Pseudonyms, of: Use, arrays: &[ArrayRef]) -> ArrayRef {
+fn names(pseudonyms: Pseudonyms, arrays: &[ArrayRef]) -> ArrayRef {
     let taxis = arrays.first().and_then(|taxis| taxis.as_primitive_opt::<UInt32Type>());
     let times = arrays.get(1).and_then(|times| times.as_primitive_opt::<TimestampMillisecondType>());
     let (Some(taxis), Some(times)) = (taxis, times) else {
@@ -102,7 +88,7 @@ fn names(pseudonyms: Pseudonyms, of: Use, arrays: &[ArrayRef]) -> ArrayRef {
     });
     let rows: Vec<_> = rows.collect();
     for (taxi, year) in rows.iter().flatten() {
-        known.entry((*taxi, *year)).or_insert_with(|| pseudonyms.name(*taxi, *year, of));
+        known.entry((*taxi, *year)).or_insert_with(|| pseudonyms.name(*taxi, *year));
     }
     Arc::new(rows.iter().map(|row| known.get(row.as_ref()?)).collect::<StringViewArray>())
 }
@@ -117,17 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_a_taxis_for_a_year_and_a_use() {
+    fn a_name_is_a_taxis_for_a_year() {
         let pseudonyms = Pseudonyms::new([7; 32]);
-        let name = pseudonyms.name(1, 2026, Use::Positions);
-        assert_eq!(name, pseudonyms.name(1, 2026, Use::Positions));
+        let name = pseudonyms.name(1, 2026);
+        assert_eq!(name, pseudonyms.name(1, 2026));
         assert_eq!(name.len(), 16);
-        for other in [
-            pseudonyms.name(2, 2026, Use::Positions),
-            pseudonyms.name(1, 2027, Use::Positions),
-            pseudonyms.name(1, 2026, Use::Hails),
-            Pseudonyms::new([8; 32]).name(1, 2026, Use::Positions),
-        ] {
+        for other in
+            [pseudonyms.name(2, 2026), pseudonyms.name(1, 2027), Pseudonyms::new([8; 32]).name(1, 2026)]
+        {
             assert_ne!(name, other);
         }
         assert_eq!(format!("{pseudonyms:?}"), "Pseudonyms(***)");

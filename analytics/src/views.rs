@@ -5,8 +5,8 @@
 //! | `positions` | the archive's columns, `date`  | taxis by pseudonym, places by town and H3 cell, statuses as words |
 //! |             |                                | and `ads` where the town gave five ADS or more                   |
 //! | `searches`  | the archive's columns, `date`  | the minute and the town, distances to 100 m                      |
-//! | `hails`     | the archive's columns, `date`  | the minute and the town, minutes between steps, distances to     |
-//! |             |                                | 100 m, taxis by pseudonyms of their own                          |
+//! | `hails`     | the archive's columns, `date`  | the hour and the town, minutes between steps, distances to       |
+//! |             |                                | 100 m, no taxi                                                   |
 //! | `taxis`     | id, plate, ADS town, operator  | pseudonym a year, operator, ADS town as in `positions`           |
 //! | `ads`       | number, town, operator, moment | town, operator, day                                              |
 //! | `accounts`  | email, name, roles, manager    | name, roles                                                      |
@@ -14,9 +14,9 @@
 //! | of [`crate::rollups`] | the same             | rows that count five taxis or searches or more                   |
 //!
 //! A position tells where a taxi was to within a cell, 530 m, and not at which door; a search and a
-//! hail tell of their customer the town alone. Positions alone tell when they were to the millisecond: a hail that did,
-//! too, in its steps, could be found in how a taxi's status changed. What analysts may not see is not in their session
-//! by any name.
+//! hail tell of their customer the town alone. Positions alone tell when they were to the millisecond: a hail that told
+//! its minute and steps could be found in how a taxi's status changed, and under a name all other hails of that taxi.
+//! What analysts may not see is not in their session by any name.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ use crate::dimensions::Dimensions;
 use crate::functions;
 use crate::layout::Stream;
 use crate::limits::FEWEST_SHOWN;
-use crate::pseudonym::{Pseudonyms, Use};
+use crate::pseudonym::Pseudonyms;
 use crate::rollups::Rollup;
 use crate::rollups::table::RollupTable;
 use crate::scan::DAY;
@@ -110,13 +110,13 @@ pub(crate) fn register_batch(context: &SessionContext, name: &str, batch: Record
 
 /// What analysts see of a stream.
 fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms, crowd: &Crowd) -> Vec<Expr> {
-    let minute = |time: &str| date_trunc(lit("minute"), col(time)).alias(time);
+    let to = |span: &str, time: &str| date_trunc(lit(span), col(time)).alias(time);
     let rough = |metres: &str| (round(vec![col(metres) / lit(100.0)]) * lit(100.0)).alias(metres);
     let ms = |time: &str| cast(col(time), DataType::Int64);
     match stream {
         Stream::Positions => {
             let word = context.udf("status_name").map(|function| function.call(vec![col("status")]));
-            let taxi = by.function(Use::Positions).call(vec![col("taxi"), col("received_at")]);
+            let taxi = by.function().call(vec![col("taxi"), col("received_at")]);
             let mut columns = vec![col(DAY), col("received_at"), taxi.alias("taxi"), col("operator")];
             columns.extend(word.ok().map(|word| word.alias("status")));
             let ads = ScalarUDF::from(crowd.clone()).call(vec![col("ads")]).alias("ads");
@@ -124,14 +124,13 @@ fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms, crowd: &Crowd
             columns
         }
         Stream::Searches => {
-            let mut columns = vec![col(DAY), minute("at")];
+            let mut columns = vec![col(DAY), to("minute", "at")];
             columns.extend(["caller", "town", "found", "seen"].map(col));
             columns.push(rough("closest_m"));
             columns
         }
         Stream::Hails => {
-            let taxi = by.function(Use::Hails).call(vec![col("taxi"), col("added_at")]);
-            let mut columns = vec![col(DAY), minute("added_at"), taxi.alias("taxi")];
+            let mut columns = vec![col(DAY), to("hour", "added_at")];
             columns.extend(["status", "operator", "app", "town"].map(col));
             columns.push(rough("distance_m"));
             columns.extend(STEPS.map(|step| {
