@@ -10,11 +10,13 @@
 //! SELECT ...
 //! ```
 //!
-//! A report is asked with everything in view, and tells nothing of one taxi or one customer: a figure to which fewer
-//! than [`FEWEST_SHOWN`] contribute is null or not there, by a rule that its definition states. Beside the tables of
+//! A report is asked with everything in view, and tells nothing of one taxi or one customer: a figure to which
+//! fewer than [`FEWEST_SHOWN`] contribute is null or not there, by a rule that its definition states; a part is,
+//! too, where it is smaller than its whole by fewer. That holds within a report: subtracting that of one period
+//! from that of another, which has a day, a town or an hour less, is not prevented. Beside the tables of
 //! [`crate::views`] it has `territory` (the INSEE codes it is about), `days` of the period (`day`, `begins_at`,
-//! `ends_at`), `cells` (the H3 cells of the territory, with their town), and the parameters `$begins`, `$ends` and
-//! `$fewest`.
+//! `ends_at`), `cells` (the H3 cells of the territory, with their town), and the parameters `$begins`, `$ends`
+//! and `$fewest`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};

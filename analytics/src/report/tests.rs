@@ -79,6 +79,10 @@ fn every_report_says_what_it_is() {
         assert!(!unit.is_empty() && !source.is_empty() && columns.len() > 3, "{name}");
         assert!(columns.iter().all(|(_, meaning)| !meaning.is_empty()), "{name}");
         assert!(definition.contains(&format!("fewer than {FEWEST_SHOWN}")), "{name}: who is not told");
+        assert!(
+            definition.contains("subtracted from another's is not prevented"),
+            "{name}: what it does not do"
+        );
     }
     assert!(named("coverage").is_some() && named("").is_none());
 }
@@ -214,6 +218,47 @@ async fn numbers_of_an_hour_and_cell_are_hidden_each_by_itself() {
     let told = of(&sample, "balance", None, FEWEST_SHOWN).await;
     assert_eq!(told[0][3..], ["5", "5", "5", "5", "1.0"]);
     assert_eq!(told[1][3..], ["5", "", "0", "0", ""], "one of five was free");
+}
+
+#[tokio::test]
+async fn no_part_is_told_that_leaves_few_of_its_whole() {
+    const DAY: &str = "2026-03-17T08:00:00";
+    for (rest, is_told) in [(FEWEST_SHOWN - 1, false), (FEWEST_SHOWN, true)] {
+        let sample = Sample::new();
+        let ids = 10..10 + FEWEST_SHOWN + rest;
+        let status = |taxi| if taxi < 10 + FEWEST_SHOWN { Free } else { Occupied };
+        let rows: Vec<_> = ids.clone().flat_map(|taxi| heard(DAY, (taxi, 2), status(taxi), (1, 5))).collect();
+        sample.day(100, &rows).await;
+        let search = |seen| (DAY, 4, LYON, "69123", 2, seen, None);
+        let searches = ids.map(|taxi| search(u16::from(taxi < 10 + FEWEST_SHOWN)));
+        sample.searches(&searches.collect::<Vec<_>>()).await;
+        let whole = (FEWEST_SHOWN + rest).to_string();
+        let part = |of: u32| if is_told { of.to_string() } else { String::new() };
+        let balance = of(&sample, "balance", None, FEWEST_SHOWN).await;
+        let free_and_in_vain = [&balance[0][4], &balance[0][6]];
+        assert_eq!([&balance[0][3], &balance[0][5]], [&whole; 2]);
+        assert_eq!(free_and_in_vain, [&part(FEWEST_SHOWN), &part(rest)]);
+        let response = of(&sample, "response", None, FEWEST_SHOWN).await;
+        assert_eq!(response[0][2..4], [whole, part(FEWEST_SHOWN)]);
+        assert_eq!(response[0][4].is_empty(), !is_told, "{response:?}");
+    }
+}
+
+#[tokio::test]
+async fn how_many_are_connected_is_not_told_where_few_are_not() {
+    let registered = FEWEST_SHOWN * 2;
+    for (connected, told) in [(registered, "10"), (registered - 1, ""), (FEWEST_SHOWN, "5")] {
+        let mut sample = some(connected).await;
+        let taxi = sample.dimensions.taxis[0].clone();
+        let taxis =
+            (10..10 + registered).map(|number| crate::dimensions::Taxi { taxi: number, ..taxi.clone() });
+        let ads = sample.dimensions.ads.clone();
+        let territory = sample.dimensions.territory.clone();
+        let dimensions = Dimensions { taxis: taxis.collect(), ads, territory, ..Dimensions::default() };
+        sample.dimensions = Arc::new(dimensions);
+        let rows = of(&sample, "coverage", Some("69123"), FEWEST_SHOWN).await;
+        assert_eq!(rows[0][4..6], ["10", told]);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 -- town in which its middle lies; a town in which none does has the cell that its land lies in; a town's inhabitants are
 -- taken to live evenly over its cells. Days of which positions are blurred (after 60 days) are no part of the period:
 -- nothing is known of them. Figures are null where fewer than 5 taxis were free in the town's cells, unless none was
--- and none served it.
+-- and none served it. That one period's report is subtracted from another's is not prevented.
 -- Unit: hours, percent, inhabitants
 -- Source: the archive's positions; the registry's towns and their population
 -- Column: insee: INSEE code of the town

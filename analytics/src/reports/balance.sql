@@ -1,10 +1,11 @@
 -- Balance: supply and demand by hour and place
 --
 -- Definition: for each hour (UTC), town and H3 cell of resolution 8 in which there was either: the taxis of which a
--- position in it was received, those of them that said at least once that they were free, the searches made from it, and
--- those that found no taxi. A cell on a border has a line a town. What was blurred (60 days) has no cell and no line.
--- Each of these four numbers is null where it is some but fewer than 5, and the second and the fourth where the one
--- before them is; of a line to which fewer than 5 taxis and fewer than 5 searches contribute there is none.
+-- position in it was received, those of them that said at least once that they were free, the searches made from it,
+-- and those that found no taxi. A cell on a border has a line a town. What was blurred (60 days) has no cell and no
+-- line. Each of these four numbers is null where it is some but fewer than 5, and the second and the fourth where the
+-- one before them is, or is greater by some but fewer than 5; of a line to which fewer than 5 taxis and fewer than 5
+-- searches contribute there is none. That one period's report is subtracted from another's is not prevented.
 -- Unit: taxis, searches
 -- Source: the archive's positions and searches
 -- Column: hour: the beginning of the hour
@@ -40,10 +41,11 @@ WITH present AS (
 ), told AS (
     SELECT hour, town, cell,
         CASE WHEN taxis = 0 OR taxis >= $fewest THEN taxis END AS taxis,
-        CASE WHEN taxis = 0 OR taxis >= $fewest AND (free = 0 OR free >= $fewest) THEN free END AS free,
+        CASE WHEN taxis = 0 OR taxis >= $fewest AND (free = 0 OR free >= $fewest)
+            AND (free = taxis OR taxis - free >= $fewest) THEN free END AS free,
         CASE WHEN searches = 0 OR searches >= $fewest THEN searches END AS searches,
-        CASE WHEN searches = 0 OR searches >= $fewest AND (in_vain = 0 OR in_vain >= $fewest) THEN in_vain
-            END AS in_vain
+        CASE WHEN searches = 0 OR searches >= $fewest AND (in_vain = 0 OR in_vain >= $fewest)
+            AND (in_vain = searches OR searches - in_vain >= $fewest) THEN in_vain END AS in_vain
     FROM both
     WHERE taxis >= $fewest OR searches >= $fewest
 )

@@ -4,7 +4,8 @@
 -- the day, each number once whoever registered it; how many taxis with such an ADS were registered by then; and of how
 -- many of them at least one position was received that day, through whichever operator and wherever they were. What was
 -- deleted from the registry since is in none of the first two. How many were connected is null where it was some but
--- fewer than 5, or none of fewer than 5 that are registered.
+-- fewer than 5, or none of fewer than 5 that are registered, or some but fewer than 5 less than are registered. That
+-- one period's report is subtracted from another's is not prevented.
 -- Unit: authorisations, taxis, percent
 -- Source: the registry's ADS and taxis as of now; the archive's positions
 -- Column: day: the day
@@ -40,7 +41,8 @@ WITH given AS (
         LEFT JOIN connected ON connected.day = known.day AND connected.insee = known.insee
 ), told AS (
     SELECT day, insee, ads, registered,
-        CASE WHEN connected >= $fewest OR connected = 0 AND registered >= $fewest THEN connected END AS connected
+        CASE WHEN (connected >= $fewest OR connected = 0 AND registered >= $fewest)
+            AND (connected >= registered OR registered - connected >= $fewest) THEN connected END AS connected
     FROM counted
 )
 SELECT told.day, told.insee, towns.name AS town, told.ads,

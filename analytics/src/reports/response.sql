@@ -5,7 +5,9 @@
 -- accepted nor declined in time. Delays run from the hail to the taxi's acceptance, and to the customer on board, of
 -- those hails that came so far; p50 and p90 are interpolated between hails. The hails of a day are in the archive 28
 -- hours after its end. Figures of searches are null where there are fewer than 5, those of hails where fewer than 5
--- taxis were hailed, and a delay where fewer than 5 hails came so far; a town of which nothing is left has no line.
+-- taxis were hailed, and a delay where fewer than 5 hails came so far; a town of which nothing is left has no line. How
+-- many searches found a taxi is null, too, where some but fewer than 5 did or did not. That one period's report is
+-- subtracted from another's is not prevented.
 -- Unit: searches, hails, percent, seconds
 -- Source: the archive's searches and hails
 -- Column: insee: INSEE code of the town
@@ -28,6 +30,10 @@ WITH asked AS (
     WHERE at >= $begins AND at < $ends
     GROUP BY town
     HAVING count(*) >= $fewest
+), searched AS (
+    SELECT town, n,
+        CASE WHEN (found = 0 OR found >= $fewest) AND (found = n OR n - found >= $fewest) THEN found END AS found
+    FROM asked
 ), timed AS (
     SELECT town, taxi, status, accepted_by_taxi_at IS NOT NULL AS accepted,
         (CAST(accepted_by_taxi_at AS BIGINT) - CAST(added_at AS BIGINT)) / 1000.0 AS accepted_after,
@@ -48,9 +54,9 @@ WITH asked AS (
     HAVING count(DISTINCT taxi) >= $fewest
 )
 SELECT territory.insee, towns.name AS town,
-    asked.n AS searches,
-    asked.found AS searches_found,
-    100.0 * asked.found / asked.n AS found_percent,
+    searched.n AS searches,
+    searched.found AS searches_found,
+    100.0 * searched.found / searched.n AS found_percent,
     hailed.n AS hails,
     hailed.accepted AS hails_accepted,
     hailed.declined AS hails_declined,
@@ -62,7 +68,7 @@ SELECT territory.insee, towns.name AS town,
     hailed.on_board_p90 AS on_board_after_p90_s
 FROM territory
     JOIN towns ON towns.insee = territory.insee
-    LEFT JOIN asked ON asked.town = territory.insee
+    LEFT JOIN searched ON searched.town = territory.insee
     LEFT JOIN hailed ON hailed.town = territory.insee
-WHERE asked.n > 0 OR hailed.n > 0
+WHERE searched.n > 0 OR hailed.n > 0
 ORDER BY territory.insee

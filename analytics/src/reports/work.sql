@@ -3,7 +3,8 @@
 -- Definition: a taxi is connected in each minute in which at least one position of it is received, through whichever
 -- operator. A shift is what lies between two pauses of more than two hours; one that goes on at the beginning of the
 -- period begins there. Free and occupied are shares of positions by what they said the taxi was doing. Taxis count for
--- the town of their ADS, wherever they were. A town of which fewer than 5 taxis were connected has no line.
+-- the town of their ADS, wherever they were. A town of which fewer than 5 taxis were connected has no line. That one
+-- period's report is subtracted from another's is not prevented.
 -- Unit: taxis, hours, shifts, percent
 -- Source: the archive's positions
 -- Column: insee: INSEE code of the town of the ADS
