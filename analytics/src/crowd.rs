@@ -1,4 +1,4 @@
-//! Which towns tell no taxi apart: those that gave so many ADS that it may be any of them.
+//! Which towns and operators tell no taxi apart: those of so many ADS that it may be any of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,28 +11,51 @@ use datafusion::functions::utils::make_scalar_function;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use datafusion::prelude::{Expr, cast, col, lit, when};
 
 use crate::dimensions::Dimensions;
 use crate::limits::FEWEST_SHOWN;
 
-/// The towns that gave [`FEWEST_SHOWN`] ADS or more.
+/// The towns that gave [`FEWEST_SHOWN`] ADS or more, and the operators that registered so many.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Crowd(Arc<BTreeSet<String>>);
+pub(crate) struct Crowd {
+    towns: Arc<BTreeSet<String>>,
+    operators: Arc<BTreeSet<i32>>,
+}
 
 impl Crowd {
     /// As of now. An ADS that several operators registered is one.
     pub(crate) fn of(dimensions: &Dimensions) -> Self {
-        let mut known = BTreeMap::<&str, BTreeSet<&str>>::new();
+        let mut of_towns = BTreeMap::<&str, BTreeSet<&str>>::new();
+        let mut of_operators = BTreeMap::<i32, BTreeSet<(&str, &str)>>::new();
         for ads in &dimensions.ads {
-            known.entry(&ads.insee).or_default().insert(&ads.numero);
+            of_towns.entry(&ads.insee).or_default().insert(&ads.numero);
+            of_operators.entry(ads.operator).or_default().insert((&ads.insee, &ads.numero));
         }
-        let many = known.into_iter().filter(|(_, numbers)| numbers.len() >= FEWEST_SHOWN as usize);
-        Self(Arc::new(many.map(|(town, _)| town.to_owned()).collect()))
+        let fewest = FEWEST_SHOWN as usize;
+        let towns = of_towns.into_iter().filter(|(_, numbers)| numbers.len() >= fewest);
+        let operators = of_operators.into_iter().filter(|(_, ads)| ads.len() >= fewest);
+        Self {
+            towns: Arc::new(towns.map(|(town, _)| town.to_owned()).collect()),
+            operators: Arc::new(operators.map(|(operator, _)| operator).collect()),
+        }
     }
 
     /// Whether a town is one of them.
     pub(crate) fn holds(&self, insee: &str) -> bool {
-        self.0.contains(insee)
+        self.towns.contains(insee)
+    }
+
+    /// An operator, if it is one of them.
+    pub(crate) fn operator(&self, operator: i32) -> Option<i32> {
+        self.operators.contains(&operator).then_some(operator)
+    }
+
+    /// A column of operators' numbers, null where they are others.
+    pub(crate) fn operators(&self, column: &str) -> Result<Expr> {
+        let many = self.operators.iter().map(|operator| lit(i64::from(*operator))).collect();
+        let is_many = cast(col(column), DataType::Int64).in_list(many, false);
+        Ok(when(is_many, col(column)).end()?.alias(column))
     }
 
     fn among(&self, towns: &ArrayRef) -> Result<ArrayRef> {
@@ -109,5 +132,7 @@ mod tests {
         let told = crowd.among(&towns).unwrap();
         let told: Vec<_> = told.as_string_view().iter().collect();
         assert_eq!(told, [Some("69123"), Some("69123"), None, None, None]);
+        // Operator 1 registered 9, operator 2 four; of operator 3 nothing is known.
+        assert_eq!([1, 2, 3].map(|operator| crowd.operator(operator)), [Some(1), None, None]);
     }
 }

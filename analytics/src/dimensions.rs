@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chrono::{DateTime, Datelike as _};
 use datafusion::arrow::array::{
     ArrayRef, Int32Array, RecordBatch, StringViewArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
 };
@@ -111,7 +112,8 @@ impl Dimensions {
     }
 
     /// What analysts see: no plate, no id, no email, and taxis by their names of each year from when they were
-    /// registered until now. Where few are of a town, the town is not told; nor is when in a day an ADS came.
+    /// registered until now. Where few are of a town or an operator, it is not told, nor is when in a month an ADS
+    /// came.
     pub(crate) async fn tables_by(
         &self,
         pseudonyms: &Pseudonyms,
@@ -133,15 +135,19 @@ impl Dimensions {
         let taxis = RecordBatch::try_from_iter([
             ("year", Arc::new(years) as ArrayRef),
             ("taxi", texts(named.iter().map(|(_, name, _)| name.as_str()))),
-            ("operator", accounts(named.iter().map(|(_, _, one)| one.operator))),
+            ("operator", known(named.iter().map(|(_, _, one)| crowd.operator(one.operator)))),
             ("insee", Arc::new(towns.collect::<StringViewArray>())),
         ])?;
-        let mut ads: Vec<_> = self.ads.iter().collect();
-        ads.sort_unstable_by_key(|one| (one.insee.as_str(), one.operator, one.added_at));
+        let town = |one: &Ads| crowd.holds(&one.insee).then(|| one.insee.clone());
+        let told = |one: &Ads| (town(one), crowd.operator(one.operator), month(one.added_at));
+        let mut ads: Vec<_> = self.ads.iter().map(told).collect();
+        // By what is told of them alone.
+        ads.sort_unstable();
+        let towns: StringViewArray = ads.iter().map(|(town, _, _)| town.as_deref()).collect();
         let ads = RecordBatch::try_from_iter([
-            ("insee", texts(ads.iter().map(|one| one.insee.as_str()))),
-            ("operator", accounts(ads.iter().map(|one| one.operator))),
-            ("added_at", moments(ads.iter().map(|one| Day::of(one.added_at).begins()))),
+            ("insee", Arc::new(towns) as ArrayRef),
+            ("operator", known(ads.iter().map(|(_, operator, _)| *operator))),
+            ("added_at", moments(ads.iter().map(|(_, _, month)| *month))),
         ])?;
         let accounts = RecordBatch::try_from_iter([
             ("id", accounts(self.accounts.iter().map(|one| one.id))),
@@ -216,6 +222,12 @@ impl Dimensions {
 /// Taxis that are named before it is looked whether anybody still waits: a few milliseconds.
 const NAMED_AT_ONCE: usize = 4_096;
 
+/// The first instant of a month in UTC.
+fn month(at: Millis) -> Millis {
+    let day = DateTime::from_timestamp_millis(at.0).unwrap_or_default().day0();
+    Day(Day::of(at).0 - day.cast_signed()).begins()
+}
+
 /// The departement of an INSEE code: its first two characters, overseas three.
 pub fn departement(insee: &str) -> &str {
     let overseas = insee.starts_with("97") || insee.starts_with("98");
@@ -232,6 +244,10 @@ fn numbers(values: impl Iterator<Item = u32>) -> ArrayRef {
 
 fn accounts(values: impl Iterator<Item = i32>) -> ArrayRef {
     Arc::new(Int32Array::from_iter_values(values))
+}
+
+fn known(accounts: impl Iterator<Item = Option<i32>>) -> ArrayRef {
+    Arc::new(accounts.collect::<Int32Array>())
 }
 
 fn moments(values: impl Iterator<Item = Millis>) -> ArrayRef {

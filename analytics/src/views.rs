@@ -3,12 +3,13 @@
 //! | table       | everything                     | analysts                                                         |
 //! |-------------|--------------------------------|------------------------------------------------------------------|
 //! | `positions` | the archive's columns, `date`  | taxis by pseudonym, places by town and H3 cell, statuses as words |
-//! |             |                                | and `ads` where the town gave five ADS or more                   |
+//! |             |                                | and `ads` where the town gave five ADS or more; `operator` where |
+//! |             |                                | it has five ADS or more, as in `hails`, `taxis` and `ads`        |
 //! | `searches`  | the archive's columns, `date`  | the minute and the town, distances to 100 m                      |
 //! | `hails`     | the archive's columns, `date`  | the hour and the town, minutes between steps, distances to       |
 //! |             |                                | 100 m, no taxi                                                   |
 //! | `taxis`     | id, plate, ADS town, operator  | pseudonym a year, operator, ADS town as in `positions`           |
-//! | `ads`       | number, town, operator, moment | town, operator, day                                              |
+//! | `ads`       | number, town, operator, moment | town as in `positions`, operator, month                          |
 //! | `accounts`  | email, name, roles, manager    | name, roles                                                      |
 //! | `towns`, `zupc` | the same                   | the same                                                         |
 //! | of [`crate::rollups`] | the same             | rows that count five taxis or searches or more                   |
@@ -79,7 +80,7 @@ impl View {
             match self {
                 Self::Everything => context.register_table(stream.as_str(), table)?,
                 Self::Pseudonymous { by, .. } => {
-                    let shown = context.read_table(table)?.select(shown(context, stream, *by, &crowd))?;
+                    let shown = context.read_table(table)?.select(shown(context, stream, *by, &crowd)?)?;
                     context.register_table(stream.as_str(), shown.into_view())?
                 }
             };
@@ -109,15 +110,16 @@ pub(crate) fn register_batch(context: &SessionContext, name: &str, batch: Record
 }
 
 /// What analysts see of a stream.
-fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms, crowd: &Crowd) -> Vec<Expr> {
+fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms, crowd: &Crowd) -> Result<Vec<Expr>> {
     let to = |span: &str, time: &str| date_trunc(lit(span), col(time)).alias(time);
     let rough = |metres: &str| (round(vec![col(metres) / lit(100.0)]) * lit(100.0)).alias(metres);
     let ms = |time: &str| cast(col(time), DataType::Int64);
-    match stream {
+    Ok(match stream {
         Stream::Positions => {
             let word = context.udf("status_name").map(|function| function.call(vec![col("status")]));
             let taxi = by.function().call(vec![col("taxi"), col("received_at")]);
-            let mut columns = vec![col(DAY), col("received_at"), taxi.alias("taxi"), col("operator")];
+            let mut columns =
+                vec![col(DAY), col("received_at"), taxi.alias("taxi"), crowd.operators("operator")?];
             columns.extend(word.ok().map(|word| word.alias("status")));
             let ads = ScalarUDF::from(crowd.clone()).call(vec![col("ads")]).alias("ads");
             columns.extend([col("speed_cm_s"), col("town"), ads, col("cell")]);
@@ -131,7 +133,7 @@ fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms, crowd: &Crowd
         }
         Stream::Hails => {
             let mut columns = vec![col(DAY), to("hour", "added_at")];
-            columns.extend(["status", "operator", "app", "town"].map(col));
+            columns.extend([col("status"), crowd.operators("operator")?, col("app"), col("town")]);
             columns.push(rough("distance_m"));
             columns.extend(STEPS.map(|step| {
                 let after = (ms(&format!("{step}_at")) - ms("added_at")) / lit(60_000.0);
@@ -139,5 +141,5 @@ fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms, crowd: &Crowd
             }));
             columns
         }
-    }
+    })
 }

@@ -7,8 +7,9 @@ use ingest::clock::Millis;
 use ingest::position::ReportedStatus::{Free, Occupied};
 
 use super::*;
+use crate::dimensions::Ads;
 use crate::layout::Hour;
-use crate::limits::{SQL_MAX_BYTES, SQL_MAX_TOKENS};
+use crate::limits::{FEWEST_SHOWN, SQL_MAX_BYTES, SQL_MAX_TOKENS};
 use crate::pseudonym::Pseudonyms;
 use crate::sample::{GRENOBLE, LIMITS, LYON, Sample, at, table};
 
@@ -86,7 +87,7 @@ async fn analysts_see_names_of_the_year_and_no_more_than_a_cell_or_a_town() {
     let ask = async |sql: &str| ask(&sample, &ANALYST, sql).await;
     let name = PSEUDONYMS.name(1, 2026);
 
-    let told = ask("SELECT DISTINCT taxi, status FROM positions WHERE operator = 2 AND town = '69123'").await;
+    let told = ask("SELECT DISTINCT taxi, status FROM positions WHERE town = '69123'").await;
     assert!(told.unwrap().contains(&format!("| {name} | free   |")));
     let joined =
         ask("SELECT count(*) AS n FROM positions p JOIN taxis t ON t.taxi = p.taxi AND t.year = 2026").await;
@@ -101,15 +102,20 @@ async fn analysts_see_names_of_the_year_and_no_more_than_a_cell_or_a_town() {
     let columns = columns.unwrap();
     assert!(columns.contains("added_at") && !columns.contains("taxi "), "a hail is of no taxi: {columns}");
 
-    // Of Lyon there are two ADS: whose it is would tell who it is. And an ADS came on a day.
+    // Of Lyon there are two ADS, of an operator no more: whose it is would tell who it is. And an ADS came in a month.
     for (sql, town) in
         [("SELECT DISTINCT ads AS town FROM positions", "ads"), ("SELECT DISTINCT insee FROM taxis", "")]
     {
         let told = ask(sql).await.unwrap();
         assert!(!told.contains("69123") && told.lines().count() == 5, "{town}: {told}");
     }
-    assert!(!ask("SELECT added_at FROM ads").await.unwrap().contains("11:00"));
-
+    let told = ask("SELECT * FROM ads").await.unwrap();
+    assert_eq!(told.matches("|       |          | 2026-03-01T00:00:00Z |").count(), 4, "{told}");
+    for table in ["positions", "hails", "taxis"] {
+        let told =
+            ask(&format!("SELECT count(*) > 0 AS some, count(operator) AS n FROM {table}")).await.unwrap();
+        assert!(told.contains("| true | 0 |"), "{table}: {told}");
+    }
     let columns = ask("SELECT table_name, column_name FROM information_schema.columns").await.unwrap();
     for hidden in ["lat_e7", "lon_e7", "licence_plate", "public_id", "email", "numero", "device_at", "| id "]
     {
@@ -120,6 +126,22 @@ async fn analysts_see_names_of_the_year_and_no_more_than_a_cell_or_a_town() {
     for sql in ["SELECT lat_e7 FROM positions", "SELECT pseudonym(1, now())", "SELECT email FROM accounts"] {
         assert!(matches!(ask(sql).await, Err(QueryError::Refused(_))), "{sql}");
     }
+}
+
+#[tokio::test]
+async fn analysts_are_told_of_operators_and_towns_with_many_ads() {
+    let mut sample = sample().await;
+    sample.hails(&[("2026-03-16T10:01:30", "finished", 2, 1, "69123", &[])]).await;
+    let mut dimensions = Dimensions::clone(&sample.dimensions);
+    let ads = |numero: u32| Ads { numero: numero.to_string(), ..dimensions.ads[0].clone() };
+    dimensions.ads = (0..FEWEST_SHOWN).map(ads).collect();
+    sample.dimensions = Arc::new(dimensions);
+    for table in ["positions", "hails", "taxis", "ads"] {
+        let sql = format!("SELECT DISTINCT operator FROM {table} WHERE operator IS NOT NULL");
+        let told = ask(&sample, &ANALYST, &sql).await.unwrap();
+        assert!(told.contains("| 2        |") && told.lines().count() == 5, "{table}: {told}");
+    }
+    assert!(ask(&sample, &ANALYST, "SELECT insee FROM ads").await.unwrap().contains("69123"));
 }
 
 #[tokio::test]
