@@ -19,6 +19,7 @@ use analytics::layout::{Day, Stream};
 use analytics::meters::Meters;
 use analytics::positions::Positions;
 use analytics::report::{self, Period};
+use analytics::rollups::{self, RollupName};
 use analytics::root::{ArchiveUrl, Root};
 use analytics::session::{Answer, Warehouse};
 use analytics::verify::verify;
@@ -41,6 +42,14 @@ const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
 const REPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../analytics/src/reports");
 /// Registry's tables that reports read, beside the archive's streams.
 const TABLES: [&str; 4] = ["accounts", "taxis", "ads", "towns"];
+
+/// What a figure on a page asks of what days add up to.
+const QUESTIONS: [&str; 4] = [
+    "SELECT at, taxis FROM connected_minute WHERE \"by\" = 'all' ORDER BY at",
+    "SELECT at, taxis FROM connected_minute WHERE \"by\" = 'town' AND insee = '75056' ORDER BY at",
+    "SELECT at, operator, taxis FROM connected_hour WHERE \"by\" = 'operator' ORDER BY at, operator",
+    "SELECT insee, taxis FROM connected_day WHERE \"by\" = 'town' ORDER BY taxis DESC LIMIT 20",
+];
 
 /// How much, and beside whom.
 #[derive(Debug, Parser)]
@@ -95,6 +104,7 @@ fn main() -> anyhow::Result<()> {
     let findings = findings?;
     ensure!(findings.rows == rows && findings.problems.is_empty(), "{:?}", findings.problems);
     println!("verified: {}", rate(used, rows));
+    add_up(&args, &root, rows, &dimensions, &aside, &runtime)?;
     reports(&args, root, &dimensions, &folder, &runtime, rival)
 }
 
@@ -187,6 +197,49 @@ fn tell_files(
     }
     println!("  {:<14} {:>6.3}", "beside columns", per(current.bytes().saturating_sub(all), rows));
     println!("  {:<14} {:>6.3}", "without place", per(current.bytes() - place, rows));
+    Ok(())
+}
+
+/// What the day adds up to, and how long questions of it take.
+fn add_up(
+    args: &Args,
+    root: &Root,
+    rows: u64,
+    dimensions: &Arc<Dimensions>,
+    aside: &Path,
+    runtime: &Runtime,
+) -> anyhow::Result<()> {
+    let territory = dimensions.territory.as_ref().context("the country's towns")?;
+    let (mut made, mut took) = (0, Used::default());
+    // Weeks are made of days.
+    for _ in ["days", "weeks"] {
+        for due in runtime.block_on(rollups::due(root))? {
+            let (outcome, used) = measured(|| runtime.block_on(rollups::make(root, territory, aside, due)))?;
+            outcome?;
+            took += used;
+            made += 1;
+        }
+    }
+    let files = runtime.block_on(root.list::<RollupName>("rollups"))?;
+    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    println!("added up, {made} times, {:.2} bytes a position: {}", per(bytes, rows), rate(took, rows));
+    let warehouse = Warehouse::new(root.clone(), own_limits())?;
+    println!("questions of that, in ms: the first, and the shortest of {} more", args.rounds);
+    for sql in QUESTIONS {
+        let ask = || -> anyhow::Result<_> {
+            let asked = async { warehouse.query(sql, &View::Everything, dimensions).await?.collect().await };
+            let (rows, used) = measured(|| runtime.block_on(asked))?;
+            Ok((rows?.iter().fold(0, |sum, batch| sum + batch.num_rows()), used.wall))
+        };
+        let (rows, first) = ask()?;
+        ensure!(rows > 0, "{sql}: nothing");
+        let mut shortest = Duration::MAX;
+        for _ in 0..args.rounds {
+            shortest = shortest.min(ask()?.1);
+        }
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        println!("  {:>6.1}{:>8.1}  {rows} rows  {sql}", ms(first), ms(shortest));
+    }
     Ok(())
 }
 
