@@ -16,6 +16,8 @@ use crate::rows::Rows;
 /// Removes recent files, parts and manifests that manifests put before `before` have replaced, and what kills left.
 /// Returns how many objects went.
 ///
+/// Of a day what kills left goes first: what was replaced leads to it, and is there as long as it is.
+///
 /// The newest recent file of each partition stays, because it says how far the archive is, until its day is blurred:
 /// then it is the last of its partition's, and what the manifest says of that is enough. Parts of a number above the
 /// manifest's stay, too: somebody may be writing them.
@@ -27,9 +29,15 @@ pub async fn clean<R: Rows>(root: &Root, before: Millis) -> Result<usize, BadFil
     let is_last = |name: &Recent| {
         recent.iter().filter(|file| partition_of(&file.name) == partition_of(name)).count() == 1
     };
+    // Where no recent file leads to what a kill left of a first manifest, all parts are looked at.
+    let all_parts = match recent.as_slice() {
+        [] => Some(root.list::<Part>(R::STREAM.as_str()).await?),
+        _ => None,
+    };
     let mut removed = 0;
     for (day, found) in manifests(root, R::STREAM).await? {
         let is_touched = recent.iter().any(|file| file.name.hour.day() == day)
+            || all_parts.is_some()
             || all_manifests.iter().any(|file| file.name.day == day && file.name != found.name);
         let is_settled = found.put_at < before;
         if !is_settled || !is_touched {
@@ -48,19 +56,26 @@ pub async fn clean<R: Rows>(root: &Root, before: Millis) -> Result<usize, BadFil
             .map(|file| file.name)
             .filter(|name| name.day == day && *name < found.name)
             .collect();
-        if replaced.is_empty() && older.is_empty() {
+        if replaced.is_empty() && older.is_empty() && all_parts.is_none() {
             continue;
         }
         let listed: BTreeSet<_> = manifest.parts.iter().map(|listed| listed.part).collect();
-        let parts = root.list::<Part>(&Part::folder(R::STREAM, day)).await?;
+        let of_day;
+        let parts = match &all_parts {
+            Some(parts) => parts,
+            None => {
+                of_day = root.list::<Part>(&Part::folder(R::STREAM, day)).await?;
+                &of_day
+            }
+        };
         let orphans: Vec<_> = parts
             .iter()
             .map(|file| file.name)
-            .filter(|part| part.manifest <= found.name.number && !listed.contains(part))
+            .filter(|part| part.day == day && part.manifest <= found.name.number && !listed.contains(part))
             .collect();
         removed += replaced.len() + orphans.len() + older.len();
-        root.remove(replaced).await?;
         root.remove(orphans).await?;
+        root.remove(replaced).await?;
         root.remove(older).await?;
     }
     root.sweep(before).await?;

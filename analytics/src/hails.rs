@@ -188,6 +188,7 @@ mod tests {
     use super::*;
     use crate::clean::clean;
     use crate::current::Current;
+    use crate::layout::Part;
     use crate::root::ArchiveUrl;
     use crate::verify::verify;
 
@@ -246,6 +247,23 @@ mod tests {
         let expected = hail(7);
         let step = read["received_by_operator_at"].as_primitive::<TimestampMillisecondType>();
         assert_eq!(step.is_valid(7).then(|| Millis(step.value(7))), expected.steps[2]);
+    }
+
+    #[tokio::test]
+    async fn what_a_kill_left_of_a_first_manifest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(&ArchiveUrl::File(folder.path().to_owned())).unwrap();
+        let hails: Vec<_> = (0..100).map(hail).collect();
+        assert!(matches!(write(&root, &hails).await, Outcome::Written(_)));
+        for day in [DAY, DAY.next()] {
+            let left = Part { stream: Stream::Hails, day, manifest: 1, number: 0, hash: 1 };
+            root.create(&left, vec![1].into()).await.unwrap();
+        }
+        assert_eq!(clean::<Hails>(&root, Millis(0)).await.unwrap(), 0, "it may have been written just now");
+        assert_eq!(clean::<Hails>(&root, Millis(i64::MAX)).await.unwrap(), 1, "of the day that is written");
+        let findings = verify::<Hails>(&root, &|_, _| ()).await.unwrap();
+        assert_eq!((findings.rows, findings.digest), (100, digest(&hails)));
+        assert_eq!(root.list::<Part>("hails").await.unwrap().len(), 2);
     }
 
     #[tokio::test]

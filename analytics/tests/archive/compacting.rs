@@ -1,5 +1,9 @@
 //! Days from their hours.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use analytics::clean::clean;
 use analytics::compact::{Outcome, compact};
 use analytics::current::Current;
@@ -71,6 +75,40 @@ async fn replaced_files_go_after_a_time_and_nothing_else() {
     world.append(0..10);
     world.archive().await;
     assert_eq!(world.verified().await.rows, 6_010, "the newest of each partition says where to go on");
+}
+
+/// Polls a future so often at most; whether it came to its end.
+async fn is_done_within(polls: usize, future: impl Future) -> bool {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(|_| true)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_a_kill_left_goes_before_what_leads_to_it_wherever_the_next_kill_comes() {
+    let world = World::new(2);
+    fill(&world).await;
+    let name = written(&world).await.name;
+    let left = Part { stream: Stream::Positions, day: name.day, manifest: 1, number: 0, hash: 1 };
+    assert_eq!(name.number, left.manifest);
+    world.root.create(&left, vec![1].into()).await.unwrap();
+    let mut polls = 0;
+    while !is_done_within(polls, clean::<Positions>(&world.root, Millis(i64::MAX))).await {
+        let recent = world.root.list::<Recent>("recent/positions").await.unwrap().len();
+        let is_left = world.root.get(&left).await.unwrap().is_some();
+        assert!(recent == 6 || !is_left, "after {polls} polls");
+        polls += 1;
+    }
+    assert!(polls > 3, "it was stopped on its way");
+    assert_eq!(world.root.get(&left).await.unwrap(), None);
+    assert_eq!(world.verified().await.rows, 6_000);
 }
 
 #[tokio::test]
