@@ -22,16 +22,31 @@ impl Current {
     /// Looks what there is. One listing of recent files, one of manifests, and a reading of each of these that was not
     /// read before.
     pub async fn read(root: &Root, stream: Stream) -> Result<Self, BadFile> {
+        let (current, damaged) = Self::read_sound(root, stream).await?;
+        damaged.into_iter().next().map_or(Ok(current), Err)
+    }
+
+    /// As [`Self::read`], without the days whose manifests are damaged; and what is wrong with these.
+    pub async fn read_sound(root: &Root, stream: Stream) -> Result<(Self, Vec<BadFile>), BadFile> {
         // The files first: one that is replaced meanwhile is found in the manifest that replaced it.
         let mut recent = root.list::<Recent>(&stream.recent_folder()).await?;
-        let mut days = BTreeMap::new();
+        let (mut days, mut damaged) = (BTreeMap::new(), Vec::new());
         for (day, found) in manifests(root, stream).await? {
-            let manifest = Manifest::read(root, found.name).await?;
-            // The one of a higher number may have replaced it just now.
-            days.insert(day, manifest.ok_or_else(|| BadFile::Gone(found.name.to_string()))?);
+            match Manifest::read(root, found.name).await {
+                Ok(Some(manifest)) => {
+                    days.insert(day, manifest);
+                }
+                // The one of a higher number may have replaced it just now.
+                Ok(None) => return Err(BadFile::Gone(found.name.to_string())),
+                Err(error @ BadFile::Damaged { .. }) => {
+                    recent.retain(|file| file.name.hour.day() != day);
+                    damaged.push(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         recent.retain(|file| is_late(file, days.get(&file.name.hour.day())));
-        Ok(Self { days, recent })
+        Ok((Self { days, recent }, damaged))
     }
 
     /// Recent files of a day.

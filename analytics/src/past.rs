@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::{
 };
 use engine::territory::Insee;
 use ingest::clock::Millis;
-use ingest::log::{Log, Offset, Partition};
+use ingest::log::{Offset, Partition};
 use ingest::position::LatLon;
 use ingest::searches::Search;
 
@@ -54,15 +54,27 @@ pub struct Forgotten {
     logged: Vec<(Partition, Offset, Offset)>,
 }
 
-/// The days since `since` of which the archive has searches that `log` has not, in order.
-pub async fn forgotten(root: &Root, log: &Log<Search>, since: Day) -> Result<Vec<Forgotten>, BadFile> {
-    let current = Current::read(root, Stream::Searches).await?;
+/// What is read of a log of searches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// Of which log.
+    pub epoch: u64,
+    /// From where on, by partition.
+    pub from: Vec<Offset>,
+}
+
+/// The days since `since` of which the archive has searches that are not `read` from the log, in order. A day or file
+/// that is damaged is said and left out.
+pub async fn forgotten(root: &Root, read: &Logged, since: Day) -> Result<Vec<Forgotten>, BadFile> {
+    let (current, damaged) = Current::read_sound(root, Stream::Searches).await?;
+    let left_out = |error: BadFile| tracing::error!(%error, "its searches are in no statistic");
+    damaged.into_iter().for_each(left_out);
     let mut days: Vec<_> = current.days.keys().copied().chain(current.open_days()).collect();
     days.sort_unstable();
     days.dedup();
     let logged = |covered: &Covered| {
-        let start = log.start(covered.partition);
-        let is_there = covered.epoch == log.epoch() && covered.next > start;
+        let start = *read.from.get(usize::from(covered.partition.0))?;
+        let is_there = covered.epoch == read.epoch && covered.next > start;
         is_there.then(|| (covered.partition, covered.from.max(start), covered.next))
     };
     let is_whole = |covered: &Covered| {
@@ -78,7 +90,13 @@ pub async fn forgotten(root: &Root, log: &Log<Search>, since: Day) -> Result<Vec
             of_day.logged.extend(manifest.covers.iter().filter_map(logged));
         }
         for file in current.recent_of(day) {
-            let covered = covered(root, file).await?;
+            let covered = match covered(root, file).await {
+                Err(error @ BadFile::Damaged { .. }) => {
+                    left_out(error);
+                    continue;
+                }
+                covered => covered?,
+            };
             if !is_whole(&covered) {
                 of_day.files.push(file.name.to_string());
                 of_day.logged.extend(logged(&covered));

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use analytics::layout::Day;
+use analytics::past::Logged;
 use analytics::root::Root;
 use engine::follow::Follower;
 use engine::territory::Territory;
@@ -61,14 +62,17 @@ impl History {
     /// Begins to read a log of searches and, as of `now`, what the archive has of the year before it. Points are exact
     /// for as long as `exact`.
     pub fn read(log: Log<Search>, archive: Root, exact: Duration, now: Millis) -> std::io::Result<Self> {
-        let opened_at = (0..log.partitions()).map(|partition| log.end(Partition(partition))).collect();
+        let partitions = || (0..log.partitions()).map(Partition);
+        let opened_at = partitions().map(|partition| log.end(partition)).collect();
+        // What is before comes from the archive, and nothing else, however much the log forgets meanwhile.
+        let read = Logged { epoch: log.epoch(), from: partitions().map(|of| log.start(of)).collect() };
         let kept = Arc::new(RwLock::new(Kept::new(exact)));
         let reads = kept.clone();
-        let follower = Follower::hand_over(log.clone(), &[], move |record| {
+        let follower = Follower::hand_over(log.clone(), &read.from, move |record| {
             reads.write().unwrap_or_else(PoisonError::into_inner).extend(record.entries);
         })?;
         let since = Day::of(now.plus(-SEARCHES_KEPT_DAYS * 86_400_000));
-        let restoring = Restoring::start(archive, log.clone(), since, kept.clone())?;
+        let restoring = Restoring::start(archive, read, since, kept.clone())?;
         Ok(Self(Arc::new(Inner { log, follower, kept, restoring, opened_at, refused: Counter::default() })))
     }
 
@@ -144,7 +148,9 @@ mod tests {
 
     use analytics::archive::{Filing, Registry};
     use analytics::blur::blur;
+    use analytics::layout::{ManifestName, Recent, Stream};
     use analytics::meters::Meters;
+    use analytics::past::forgotten;
     use analytics::root::ArchiveUrl;
     use analytics::searches::Searches;
     use engine::territory::Insee;
@@ -223,19 +229,24 @@ mod tests {
         }
     }
 
+    /// Puts what the log has into the archive, hour by hour.
+    async fn file(log: &Log<Search>, root: &Root, now: Millis) {
+        let (clock, meters) = (Clock::manual(now), Meters::default());
+        let mut filing = Filing::<Searches>::begin(log, root, &Nobody, &clock, &meters).await.unwrap();
+        while filing.take(Duration::ZERO).await.unwrap() {}
+        filing.file_since(now).await.unwrap();
+    }
+
     #[test]
     fn exact_points_leave_the_log_and_searches_come_back_from_the_archive_blurred() {
         let folder = tempfile::tempdir().unwrap();
         let (log, history) = open(folder.path(), NOW);
         (1..=3).for_each(|caller| history.add(search(caller)));
         await_all(&history, 3);
-        let (root, day, clock, meters) =
-            (archive(folder.path()), Day::of(NOW), Clock::manual(NOW), Meters::default());
+        let (root, day) = (archive(folder.path()), Day::of(NOW));
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let mut filing = Filing::<Searches>::begin(&log, &root, &Nobody, &clock, &meters).await.unwrap();
-            while filing.take(Duration::ZERO).await.unwrap() {}
-            filing.file_since(NOW).await.unwrap();
+            file(&log, &root, NOW).await;
             blur::<Searches>(&root, day, &folder.path().join("aside"), &|_, _| ()).await.unwrap();
         });
         log.close();
@@ -251,18 +262,62 @@ mod tests {
         let (log, history) = open(folder.path(), later);
         await_all(&history, 3);
         assert_eq!(log.retain(), Ok(1), "a day of exact points");
-        let forgotten = log.end(Partition(0));
+        let of_archive = |from| {
+            let logged = Logged { epoch: log.epoch(), from: vec![from] };
+            runtime.block_on(forgotten(&root, &logged, day)).unwrap().len()
+        };
+        assert_eq!(of_archive(Offset(0)), 0, "what was read before the log forgot it is there already");
+        let start = log.end(Partition(0));
+        assert_eq!(of_archive(start), 1);
         history.add(Search { at: later, ..search(4) });
         await_all(&history, 4);
         log.close();
         drop((log, history));
 
         let (log, history) = open(folder.path(), later);
-        assert_eq!(log.start(Partition(0)), forgotten);
+        assert_eq!(log.start(Partition(0)), start);
         await_all(&history, 4);
         let kept = history.kept(later, &Nobody.territory());
         assert_eq!(kept.callers(NOW, |_, _| true).len(), 4);
         assert_eq!(kept.points(10).len(), 1, "the others' town is not known any more");
         assert_eq!(kept.statistics(|_, _| true).closest_m, Some([700.0; 3]));
+    }
+
+    #[test]
+    fn what_is_damaged_in_the_archive_is_left_out_and_the_rest_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = archive(folder.path());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let days = [0, 1, 2].map(|day| NOW.plus(day * 86_400_000));
+        for (now, caller) in days.into_iter().zip(1..) {
+            let (log, history) = open(folder.path(), now);
+            history.add(Search { at: now, ..search(caller) });
+            await_all(&history, usize::try_from(caller).unwrap());
+            runtime.block_on(file(&log, &root, now));
+            log.close();
+        }
+        // Of the first day a file of an hour is damaged, of the second one the manifest.
+        let [first, second, third] = days.map(Day::of);
+        let aside = folder.path().join("aside");
+        for day in [second, third] {
+            runtime.block_on(blur::<Searches>(&root, day, &aside, &|_, _| ())).unwrap();
+        }
+        let hours = runtime.block_on(root.list::<Recent>("recent/searches")).unwrap();
+        let hour = hours.iter().find(|file| file.name.hour.day() == first).unwrap();
+        let manifest = ManifestName { stream: Stream::Searches, day: second, number: 1 };
+        for name in [root.place_of(&hour.name), root.place_of(&manifest)] {
+            assert!(Path::new(&name).is_file(), "{name}");
+            std::fs::write(name, [0; 1_000]).unwrap();
+        }
+
+        let later = third.next().begins().plus(i64::try_from(EXACT.as_millis()).unwrap());
+        let (log, history) = open(folder.path(), later);
+        assert_eq!(log.retain(), Ok(3), "days of exact points");
+        log.close();
+        drop((log, history));
+        let (_, history) = open(folder.path(), later);
+        await_all(&history, 1);
+        let kept = history.kept(later, &Nobody.territory());
+        assert_eq!(kept.callers(NOW, |_, _| true), [(3, 1)]);
     }
 }

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use analytics::footer::BadFile;
 use analytics::layout::Day;
-use analytics::past::forgotten;
+use analytics::past::{Logged, forgotten};
 use analytics::root::Root;
 use ingest::counter::Flag;
-use ingest::log::Log;
-use ingest::searches::Search;
+use tokio_util::sync::CancellationToken;
 
 use super::kept::Kept;
 
@@ -28,28 +27,30 @@ pub struct Restoring {
 #[derive(Debug)]
 struct Work {
     archive: Root,
-    log: Log<Search>,
+    logged: Logged,
     since: Day,
     kept: Arc<RwLock<Kept>>,
     is_done: Flag,
-    stop: Flag,
+    stop: CancellationToken,
 }
 
 impl Restoring {
-    /// Begins to put what the archive has of the days since `since`, and the log has not, into `kept`.
+    /// Begins to put what the archive has of the days since `since`, and is not read from the log, into `kept`.
     pub fn start(
         archive: Root,
-        log: Log<Search>,
+        logged: Logged,
         since: Day,
         kept: Arc<RwLock<Kept>>,
     ) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (is_done, stop) = (Flag::default(), Flag::default());
-        let work = Arc::new(Work { archive, log, since, kept, is_done, stop });
+        let (is_done, stop) = (Flag::default(), CancellationToken::new());
+        let work = Arc::new(Work { archive, logged, since, kept, is_done, stop });
         let works = work.clone();
-        let thread = std::thread::Builder::new()
-            .name("searches-archived".to_owned())
-            .spawn(move || works.work(&runtime))?;
+        let thread = std::thread::Builder::new().name("searches-archived".to_owned()).spawn(move || {
+            works.work(&runtime);
+            // A file or a name that is looked for is not waited for.
+            runtime.shutdown_background();
+        })?;
         Ok(Self { work, thread: Mutex::new(Some(thread)) })
     }
 
@@ -58,9 +59,9 @@ impl Restoring {
         self.work.is_done.is_raised()
     }
 
-    /// Ends it.
+    /// Ends it, whatever the archive does.
     pub fn stop(&self) {
-        self.work.stop.raise();
+        self.work.stop.cancel();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             thread.thread().unpark();
             // One that panicked has ended, too.
@@ -78,10 +79,11 @@ impl Drop for Restoring {
 impl Work {
     fn work(&self, runtime: &tokio::runtime::Runtime) {
         let mut done = BTreeSet::new();
-        while !self.stop.is_raised() {
-            match runtime.block_on(self.read(&mut done)) {
-                Ok(()) => return self.is_done.raise(),
-                Err(error) => {
+        loop {
+            match runtime.block_on(self.stop.run_until_cancelled(self.read(&mut done))) {
+                None => return,
+                Some(Ok(())) => return self.is_done.raise(),
+                Some(Err(error)) => {
                     tracing::warn!(%error, "archived searches are not read; it is tried again");
                     std::thread::park_timeout(AGAIN);
                 }
@@ -91,8 +93,8 @@ impl Work {
 
     /// Reads the days that are not done.
     async fn read(&self, done: &mut BTreeSet<Day>) -> Result<(), BadFile> {
-        for day in forgotten(&self.archive, &self.log, self.since).await? {
-            if self.stop.is_raised() || !done.insert(day.day) {
+        for day in forgotten(&self.archive, &self.logged, self.since).await? {
+            if !done.insert(day.day) {
                 continue;
             }
             match day.read(&self.archive).await {

@@ -84,6 +84,31 @@ async fn sigterm_ends_a_busy_server_in_time_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_does_not_wait_for_an_archive_that_does_not_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let arguments = ["serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--archive", "s3://archive"];
+    let mut command = Program::new(folder.path(), None).command(&arguments);
+    command.env("AWS_ENDPOINT", endpoint).env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "here");
+    command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret");
+    let mut server = Running::start(&mut command);
+    server.line("  http  ").await;
+    // Those that archive positions and searches, and the one that looks for searches of before.
+    let mut asking = Vec::new();
+    while asking.len() < 3 {
+        asking.push(tokio::time::timeout(SOON, silent.accept()).await.unwrap().unwrap());
+    }
+
+    let began = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let status = server.end().await;
+    let took = began.elapsed();
+    assert!(status.success(), "{status}");
+    assert!(took < STOP_WITHIN, "it took {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_address_is_told_and_a_data_directory_belongs_to_one() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (server, http, _) = Program::new(first.path(), None).serve().await;
