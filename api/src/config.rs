@@ -288,7 +288,7 @@ impl Config {
             log_settings: ingest::log::Settings {
                 partitions: u16::try_from(values.number("log_partitions", 1..=64)?).unwrap_or(1),
                 commit_interval_ms: values.number("log_commit_ms", 1..=1000)?,
-                retain_for_ms: values.number("log_retain_hours", 1..=87_600)? * 3_600_000,
+                retain_for_ms: logged_for_ms(values)?,
                 retain_bytes: values.number("log_retain_mb", 1..=1_000_000_000)? * 1_000_000,
             },
             archive: values.parse("archive", |value| {
@@ -360,6 +360,12 @@ fn retention(values: &Values) -> Result<Retention, ConfigError> {
         hails: of_days(days("retain_hails_days", exact)?),
         taxis: of_days(days("retain_taxis_days", exact)?),
     })
+}
+
+/// The log has exact places, so it keeps them no longer than they may be exact.
+fn logged_for_ms(values: &Values) -> Result<u64, ConfigError> {
+    let hours = values.number("log_retain_hours", 1..=87_600)?;
+    Ok(hours.min(retention(values)?.exact.as_secs() / 3_600) * 3_600_000)
 }
 
 #[cfg(test)]
@@ -459,6 +465,17 @@ mod tests {
         assert!(error.contains("retain_hails_days = \"89\"") && error.contains("from 90 to"), "{error}");
         // Copies are of exact ones.
         assert!(days("2", "365").is_err());
+    }
+
+    #[test]
+    fn the_log_keeps_exact_places_no_longer_than_they_may_be_exact() {
+        let days = |exact: &str, hours: &str| {
+            let flags = [("retain_exact_days", exact), ("log_retain_hours", hours)];
+            config(&flags, &[], None).unwrap().1.log_settings.retain_for_ms / 86_400_000
+        };
+        assert_eq!(days("60", "48"), 2);
+        assert_eq!(days("3", "168"), 3);
+        assert_eq!(days("60", "87600"), 60);
     }
 
     #[test]

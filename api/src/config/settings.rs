@@ -44,8 +44,8 @@ pub const SETTINGS: [Setting; 27] = [
     setting(
         "log_retain_hours",
         "48",
-        "how long the log is kept; whole days (UTC) go once they ended so long ago; of a topic of Kafka's, set when it \
-         is made",
+        "how long the log is kept, at most as long as places are exact; whole days (UTC) go once they ended so long \
+         ago; of a topic of Kafka's, set when it is made",
     ),
     setting(
         "log_retain_mb",
