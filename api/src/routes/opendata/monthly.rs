@@ -132,8 +132,18 @@ impl<'a> Named<'a> {
         let (stem, form) = name.rsplit_once('.')?;
         let form = [Form::Csv, Form::Parquet].into_iter().find(|known| extension(*known) == form)?;
         let (stem, period) = stem.split_at_checked(stem.len().checked_sub("2026-09".len())?)?;
+        if !is_period(period) {
+            return None;
+        }
         Some(Self::Month(dataset(stem.strip_suffix('-')?)?, period, form))
     }
+}
+
+/// Whether this is written as a month is: nothing else gets as far as the database.
+fn is_period(text: &str) -> bool {
+    let is_as_written =
+        |(byte, like): (u8, u8)| if like == b'-' { byte == b'-' } else { byte.is_ascii_digit() };
+    text.len() == "2026-09".len() && text.bytes().zip(*b"2026-09").all(is_as_written)
 }
 
 fn extension(form: Form) -> &'static str {
@@ -297,9 +307,19 @@ mod tests {
         let cells = Named::Month(Dataset::HailsByCell, "2026-09", Form::Parquet);
         assert_eq!(Named::of("hails-by-cell-2026-09.parquet"), Some(cells));
         assert_eq!(Named::of("hails.schema.json"), Some(Named::Schema(Dataset::Hails)));
-        for name in
-            ["0", "", "hails.csv", "-2026-09.csv", "hails-2026-09.geojson", "hails-2026-é9.csv", ".csv"]
-        {
+        for name in [
+            "0",
+            "",
+            "hails.csv",
+            "-2026-09.csv",
+            "hails-2026-09.geojson",
+            "hails-2026-é9.csv",
+            "hails-2026-0\0.csv",
+            "hails-2026-0a.csv",
+            "hails-2026009.csv",
+            "hails-20-6-09.csv",
+            ".csv",
+        ] {
             assert_eq!(Named::of(name), None, "{name}");
         }
     }
