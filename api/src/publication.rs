@@ -17,6 +17,7 @@ use ingest::clock::Millis;
 use ingest::insee::Insee;
 use ingest::position::LatLon;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +27,8 @@ use crate::secrets::hex;
 use crate::statistics::calendar::{DAY_MS, begin, date, first_of_month};
 use crate::store::daily::Run;
 use crate::store::releases::{NewFile, NewRelease};
-use crate::store::statistics::published::MonthsHours;
-use crate::store::{Result, Store, StoreError};
+use crate::store::statistics::published::{MonthsHail, MonthsHours};
+use crate::store::{Result, StoreError};
 
 /// A table that is published each month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,9 +126,11 @@ pub(crate) async fn publish(app: &App, run: &Run, stop: &CancellationToken) -> R
     let known = store.first_copied_day().await?.zip(store.hails_copied_until().await?);
     let hails = known.map_or(Vec::new(), |(first, until)| months(first, until));
     for month in hails.into_iter().filter(|month| is_new(Dataset::Hails, month)) {
-        let (given, names) = (hails_of(store, month).await?, names(app).await?);
-        let make = move || hails_releases(&given, &period(month), &names, rule);
-        if stop.is_cancelled() || !store.release(run, made(store, run, make).await?).await? {
+        let (hails, names) = (store.hails_of_month(&range(month)).await?, names(app).await?);
+        let make = move || hails_releases(&hails_given(&hails), &period(month), &names, rule);
+        let made = made(|| store.keep_run(run), stop, make).await?;
+        let Some(releases) = made else { return Ok(()) };
+        if !store.release(run, releases).await? {
             return Ok(());
         }
     }
@@ -143,7 +146,9 @@ pub(crate) async fn publish(app: &App, run: &Run, stop: &CancellationToken) -> R
             let published = given.towns(&period(month), dataset.columns(), &names, rule)?;
             Ok(vec![packed(dataset, &period(month), published)?])
         };
-        if stop.is_cancelled() || !store.release(run, made(store, run, make).await?).await? {
+        let made = made(|| store.keep_run(run), stop, make).await?;
+        let Some(releases) = made else { return Ok(()) };
+        if !store.release(run, releases).await? {
             return Ok(());
         }
     }
@@ -179,9 +184,9 @@ async fn names(app: &App) -> Result<HashMap<String, String>> {
 }
 
 /// A month's hails, each given by its taxi.
-async fn hails_of(store: &Store, month: NaiveDate) -> Result<Month> {
+fn hails_given(hails: &[MonthsHail]) -> Month {
     let mut given = Month::default();
-    for hail in store.hails_of_month(&range(month)).await? {
+    for hail in hails {
         let at = hail.customer_lat_e7.zip(hail.customer_lon_e7);
         given.add(&Given {
             town: &hail.insee,
@@ -191,7 +196,7 @@ async fn hails_of(store: &Store, month: NaiveDate) -> Result<Month> {
             amount: 1,
         });
     }
-    Ok(given)
+    given
 }
 
 /// By town and, while it is known where customers were, by cell: together, so that neither is told against the other.
@@ -250,28 +255,36 @@ enum Failed {
     Io(#[from] std::io::Error),
 }
 
-/// Makes something on a thread that may be kept busy; the run stays this process's meanwhile.
-async fn made<T: Send + 'static>(
-    store: &Store,
-    run: &Run,
+/// Makes something on a thread of its own, the end of which nobody waits for; the run stays this process's meanwhile.
+/// None: it was to stop, or `keep` says that another process has the run.
+async fn made<T: Send + 'static, K: Future<Output = Result<bool>>>(
+    keep: impl Fn() -> K,
+    stop: &CancellationToken,
     make: impl FnOnce() -> std::result::Result<T, Failed> + Send + 'static,
-) -> Result<T> {
-    let mut making = tokio::task::spawn_blocking(make);
+) -> Result<Option<T>> {
+    let failed = |error: std::io::Error| StoreError::Unavailable(sqlx::Error::Io(error));
+    let (sender, mut making) = oneshot::channel();
+    let make = move || drop(sender.send(make()));
+    // A runtime waits for its own threads when it ends.
+    std::thread::Builder::new().name("publication".to_owned()).spawn(make).map_err(failed)?;
     let mut ticker = interval(DAILY_LEASE / 4);
     let made = loop {
         tokio::select! {
+            () = stop.cancelled() => return Ok(None),
             made = &mut making => break made,
-            _ = ticker.tick() => {
-                store.keep_run(run).await?;
+            _ = ticker.tick() => if !keep().await? {
+                return Ok(None);
             }
         }
     };
     let made = made.map_err(std::io::Error::other).and_then(|made| made.map_err(std::io::Error::other));
-    made.map_err(|error| StoreError::Unavailable(sqlx::Error::Io(error)))
+    made.map(Some).map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
     use crate::form::instant::instant;
     use crate::statistics::outcome::Outcome;
@@ -284,6 +297,23 @@ mod tests {
         assert_eq!(months("2025-12-31T23:59:59", "2026-03-01"), ["2025-12", "2026-01", "2026-02"]);
         assert_eq!(months("2025-12-31T23:59:59", "2026-02-28T23:59:59"), ["2025-12", "2026-01"]);
         assert_eq!(months("2026-03-01", "2026-03-18"), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_what_is_made_in_vain() {
+        let (stop, lost) = (CancellationToken::new(), || ready(Ok(false)));
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let busy = move || Ok(held.recv().is_ok());
+        assert_eq!(made(lost, &stop, busy).await.unwrap(), None);
+        let (release_other, held) = std::sync::mpsc::channel::<()>();
+        let busy = move || Ok(held.recv().is_ok());
+        stop.cancel();
+        assert_eq!(made(|| ready(Ok(true)), &stop, busy).await.unwrap(), None);
+        drop((release, release_other));
+        let kept = made(|| ready(Ok(true)), &CancellationToken::new(), || Ok(7)).await;
+        assert_eq!(kept.unwrap(), Some(7));
+        let panics = || -> std::result::Result<(), Failed> { panic!("of a defect") };
+        assert!(made(|| ready(Ok(true)), &CancellationToken::new(), panics).await.is_err());
     }
 
     #[test]
