@@ -61,12 +61,11 @@ pub async fn clean<R: Rows>(root: &Root, before: Millis) -> Result<usize, BadFil
         }
         let listed: BTreeSet<_> = manifest.parts.iter().map(|listed| listed.part).collect();
         let of_day;
-        let parts = match &all_parts {
-            Some(parts) => parts,
-            None => {
-                of_day = root.list::<Part>(&Part::folder(R::STREAM, day)).await?;
-                &of_day
-            }
+        let parts = if let Some(parts) = &all_parts {
+            parts
+        } else {
+            of_day = root.list::<Part>(&Part::folder(R::STREAM, day)).await?;
+            &of_day
         };
         let orphans: Vec<_> = parts
             .iter()
