@@ -192,7 +192,14 @@ impl<L: Logged> Shared<L> {
             }
         };
         while !self.stop.is_raised() {
-            let Err(error) = runtime.block_on(work()) else { return };
+            let worked = runtime.block_on(async {
+                tokio::select! {
+                    worked = work() => worked,
+                    // An archive may take minutes to say that it does not answer. What is cut off is done again.
+                    () = self.stopped() => Ok(()),
+                }
+            });
+            let Err(error) = worked else { return };
             let was_failing = std::mem::replace(&mut *locked(&self.failing[part]), true);
             self.meters.failures.add(1);
             if was_failing {

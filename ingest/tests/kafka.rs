@@ -22,7 +22,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-const LONG: Duration = Duration::from_secs(30);
+/// A broker starts within seconds, and within a minute among compilers.
+const LONG: Duration = Duration::from_mins(1);
 /// An outage is noticed in four seconds, and a moment.
 const NOTICED: Duration = Duration::from_secs(8);
 
