@@ -195,7 +195,8 @@ impl<L: Logged> Shared<L> {
             let worked = runtime.block_on(async {
                 tokio::select! {
                     worked = work() => worked,
-                    // An archive may take minutes to say that it does not answer. What is cut off is done again.
+                    // A day takes minutes, and an archive may to say that it does not answer. What is cut off is
+                    // begun again by whoever starts next, as after a kill.
                     () = self.stopped() => Ok(()),
                 }
             });
@@ -237,16 +238,10 @@ impl<L: Logged> Shared<L> {
         let mut failed = self.blur_days(&due).await;
         // A day that is blurred is written as it is.
         for day in found.open_days().into_iter().filter(|day| !due.contains(day)) {
-            if self.stop.is_raised() || !self.is_due(day, ends).await? {
+            if !self.is_due(day, ends).await? {
                 break;
             }
-            let told = |_, _| ();
-            let written = tokio::select! {
-                written = compact::<L>(root, day, &settings.aside, &told) => written,
-                // A day takes minutes, and whoever starts next begins it again.
-                () = self.stopped() => break,
-            };
-            match written {
+            match compact::<L>(root, day, &settings.aside, &|_, _| ()).await {
                 // A file that is damaged keeps its own day waiting, and no other.
                 Err(error) => failed = failed.or(Some(error)),
                 Ok(Outcome::Written(manifest)) => {
@@ -270,13 +265,9 @@ impl<L: Logged> Shared<L> {
         let mut failed = None;
         for due in rollups::due(root).await? {
             let territory = registry.territory();
-            tokio::select! {
-                made = rollups::make(root, &territory, &settings.aside, due) => match made {
-                    Ok(()) => tracing::debug!(?due, "what the archive adds up to was made"),
-                    Err(error) => failed = failed.or(Some(error)),
-                },
-                // Whoever starts next begins it again.
-                () = self.stopped() => break,
+            match rollups::make(root, &territory, &settings.aside, due).await {
+                Ok(()) => tracing::debug!(?due, "what the archive adds up to was made"),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         rollups::clean(root, clock.now().plus(-settings.grace_ms)).await?;
@@ -288,15 +279,7 @@ impl<L: Logged> Shared<L> {
         let Self { root, settings, meters, .. } = self;
         let mut failed = None;
         for &day in days {
-            if self.stop.is_raised() {
-                break;
-            }
-            let told = |_, _| ();
-            let blurred = tokio::select! {
-                blurred = blur::<L>(root, day, &settings.aside, &told) => blurred,
-                () = self.stopped() => break,
-            };
-            match blurred {
+            match blur::<L>(root, day, &settings.aside, &|_, _| ()).await {
                 Err(error) => failed = failed.or(Some(error)),
                 Ok(Outcome::Written(manifest)) => {
                     meters.blurred.add(1);

@@ -4,6 +4,7 @@ mod allowed;
 pub mod archive;
 pub mod archiver;
 pub mod blur;
+mod bounded;
 pub mod cells;
 pub mod clean;
 pub mod compact;

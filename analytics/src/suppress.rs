@@ -12,8 +12,8 @@
 //! - no unsafe figure is in the span, and
 //! - no row of the reduced form is the sum of some cells that would be an unsafe figure: neither two towns of two taxis
 //!   each that are all a department withholds, nor what a town has in all withheld columns. Sums of several rows are
-//!   looked at, too, up to some size: all there are in small tables, which is tested. Where there are too many to look
-//!   at, the figure is withheld.
+//!   looked at, too: of at most eight, each of at most 64 cells, which is all there are in small tables, as is tested.
+//!   Where there are too many of these to look at, the figure is withheld. Larger sums are not looked at.
 //!
 //! Figures have their turn by importance: totals first, then the larger before the smaller, so that what is withheld
 //! for the sake of others is the smallest. What an earlier release told of the same cells is in the span from the

@@ -11,18 +11,16 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::file_format::options::ParquetReadOptions;
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionContext};
 use engine::territory::Territory;
 use futures_util::TryStreamExt as _;
 use thiserror::Error;
 
 use super::{Due, Rollup, RollupName};
+use crate::bounded;
 use crate::encode::{EncodeError, Encoder, Format};
 use crate::layout::{Day, Stream};
-use crate::limits::SORT_BYTES;
 use crate::root::{Root, Unavailable};
 use crate::schema::{instant, word};
 use crate::tables::ArchiveTable;
@@ -151,16 +149,7 @@ struct Making<'a> {
 
 impl<'a> Making<'a> {
     fn new(root: &'a Root, territory: &Territory, aside: &'a FilePath) -> Result<Self, RollupError> {
-        std::fs::create_dir_all(aside)?;
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(SORT_BYTES)))
-            .with_temp_file_path(aside)
-            .build_arc()?;
-        // Beside what serves: one core is enough.
-        let config = SessionConfig::new().with_target_partitions(1).with_collect_statistics(false);
-        let context = SessionContext::new_with_config_rt(config, runtime);
-        let url = ObjectStoreUrl::parse("archive://archive")?;
-        context.register_object_store(url.as_ref(), Arc::clone(root.store()));
+        let (context, url) = bounded::session(root, aside)?;
         for stream in Stream::ALL {
             let table = ArchiveTable::new(root.clone(), url.clone(), Arc::default(), stream);
             context.register_table(stream.as_str(), Arc::new(table))?;
