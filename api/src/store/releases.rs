@@ -1,6 +1,8 @@
 //! The ledger of what was published, and the files as everybody has them.
 
-use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::batch::Batch;
 use super::daily::Run;
@@ -52,11 +54,11 @@ pub struct ReleasedRow {
 
 /// What is downloaded.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
-#[expect(missing_docs, reason = "the columns, named as in the table")]
 pub struct ContentRow {
+    /// Of the file as it is, in hexadecimal digits.
     pub sha256: String,
+    /// The file, as it is or compressed.
     pub content: Vec<u8>,
-    pub gzip: Vec<u8>,
 }
 
 impl Store {
@@ -75,17 +77,33 @@ impl Store {
         Ok(rows)
     }
 
-    /// The latest version of a file.
-    pub async fn released_file(&self, dataset: &str, period: &str, form: &str) -> Result<Option<ContentRow>> {
+    /// The SHA-256 of the latest version of a file.
+    pub async fn released_sha256(&self, dataset: &str, period: &str, form: &str) -> Result<Option<String>> {
+        self.latest("sha256", [dataset, period, form]).await.map(|row| row.map(|(sha256,)| sha256))
+    }
+
+    /// The latest version of a file, as it is or compressed.
+    pub async fn released_file(
+        &self,
+        dataset: &str,
+        period: &str,
+        form: &str,
+        is_gzip: bool,
+    ) -> Result<Option<ContentRow>> {
+        let columns = if is_gzip { "sha256, gzip AS content" } else { "sha256, content" };
+        self.latest(columns, [dataset, period, form]).await
+    }
+
+    async fn latest<R>(&self, columns: &str, [dataset, period, form]: [&str; 3]) -> Result<Option<R>>
+    where
+        R: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
+    {
+        let sql = format!(
+            "SELECT {columns} FROM release_files
+             WHERE dataset = $1 AND period = $2 AND form = $3 ORDER BY version DESC LIMIT 1"
+        );
         read!(self, db => {
-            sqlx::query_as(
-                "SELECT sha256, content, gzip FROM release_files
-                 WHERE dataset = $1 AND period = $2 AND form = $3 ORDER BY version DESC LIMIT 1",
-            )
-            .bind(dataset)
-            .bind(period)
-            .bind(form)
-            .fetch_optional(db)
+            sqlx::query_as(AssertSqlSafe(sql)).bind(dataset).bind(period).bind(form).fetch_optional(db)
         })
     }
 

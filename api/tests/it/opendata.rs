@@ -213,5 +213,8 @@ async fn files_are_as_the_catalogue_and_the_ledger_say(world: &World, ledger: &[
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut unpacked).unwrap();
         assert_eq!((told["content-encoding"].as_str(), unpacked), ("gzip", plain.to_vec()), "{path}");
+        let asked = [("accept-encoding", "gzip"), ("if-none-match", &*told["etag"])];
+        let (status, told, again) = get(base, path, &asked).await;
+        assert_eq!((status, told["content-encoding"].as_str(), again.len()), (304, "gzip", 0), "{path}");
     }
 }

@@ -23,13 +23,8 @@ pub(super) struct Download {
 impl Download {
     /// Compresses and hashes: not for an asynchronous thread.
     pub(super) fn new(media_type: &'static str, plain: Vec<u8>) -> std::io::Result<Self> {
-        Packed::new(plain).map(|packed| Self::packed(media_type, packed))
-    }
-
-    /// Of what is compressed already.
-    pub(super) fn packed(media_type: &'static str, packed: Packed) -> Self {
-        let Packed { plain, gzip, sha256 } = packed;
-        Self { media_type, plain: plain.into(), gzip: gzip.into(), sha256 }
+        let Packed { plain, gzip, sha256 } = Packed::new(plain)?;
+        Ok(Self { media_type, plain: plain.into(), gzip: gzip.into(), sha256 })
     }
 
     /// How many bytes it has.
@@ -44,37 +39,72 @@ impl Download {
 
     /// What a GET or HEAD with these headers is answered. A part is one of the bytes as they are.
     pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
-        let range = asked.get(header::RANGE).and_then(|range| range.to_str().ok());
-        let is_gzip = range.is_none() && takes_gzip(asked);
-        // Two encodings of the same are two things to whoever keeps copies.
-        let tag = format!("\"{}{}\"", &self.sha256[..32], if is_gzip { "-gzip" } else { "" });
-        let body = if is_gzip { &self.gzip } else { &self.plain };
-        let mut response = if matches(asked, &header::IF_NONE_MATCH, &tag) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            let is_same = !asked.contains_key(header::IF_RANGE) || matches(asked, &header::IF_RANGE, &tag);
-            match range.filter(|_| is_same).map_or(Part::Whole, |range| Part::of(range, body.len())) {
-                Part::Whole => body.clone().into_response(),
-                Part::Some(part) => partial(body, part),
-                Part::None => {
-                    let length = format!("bytes */{}", body.len());
-                    (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, length)]).into_response()
-                }
+        let file = Wanted { media_type: self.media_type, sha256: &self.sha256, asked };
+        file.same().unwrap_or_else(|| file.body(if file.is_gzip() { &self.gzip } else { &self.plain }))
+    }
+}
+
+/// A file as it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// What it is.
+    pub media_type: &'static str,
+    /// The SHA-256 of it as it is, in hexadecimal digits.
+    pub sha256: &'a str,
+    /// The headers of the GET or HEAD.
+    pub asked: &'a HeaderMap,
+}
+
+impl Wanted<'_> {
+    /// Whether it is to be compressed: not where a part is asked for, which is one of the bytes as they are.
+    pub(super) fn is_gzip(self) -> bool {
+        range(self.asked).is_none() && takes_gzip(self.asked)
+    }
+
+    /// Two encodings of the same are two things to whoever keeps copies.
+    fn tag(self) -> String {
+        format!("\"{}{}\"", &self.sha256[..32], if self.is_gzip() { "-gzip" } else { "" })
+    }
+
+    /// The answer that it is still what the client has, if it is.
+    pub(super) fn same(self) -> Option<Response> {
+        let is_same = matches(self.asked, &header::IF_NONE_MATCH, &self.tag());
+        is_same.then(|| self.with_headers(StatusCode::NOT_MODIFIED.into_response()))
+    }
+
+    /// The answer with these bytes, which are compressed if they are to be.
+    pub(super) fn body(self, body: &Bytes) -> Response {
+        let is_same =
+            !self.asked.contains_key(header::IF_RANGE) || matches(self.asked, &header::IF_RANGE, &self.tag());
+        let range = range(self.asked).filter(|_| is_same);
+        self.with_headers(match range.map_or(Part::Whole, |range| Part::of(range, body.len())) {
+            Part::Whole => body.clone().into_response(),
+            Part::Some(part) => partial(body, part),
+            Part::None => {
+                let length = format!("bytes */{}", body.len());
+                (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, length)]).into_response()
             }
-        };
+        })
+    }
+
+    fn with_headers(self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, range"));
-        if is_gzip {
+        if self.is_gzip() {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        if let Ok(tag) = HeaderValue::try_from(tag) {
+        if let Ok(tag) = HeaderValue::try_from(self.tag()) {
             headers.insert(header::ETAG, tag);
         }
         response
     }
+}
+
+fn range(asked: &HeaderMap) -> Option<&str> {
+    asked.get(header::RANGE).and_then(|range| range.to_str().ok())
 }
 
 /// What a range is of a file.

@@ -10,13 +10,13 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::catalogue::{self, Again, Column, File, Form, table_schema};
-use super::download::Download;
+use super::download::{Download, Wanted};
 use super::{SCHEMA, file};
 use crate::app::App;
 use crate::error::{Answer, Problem};
 use crate::form::envelope::{self, Elements};
 use crate::openapi::{Chapter, Operation};
-use crate::publication::{CSV, Dataset, PARQUET, Packed};
+use crate::publication::{CSV, Dataset, PARQUET};
 use crate::routes::naive_timestamp;
 use crate::store::releases::ReleasedRow;
 
@@ -84,20 +84,25 @@ pub fn describe_ledger() -> Operation {
 
 /// A file of a month, or what the columns of a table are.
 pub async fn read(State(app): State<App>, Path(name): Path<String>, asked: HeaderMap) -> Answer<Response> {
-    let download = match Named::of(&name).ok_or_else(Problem::unknown_path)? {
+    let (dataset, period, form) = match Named::of(&name).ok_or_else(Problem::unknown_path)? {
         Named::Schema(dataset) => {
             let schema = table_schema(dataset.name(), VERSION, key(dataset), &columns(dataset));
-            Download::new(SCHEMA, schema.to_string().into())
-                .map_err(|error| Problem::internal().because(&error))?
+            let download = Download::new(SCHEMA, schema.to_string().into());
+            return Ok(download.map_err(|error| Problem::internal().because(&error))?.answer(&asked));
         }
-        Named::Month(dataset, period, form) => {
-            let found = app.registry.store().released_file(dataset.name(), period, extension(form)).await?;
-            let found = found.ok_or_else(Problem::unknown_path)?;
-            let packed = Packed { plain: found.content, gzip: found.gzip, sha256: found.sha256 };
-            Download::packed(form.content_type(), packed)
-        }
+        Named::Month(dataset, period, form) => (dataset.name(), period, form),
     };
-    Ok(download.answer(&asked))
+    let (store, media_type) = (app.registry.store(), form.content_type());
+    let sha256 = store.released_sha256(dataset, period, extension(form)).await?;
+    let sha256 = sha256.ok_or_else(Problem::unknown_path)?;
+    let wanted = Wanted { media_type, sha256: &sha256, asked: &asked };
+    if let Some(same) = wanted.same() {
+        return Ok(same);
+    }
+    let found = store.released_file(dataset, period, extension(form), wanted.is_gzip()).await?;
+    let found = found.ok_or_else(Problem::unknown_path)?;
+    // It may be a later version than a moment ago.
+    Ok(Wanted { sha256: &found.sha256, ..wanted }.body(&found.content.into()))
 }
 
 /// `GET /opendata/{file}` in the reference.
