@@ -14,7 +14,7 @@ use ingest::position::LatLon;
 
 use crate::encode::{EncodeError, Encoder, Format};
 use crate::functions::cell_at;
-use crate::suppress::{Path, Rule, Table, Told, suppress};
+use crate::suppress::{Path, Rule, SIDES, Table, Told, suppress};
 
 mod cells;
 
@@ -42,8 +42,8 @@ pub struct Given<'a> {
     pub at: Option<LatLon>,
     /// To which part of everything.
     pub part: &'a str,
-    /// Who.
-    pub contributor: u64,
+    /// Who, on each side: as a ride's taxi and its customer. Where there is but one, that one on both.
+    pub contributors: [u64; SIDES],
     /// How much.
     pub amount: u64,
 }
@@ -76,7 +76,7 @@ impl Month {
         let place = [departement(given.town), given.town].map(str::to_owned).to_vec();
         let part = vec![given.part.to_owned()];
         let by_town = self.by_town.entry(vec![place.clone(), part.clone(), Vec::new()]).or_default();
-        by_town.add(given.contributor, given.amount);
+        by_town.add(given.contributors, given.amount);
         let [.., finest] = RESOLUTIONS;
         let cell =
             given.at.and_then(|at| cell_at(at, finest)).and_then(|cell| CellIndex::try_from(cell).ok());
@@ -86,7 +86,7 @@ impl Month {
         };
         let cells = RESOLUTIONS.iter().filter_map(|resolution| cell.parent(*resolution));
         let cells = cells.map(|cell| cell.to_string()).collect();
-        self.by_cell.entry(vec![place, part, cells]).or_default().add(given.contributor, given.amount);
+        self.by_cell.entry(vec![place, part, cells]).or_default().add(given.contributors, given.amount);
     }
 
     /// What may be told of places: each by the country, its department and its town.

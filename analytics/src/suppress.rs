@@ -2,8 +2,9 @@
 //!
 //! A table is made of *cells*, each with what its contributors gave; a *figure* is the sum of some cells: those of a
 //! town, of a department, of the country, in one column or in all. A figure is *unsafe* where fewer than
-//! [`Rule::least`] contributed to it, or one of them more than [`Rule::most_percent`] of it. A figure to which nobody
-//! contributed is about nobody: it is not published, and no secret.
+//! [`Rule::least`] contributed to it, or one of them more than [`Rule::most_percent`] of it: on either of [`SIDES`], as
+//! a ride has a taxi and a customer. A figure to which nobody contributed is about nobody: it is not published, and no
+//! secret.
 //!
 //! Unsafe figures are withheld, and with them what would give them away. What can be told from figures by adding and
 //! subtracting is their span as vectors over the cells, which is kept in reduced form: in a hierarchy, a row of it
@@ -42,38 +43,52 @@ impl Default for Rule {
     }
 }
 
-/// What contributors gave, each by a number of its own.
+/// On how many sides each amount has a contributor.
+pub const SIDES: usize = 2;
+
+/// What contributors gave, each by a number of its own: the same amounts on each side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cell(BTreeMap<u64, u64>);
+pub struct Cell([BTreeMap<u64, u64>; SIDES]);
 
 impl Cell {
-    /// Adds what one contributor gave; nothing is no contribution.
-    pub fn add(&mut self, contributor: u64, amount: u64) {
-        if amount > 0 {
-            let given = self.0.entry(contributor).or_default();
-            *given = given.saturating_add(amount);
+    /// Adds what was given, by the contributor on each side; nothing is no contribution.
+    pub fn add(&mut self, contributors: [u64; SIDES], amount: u64) {
+        for (side, contributor) in self.0.iter_mut().zip(contributors) {
+            add(side, contributor, amount);
         }
     }
 
     fn merge(&mut self, other: &Self) {
-        for (contributor, amount) in &other.0 {
-            self.add(*contributor, *amount);
+        for (side, others) in self.0.iter_mut().zip(&other.0) {
+            for (contributor, amount) in others {
+                add(side, *contributor, *amount);
+            }
         }
     }
 
     /// Their sum.
     pub fn sum(&self) -> u64 {
-        self.0.values().fold(0, |sum, amount| sum.saturating_add(*amount))
+        let [first, ..] = &self.0;
+        first.values().fold(0, |sum, amount| sum.saturating_add(*amount))
+    }
+}
+
+fn add(side: &mut BTreeMap<u64, u64>, contributor: u64, amount: u64) {
+    if amount > 0 {
+        let given = side.entry(contributor).or_default();
+        *given = given.saturating_add(amount);
     }
 }
 
 impl Rule {
-    /// Whether this is about some, and about too few or mostly about one.
+    /// Whether this is about some, and on any side about too few or mostly about one.
     pub fn forbids(self, cell: &Cell) -> bool {
-        let most = cell.0.values().max().copied().unwrap_or_default();
-        let share = u128::from(most) * 100;
-        let few = !cell.0.is_empty() && cell.0.len() < self.least;
-        few || share > u128::from(cell.sum()) * u128::from(self.most_percent)
+        let sum = u128::from(cell.sum());
+        cell.0.iter().any(|side| {
+            let most = side.values().max().copied().unwrap_or_default();
+            let few = !side.is_empty() && side.len() < self.least;
+            few || u128::from(most) * 100 > sum * u128::from(self.most_percent)
+        })
     }
 }
 

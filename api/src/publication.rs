@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use analytics::encode::EncodeError;
 use analytics::opendata::{COUNTRY, Column, Given, Month, Published};
-use analytics::suppress::Rule;
+use analytics::suppress::{Rule, SIDES};
 use chrono::{Months, NaiveDate};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -183,16 +183,24 @@ async fn names(app: &App) -> Result<HashMap<String, String>> {
     Ok(departments.chain(towns).chain([(COUNTRY.to_owned(), "France".to_owned())]).collect())
 }
 
-/// A month's hails, each given by its taxi.
+/// A month's hails, each given by its vehicle, whatever that is registered as, and by its customer. If nobody knows of
+/// one any more whose it was, all are as if given by one: nothing of that month is told.
 fn hails_given(hails: &[MonthsHail]) -> Month {
     let mut given = Month::default();
+    let is_known = hails.iter().all(|hail| hail.parties().is_some());
+    let mut numbers = HashMap::new();
     for hail in hails {
+        let mut number = |party| {
+            let next = numbers.len() as u64;
+            *numbers.entry(party).or_insert(next)
+        };
+        let parties = hail.parties().filter(|_| is_known);
         let at = hail.customer_lat_e7.zip(hail.customer_lon_e7);
         given.add(&Given {
             town: &hail.insee,
             at: at.and_then(|(lat, lon)| LatLon::from_e7(lat, lon).ok()),
             part: hail.outcome.as_str(),
-            contributor: hail.taxi_hash.cast_unsigned(),
+            contributors: parties.map_or([0; SIDES], |parties| parties.map(&mut number)),
             amount: 1,
         });
     }
@@ -224,8 +232,8 @@ fn hours_given(hours: &[MonthsHours]) -> Month {
         let amount = u64::try_from(*hours).unwrap_or_default();
         // The first of them was connected whenever any was, the second whenever two were.
         for taxi in 0..u64::try_from(*taxis).unwrap_or_default() {
-            let contributor = town << 24 | taxi;
-            given.add(&Given { town: insee, at: None, part: part.unwrap_or(&""), contributor, amount });
+            let contributors = [town << 24 | taxi; SIDES];
+            given.add(&Given { town: insee, at: None, part: part.unwrap_or(&""), contributors, amount });
         }
     }
     given
@@ -314,6 +322,35 @@ mod tests {
         assert_eq!(kept.unwrap(), Some(7));
         let panics = || -> std::result::Result<(), Failed> { panic!("of a defect") };
         assert!(made(|| ready(Ok(true)), &CancellationToken::new(), panics).await.is_err());
+    }
+
+    /// So many hails of a town, by vehicle and customer.
+    fn hails(parties: impl IntoIterator<Item = (Option<i64>, &'static str)>) -> Vec<MonthsHail> {
+        let hail = |(vehicle, customer): (Option<i64>, &str)| MonthsHail {
+            insee: "69123".to_owned(),
+            outcome: Outcome::Finished,
+            vehicle_id: vehicle,
+            app_id: vehicle.and(Some(1)),
+            customer_id: vehicle.and(Some(customer.to_owned())),
+            customer_lat_e7: None,
+            customer_lon_e7: None,
+        };
+        parties.into_iter().map(hail).collect()
+    }
+
+    #[test]
+    fn hails_are_told_of_five_vehicles_and_five_customers() {
+        const CUSTOMERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+        let rows = |hails: &[MonthsHail]| {
+            let given = hails_given(hails);
+            given.towns("2026-03", &HAILS, &HashMap::new(), Rule::default()).unwrap().rows
+        };
+        let vehicles = [1, 2, 3, 4, 5, 5].map(Some);
+        assert_eq!(rows(&hails(vehicles.into_iter().zip(CUSTOMERS))), 3);
+        assert_eq!(rows(&hails([Some(1); 6].into_iter().zip(CUSTOMERS))), 0, "one vehicle");
+        assert_eq!(rows(&hails(vehicles.into_iter().zip(["a"; 6]))), 0, "one customer");
+        let gone = vehicles.into_iter().zip(CUSTOMERS).chain([(None, "")]);
+        assert_eq!(rows(&hails(gone)), 0, "nobody knows whose one was");
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn at(lat: f64, lon: f64) -> LatLon {
 /// So many contributors of a town, from a number on, one each.
 fn give(month: &mut Month, town: &str, part: &str, contributors: std::ops::Range<u64>, at: Option<LatLon>) {
     for contributor in contributors {
-        month.add(&Given { town, at, part, contributor, amount: 1 });
+        month.add(&Given { town, at, part, contributors: [contributor; SIDES], amount: 1 });
     }
 }
 

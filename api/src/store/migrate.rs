@@ -60,6 +60,7 @@ const HISTORY: &[Step] = &[
     portable(14, "populations", include_str!("../../../migrations/0014_populations.sql")),
     portable(15, "distances", include_str!("../../../migrations/0015_distances.sql")),
     portable(16, "releases", include_str!("../../../migrations/0016_releases.sql")),
+    portable(17, "connected vehicles", include_str!("../../../migrations/0017_connected_vehicles.sql")),
 ];
 
 impl Store {

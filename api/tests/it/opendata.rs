@@ -49,6 +49,8 @@ async fn text(world: &World, path: &str) -> String {
 async fn hail(world: &World, operator: &str, taxi: &str, (lat, lon): (f64, f64)) {
     world.free(operator, taxi).await;
     let mut asked = wanted(taxi);
+    // Each taxi has a customer of its own.
+    asked["customer_id"] = json!(format!("of {taxi}"));
     (asked["customer_lat"], asked["customer_lon"]) = (json!(lat), json!(lon));
     let made = world.client.post(world.key("app"), "/hails", &asked).await.element(201);
     world.moves("app", made["id"].as_str().unwrap(), &json!({"status": "declined_by_customer"})).await;

@@ -77,7 +77,7 @@ pub fn describe_ledger() -> Operation {
         }],
     };
     let about = "Each table of a month, once published, stays as it is. What is withheld is about too few taxis or \
-                 mostly about one, or would give away what is.";
+                 customers or mostly about one, or would give away what is.";
     Operation::new(Chapter::Statistics, "Open data: what was published when", about)
         .list("The releases, by dataset, period and version.", &[example])
 }
@@ -110,7 +110,7 @@ pub fn describe_read() -> Operation {
     let about = "`hails-2026-09.csv`, `hails-by-cell-2026-09.csv`, `availability-2026-09.csv`: statistics of a month, \
                  and the same as `.parquet`, by H3 cell as GeoParquet; `hails.schema.json` and its like: what their \
                  columns are. The catalogue lists them. A figure that is missing is nil or withheld: it is about too \
-                 few taxis or mostly about one, or would give away one that is.";
+                 few taxis or customers or mostly about one, or would give away one that is.";
     let name = json!({"type": "string", "pattern": "^[a-z0-9.-]+$"});
     file("Open data: statistics of a month", about, Form::Csv.media_type())
         .path("file", &name, "Which file.", "hails.schema.json")
@@ -207,7 +207,7 @@ fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
         ),
         Dataset::Availability => (
             "Taxis connectés par commune",
-            "Les heures (UTC) au cours desquelles des taxis étaient connectés, une par taxi, par commune de l'ADS.",
+            "Les heures (UTC) où des taxis étaient connectés, une par véhicule, par commune de l'ADS.",
         ),
     };
     let files = files.iter().filter_map(|file| {
@@ -224,8 +224,8 @@ fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
         name: format!("{}-{}", release.dataset, release.period),
         title: format!("{title}, {}", release.period),
         description: format!(
-            "{of_what} Un chiffre absent est nul, ou tu : il porte sur trop peu de taxis ou surtout sur un seul, ou \
-             trahirait un chiffre tu."
+            "{of_what} Un chiffre absent est nul, ou tu : il porte sur trop peu de taxis ou de clients, ou surtout \
+             sur un seul, ou trahirait un chiffre tu."
         ),
         keywords: &["taxi", "statistiques", "mobilité"],
         period: [first, last].map(|day| day.to_string()),
@@ -293,7 +293,7 @@ fn meaning(figure: &str) -> &'static str {
         "hails_incident_taxi" => "Interrompues par le taxi",
         "hails_incident_customer" => "Interrompues par le client",
         "hails_failure" => "Non parvenues au taxi",
-        "taxi_hours" => "Heures au cours desquelles un taxi était connecté, une par taxi",
+        "taxi_hours" => "Heures au cours desquelles un taxi était connecté, une par véhicule",
         "taxi_hours_00_05" => "De celles-ci, de 0 h à 6 h UTC",
         "taxi_hours_06_11" => "De celles-ci, de 6 h à 12 h UTC",
         "taxi_hours_12_17" => "De celles-ci, de 12 h à 18 h UTC",

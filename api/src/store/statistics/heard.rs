@@ -68,6 +68,15 @@ impl Store {
                 .execute(&mut **tx)
                 .await?;
                 sqlx::query(
+                    "INSERT INTO connected_vehicles (hour, insee, vehicles)
+                     SELECT h.hour, a.insee, count(DISTINCT t.vehicle_id) FROM heard_hours h
+                     JOIN taxis t ON t.id = h.taxi_id JOIN ads a ON a.id = t.ads_id
+                     WHERE h.hour = $1 GROUP BY h.hour, a.insee",
+                )
+                .bind(hour)
+                .execute(&mut **tx)
+                .await?;
+                sqlx::query(
                     "UPDATE connected_hours SET taxis =
                      (SELECT coalesce(CAST(sum(taxis) AS BIGINT), 0) FROM connected_parts WHERE hour = $1)
                      WHERE hour = $1",
