@@ -3,7 +3,7 @@
 //! Whatever is in them passed [`suppress`]: a figure that is not there is nil, about too few, mostly about one, or
 //! would give away one that is. Files are made of rows in one order, so that the same figures are the same bytes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -14,7 +14,7 @@ use ingest::position::LatLon;
 
 use crate::encode::{EncodeError, Encoder, Format};
 use crate::functions::cell_at;
-use crate::suppress::{Path, Rule, SIDES, Table, Told, suppress};
+use crate::suppress::{Gift, Rule, SIDES, Table, Told, suppress};
 
 mod cells;
 
@@ -49,10 +49,10 @@ pub struct Given<'a> {
 }
 
 /// What was given to a month: what its figures are made of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Month {
-    by_town: Table,
-    by_cell: Table,
+    columns: &'static [Column],
+    table: Table,
     /// Of some, nobody knows where exactly it was given.
     is_inexact: bool,
 }
@@ -70,122 +70,101 @@ pub struct Published {
     pub withheld: usize,
 }
 
+/// The tables of a month, published together so that neither is told against the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tables {
+    /// By town.
+    pub towns: Published,
+    /// By H3 cell; None: nobody asked for it, or knows any more where exactly all of the month was given.
+    pub cells: Option<Published>,
+}
+
 impl Month {
+    /// One to which nothing was given. Its first column counts everything, the others parts of it, the more important
+    /// first: no place has a figure in one of these that has none in the one before.
+    pub fn new(columns: &'static [Column]) -> Self {
+        Self { columns, table: Table::new(), is_inexact: false }
+    }
+
     /// Adds what somebody gave.
     pub fn add(&mut self, given: &Given<'_>) {
-        let place = [departement(given.town), given.town].map(str::to_owned).to_vec();
-        let part = vec![given.part.to_owned()];
-        let by_town = self.by_town.entry(vec![place.clone(), part.clone(), Vec::new()]).or_default();
-        by_town.add(given.contributors, given.amount);
         let [.., finest] = RESOLUTIONS;
         let cell =
             given.at.and_then(|at| cell_at(at, finest)).and_then(|cell| CellIndex::try_from(cell).ok());
-        let Some(cell) = cell else {
-            self.is_inexact = true;
-            return;
-        };
-        let cells = RESOLUTIONS.iter().filter_map(|resolution| cell.parent(*resolution));
+        self.is_inexact |= cell.is_none();
+        let cells = RESOLUTIONS.iter().filter_map(|resolution| cell?.parent(*resolution));
         let cells = cells.map(|cell| cell.to_string()).collect();
-        self.by_cell.entry(vec![place, part, cells]).or_default().add(given.contributors, given.amount);
+        let town = [departement(given.town), given.town].map(str::to_owned).to_vec();
+        let part = self.columns.iter().position(|column| column.part == Some(given.part));
+        let part = part.unwrap_or(self.columns.len());
+        let gift = Gift { contributors: given.contributors, part, amount: given.amount };
+        self.table.entry(vec![town, cells]).or_default().push(gift);
     }
 
-    /// What may be told of places: each by the country, its department and its town.
-    fn of_towns(&self, columns: &[Column], rule: Rule) -> Told {
-        suppress(&self.by_town, &BTreeSet::new(), rule, |path| path[2].is_empty() && has(columns, path))
-    }
-
-    /// Its figures by town; places without a name in `names` (by code) have none.
-    pub fn towns(
+    /// Its tables: by town, and by cell as many of the columns as are wanted, the first of them. Places without a name
+    /// in `names` (by code) have none.
+    pub fn tables(
         &self,
         month: &str,
-        columns: &[Column],
+        of_cells: usize,
         names: &HashMap<String, String>,
         rule: Rule,
-    ) -> Result<Published, EncodeError> {
-        let Told { figures, withheld } = self.of_towns(columns, rule);
-        let rows = Rows::new(&figures, 0);
-        let levels = ["country", "department", "town"];
-        let code = |place: &[String]| place.last().map_or(COUNTRY, String::as_str).to_owned();
-        let batch = RecordBatch::try_from_iter_with_nullable([
-            ("month", rows.texts(|_| Some(month.to_owned())), false),
-            ("level", rows.texts(|place| Some(levels[place.len()].to_owned())), false),
-            ("code", rows.texts(|place| Some(code(place))), false),
-            ("name", rows.texts(|place| names.get(&code(place)).cloned()), true),
-        ])?;
-        let batch = rows.with_figures(&batch, columns)?;
-        publish(&batch, &batch, withheld)
-    }
-
-    /// Its figures by H3 cell, to be published after those by town, whose `columns` they are told the same of. None:
-    /// nobody knows any more where exactly all of it was given.
-    pub fn cells(
-        &self,
-        month: &str,
-        of_towns: &[Column],
-        columns: &[Column],
-        rule: Rule,
-    ) -> Result<Option<Published>, EncodeError> {
-        if self.is_inexact {
-            return Ok(None);
-        }
-        let known = self.of_towns(of_towns, rule).figures.into_keys().collect();
-        let is_of_cell = |path: &Path| path[0].is_empty() && !path[2].is_empty() && has(columns, path);
-        let Told { figures, withheld } = suppress(&self.by_cell, &known, rule, is_of_cell);
-        let rows = Rows::new(&figures, 2);
-        let finest = |cells: &[String]| cells.last().and_then(|cell| cell.parse().ok());
-        let resolution = |cells: &[String]| finest(cells).map(|cell: CellIndex| u8::from(cell.resolution()));
-        let batch = RecordBatch::try_from_iter_with_nullable([
-            ("month", rows.texts(|_| Some(month.to_owned())), false),
-            ("resolution", rows.numbers(|cells| resolution(cells).map(i64::from)), false),
-            ("cell", rows.texts(|cells| cells.last().cloned()), false),
-        ])?;
-        let batch = rows.with_figures(&batch, columns)?;
-        let shapes = rows.0.keys().map(|cells| finest(cells).map(cells::wkb).unwrap_or_default());
-        publish(&batch, &cells::with_shapes(&batch, shapes)?, withheld).map(Some)
+    ) -> Result<Tables, EncodeError> {
+        let of_cells = if self.is_inexact { 0 } else { of_cells };
+        let [by_town, by_cell] = suppress(&self.table, &[self.columns.len(), of_cells], rule);
+        let cells = (of_cells > 0).then(|| cells(month, &by_cell, &self.columns[..of_cells]));
+        Ok(Tables { towns: towns(month, &by_town, self.columns, names)?, cells: cells.transpose()? })
     }
 }
 
-/// Whether figures of this path are in one of the columns.
-fn has(columns: &[Column], path: &Path) -> bool {
-    columns.iter().any(|column| column.part == path[1].first().map(String::as_str))
+fn towns(
+    month: &str,
+    told: &Told,
+    columns: &[Column],
+    names: &HashMap<String, String>,
+) -> Result<Published, EncodeError> {
+    let levels = ["country", "department", "town"];
+    let code = |place: &[String]| place.last().map_or(COUNTRY, String::as_str).to_owned();
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("month", texts(told, |_| Some(month.to_owned())), false),
+        ("level", texts(told, |place| Some(levels[place.len()].to_owned())), false),
+        ("code", texts(told, |place| Some(code(place))), false),
+        ("name", texts(told, |place| names.get(&code(place)).cloned()), true),
+    ])?;
+    let batch = with_figures(&batch, told, columns)?;
+    publish(&batch, &batch, told.withheld)
 }
 
-/// Figures by what a row is about, and by the part that they count.
-struct Rows<'a>(BTreeMap<&'a [String], BTreeMap<Option<&'a str>, u64>>);
+fn cells(month: &str, told: &Told, columns: &[Column]) -> Result<Published, EncodeError> {
+    let finest = |cells: &[String]| cells.last().and_then(|cell| cell.parse().ok());
+    let resolution = |cells: &[String]| finest(cells).map(|cell: CellIndex| u8::from(cell.resolution()));
+    let resolutions = told.figures.keys().map(|cells| resolution(cells).map(i64::from));
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("month", texts(told, |_| Some(month.to_owned())), false),
+        ("resolution", Arc::new(resolutions.collect::<Int64Array>()) as ArrayRef, false),
+        ("cell", texts(told, |cells| cells.last().cloned()), false),
+    ])?;
+    let batch = with_figures(&batch, told, columns)?;
+    let shapes = told.figures.keys().map(|cells| finest(cells).map(cells::wkb).unwrap_or_default());
+    publish(&batch, &cells::with_shapes(&batch, shapes)?, told.withheld)
+}
 
-impl<'a> Rows<'a> {
-    /// A row for each place of these figures along a dimension.
-    fn new(figures: &'a BTreeMap<Path, u64>, dimension: usize) -> Self {
-        let mut rows: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for (path, sum) in figures {
-            let part = path[1].first().map(String::as_str);
-            rows.entry(path[dimension].as_slice()).or_default().insert(part, *sum);
-        }
-        Self(rows)
-    }
+/// A text for each row.
+fn texts(told: &Told, text: impl Fn(&[String]) -> Option<String>) -> ArrayRef {
+    Arc::new(told.figures.keys().map(|place| text(place)).collect::<StringArray>())
+}
 
-    fn texts(&self, text: impl Fn(&[String]) -> Option<String>) -> ArrayRef {
-        Arc::new(self.0.keys().map(|place| text(place)).collect::<StringArray>())
-    }
-
-    fn numbers(&self, number: impl Fn(&[String]) -> Option<i64>) -> ArrayRef {
-        Arc::new(self.0.keys().map(|place| number(place)).collect::<Int64Array>())
-    }
-
-    /// The rows with the columns of figures behind those that tell what they are about.
-    fn with_figures(&self, about: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, ArrowError> {
-        let schema = about.schema();
-        let about = schema.fields().iter().zip(about.columns());
-        let about = about.map(|(field, column)| (field.name().clone(), column.clone(), field.is_nullable()));
-        let figures = columns.iter().map(|column| {
-            let of_row = |row: &BTreeMap<Option<&str>, u64>| {
-                row.get(&column.part).and_then(|sum| i64::try_from(*sum).ok())
-            };
-            let numbers: Int64Array = self.0.values().map(of_row).collect();
-            (column.name.to_owned(), Arc::new(numbers) as ArrayRef, true)
-        });
-        RecordBatch::try_from_iter_with_nullable(about.chain(figures))
-    }
+/// The rows with the columns of figures behind those that tell what they are about.
+fn with_figures(about: &RecordBatch, told: &Told, columns: &[Column]) -> Result<RecordBatch, ArrowError> {
+    let schema = about.schema();
+    let about = schema.fields().iter().zip(about.columns());
+    let about = about.map(|(field, column)| (field.name().clone(), column.clone(), field.is_nullable()));
+    let figures = columns.iter().enumerate().map(|(number, column)| {
+        let of_row = |row: &BTreeMap<usize, u64>| row.get(&number).and_then(|sum| i64::try_from(*sum).ok());
+        let figures: Int64Array = told.figures.values().map(of_row).collect();
+        (column.name.to_owned(), Arc::new(figures) as ArrayRef, true)
+    });
+    RecordBatch::try_from_iter_with_nullable(about.chain(figures))
 }
 
 fn publish(csv: &RecordBatch, parquet: &RecordBatch, withheld: usize) -> Result<Published, EncodeError> {

@@ -1,32 +1,42 @@
 //! What may be published: the one suppression for everything public.
 //!
-//! A table is made of *cells*, each with what its contributors gave; a *figure* is the sum of some cells: those of a
-//! town, of a department, of the country, in one column or in all. A figure is *unsafe* where fewer than
-//! [`Rule::least`] contributed to it, or one of them more than [`Rule::most_percent`] of it: on either of [`SIDES`], as
-//! a ride has a taxi and a customer. A figure to which nobody contributed is about nobody: it is not published, and no
-//! secret.
+//! A table has *places*, as fine as they get, and *columns*: the first counts everything, the others one *part* of it
+//! each. A *figure* is what was given in some places to one column. It is *unsafe* where fewer than [`Rule::least`]
+//! contributed to it, or one of them more than [`Rule::most_percent`] of it, on either of [`SIDES`], as a ride has a
+//! taxi and a customer. One to which nobody contributed is about nobody.
 //!
-//! Unsafe figures are withheld, and with them what would give them away. What can be told from figures by adding and
-//! subtracting is their span as vectors over the cells, which is kept in reduced form: in a hierarchy, a row of it
-//! is what is left of a total when all that is published below is subtracted. A figure is published where then
+//! Each column divides the places into *blocks*, and tells figures of whole blocks only. A column's figures are of
+//! places that have one in the column before, so its blocks are made of whole ones of that column. What is to be safe
+//! is, for each block of each column,
 //!
-//! - no unsafe figure is in the span, and
-//! - no row of the reduced form is the sum of some cells that would be an unsafe figure: neither two towns of two taxis
-//!   each that are all a department withholds, nor what a town has in all withheld columns. Sums of several rows are
-//!   looked at, too: of at most eight, each of at most 64 cells, which is all there are in small tables, as is tested.
-//!   Where there are too many of these to look at, the figure is withheld. Larger sums are not looked at.
+//! - what was given there to the column, and
+//! - what was given there to the parts after it: what is left of the first column's figure when all until this one are
+//!   taken away.
 //!
-//! Figures have their turn by importance: totals first, then the larger before the smaller, so that what is withheld
-//! for the sake of others is the smallest. What an earlier release told of the same cells is in the span from the
-//! start. Whoever knows more than what is published, a contributor what it gave itself, is kept at a distance by
-//! `least` and `most_percent` alone; who only estimates is not kept from it.
+//! **Nothing else comes of adding and subtracting**: whatever sum of gifts, each counted once, follows from all that is
+//! told is made of these, each as a whole. And what is made of safe ones is safe: it has all their contributors, and
+//! nobody gave more of it than the most that somebody gave of one of them.
+//!
+//! Why: multiply each told figure with a number and add them up, so that a gift, wherever there may be one, is counted
+//! `a + b` times: `a` by the first column, the same in each of its blocks, `b` by its part's, the same in each of that
+//! one's. Say that is always once or not at all. Then of each part and block either `a` is the same everywhere in it,
+//! and all of it is counted or none; or `a` takes two values there, and `b` is such that just the places of the higher
+//! one are counted. Blocks of later columns are made of such blocks, so `a` takes the same two values in them, and the
+//! same places are counted: of each largest block in which `a` is the same, all parts after its column or none.
+//!
+//! Figures have their turn by importance: columns in their order, places before what divides them anew, the coarser
+//! before the finer, the larger before the smaller, so that what is withheld for the sake of others is the smallest.
+//! One is withheld if a block that it would divide would become an unsafe one.
+//!
+//! A missing figure is nil or withheld, and nobody is told which: where the reader knows that one is nil, or gave
+//! something himself, `least` and `most_percent` alone keep him at a distance. Estimates are not prevented.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
-use self::span::Span;
+use self::blocks::Blocks;
 
-mod span;
+mod blocks;
 
 /// When a figure may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,121 +53,145 @@ impl Default for Rule {
     }
 }
 
-/// On how many sides each amount has a contributor.
-pub const SIDES: usize = 2;
-
-/// What contributors gave, each by a number of its own: the same amounts on each side.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cell([BTreeMap<u64, u64>; SIDES]);
-
-impl Cell {
-    /// Adds what was given, by the contributor on each side; nothing is no contribution.
-    pub fn add(&mut self, contributors: [u64; SIDES], amount: u64) {
-        for (side, contributor) in self.0.iter_mut().zip(contributors) {
-            add(side, contributor, amount);
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for (side, others) in self.0.iter_mut().zip(&other.0) {
-            for (contributor, amount) in others {
-                add(side, *contributor, *amount);
-            }
-        }
-    }
-
-    /// Their sum.
-    pub fn sum(&self) -> u64 {
-        let [first, ..] = &self.0;
-        first.values().fold(0, |sum, amount| sum.saturating_add(*amount))
-    }
-}
-
-fn add(side: &mut BTreeMap<u64, u64>, contributor: u64, amount: u64) {
-    if amount > 0 {
-        let given = side.entry(contributor).or_default();
-        *given = given.saturating_add(amount);
-    }
-}
-
 impl Rule {
     /// Whether this is about some, and on any side about too few or mostly about one.
-    pub fn forbids(self, cell: &Cell) -> bool {
-        let sum = u128::from(cell.sum());
-        cell.0.iter().any(|side| {
-            let most = side.values().max().copied().unwrap_or_default();
-            let few = !side.is_empty() && side.len() < self.least;
-            few || u128::from(most) * 100 > sum * u128::from(self.most_percent)
+    pub fn forbids(self, given: &Sum) -> bool {
+        given.sides.iter().any(|side| {
+            let few = !side.given.is_empty() && side.given.len() < self.least;
+            let most = side.amounts.last_key_value().map_or(0, |(amount, _)| *amount);
+            few || most * 100 > given.amount * u128::from(self.most_percent)
         })
     }
 }
 
-/// Where a cell or a figure lies: along each dimension, from the coarsest to the finest. A figure's path is the
-/// beginning of its cells': `[["76", "76540"], ["finished"]]` is a cell, `[["76"], []]` the total of a department.
-pub type Path = Vec<Vec<String>>;
+/// On how many sides each gift has a contributor.
+pub const SIDES: usize = 2;
 
-/// Cells by their paths, which have as many steps in each dimension as every other's.
-pub type Table = BTreeMap<Path, Cell>;
+/// What was given at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gift {
+    /// By whom, on each side, each by a number of its own.
+    pub contributors: [u64; SIDES],
+    /// Which column counts it beside the first, from 1; one beyond them all: none.
+    pub part: usize,
+    /// How much. Nothing is no contribution.
+    pub amount: u64,
+}
 
-/// What may be told of a table.
+/// Gifts added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    amount: u128,
+    sides: [Side; SIDES],
+}
+
+/// Who gave how much, and how many gave as much.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Side {
+    given: HashMap<u64, u128>,
+    amounts: BTreeMap<u128, usize>,
+}
+
+impl Sum {
+    /// Adds a gift.
+    pub fn add(&mut self, gift: &Gift) {
+        self.change(gift, |before| before.saturating_add(gift.amount.into()));
+    }
+
+    /// Takes away a gift that was added.
+    fn remove(&mut self, gift: &Gift) {
+        self.change(gift, |before| before.saturating_sub(gift.amount.into()));
+    }
+
+    fn change(&mut self, gift: &Gift, changed: impl Fn(u128) -> u128) {
+        self.amount = changed(self.amount);
+        for (side, contributor) in self.sides.iter_mut().zip(gift.contributors) {
+            let before = side.given.remove(&contributor).unwrap_or_default();
+            if let Some(others) = side.amounts.get_mut(&before) {
+                *others -= 1;
+                if *others == 0 {
+                    side.amounts.remove(&before);
+                }
+            }
+            let after = changed(before);
+            if after > 0 {
+                side.given.insert(contributor, after);
+                *side.amounts.entry(after).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// Where something was given: along each dimension, from the coarsest to the finest, as in
+/// `[["76", "76540"], ["861fb4657ffffff", "871fb4654ffffff"]]`. Dimensions divide the same anew.
+pub type Place = Vec<Vec<String>>;
+
+/// What was given in each place. Places have as many steps along each dimension as each other.
+pub type Table = BTreeMap<Place, Vec<Gift>>;
+
+/// What may be told of one dimension.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// The figures that may be published, with their sums.
-    pub figures: BTreeMap<Path, u64>,
+    /// The figures of places, which are beginnings along it, by column; a missing one is nil or withheld.
+    pub figures: BTreeMap<Vec<String>, BTreeMap<usize, u64>>,
     /// How many are withheld, of those to which somebody contributed.
     pub withheld: usize,
 }
 
-/// What may be published of a table, of the figures that are `wanted`. Those of `published`, which an earlier release
-/// told of the same cells, are no longer a matter of choice: they are left out here, and count as known.
+/// What may be told of some places.
+struct Figure<'a> {
+    dimension: usize,
+    beginning: &'a [String],
+    /// The numbers of all places that begin like this.
+    places: Vec<usize>,
+    /// Whether the column before told of these.
+    is_told: bool,
+}
+
+/// What may be published of a table: along each dimension, so many columns as are asked for. The total of everything
+/// belongs to the first dimension.
 ///
-/// O(n m) for n figures of m cells at worst; in a hierarchy alone, about the contributions times its depth.
-pub fn suppress(
+/// For each column about the gifts times the figures that each is in: a month of 300,000 gifts takes seconds.
+pub fn suppress<const DIMENSIONS: usize>(
     table: &Table,
-    published: &BTreeSet<Path>,
+    columns: &[usize; DIMENSIONS],
     rule: Rule,
-    wanted: impl Fn(&Path) -> bool,
-) -> Told {
-    let cells: Vec<&Cell> = table.values().collect();
-    let mut figures: BTreeMap<Path, (Vec<usize>, Cell)> = BTreeMap::new();
-    for (number, (path, cell)) in table.iter().enumerate() {
-        for beginning in beginnings(path) {
-            let (numbers, sum) = figures.entry(beginning).or_default();
-            numbers.push(number);
-            sum.merge(cell);
+) -> [Told; DIMENSIONS] {
+    let gifts: Vec<&[Gift]> = table.values().map(Vec::as_slice).collect();
+    let mut figures = figures(table, DIMENSIONS);
+    let mut told = [(); DIMENSIONS].map(|()| Told::default());
+    for column in 0..columns.iter().copied().max().unwrap_or_default() {
+        let mut blocks = Blocks::new(column, &gifts, rule);
+        let wanted = figures.iter_mut().filter(|figure| column < columns[figure.dimension]);
+        let mut turns: Vec<_> = wanted.map(|figure| (blocks.amount(&figure.places), figure)).collect();
+        turns.sort_by_key(|(amount, figure)| (figure.dimension, figure.beginning.len(), Reverse(*amount)));
+        for (amount, figure) in turns {
+            figure.is_told = figure.is_told && blocks.tell(&figure.places);
+            let of_dimension = &mut told[figure.dimension];
+            if amount > 0 && figure.is_told {
+                let row = of_dimension.figures.entry(figure.beginning.to_vec()).or_default();
+                row.insert(column, amount);
+            } else if amount > 0 {
+                of_dimension.withheld += 1;
+            }
         }
     }
-    let mut span = Span::new(&cells, rule);
-    for (path, (numbers, sum)) in &figures {
-        if rule.forbids(sum) && !published.contains(path) {
-            span.keep_secret(numbers);
-        }
-    }
-    for path in published {
-        if let Some((numbers, _)) = figures.get(path) {
-            span.tell(numbers);
-        }
-    }
-    figures.retain(|path, (_, sum)| sum.sum() > 0 && wanted(path) && !published.contains(path));
-    let mut turns: Vec<_> = figures.iter().filter(|(_, (_, sum))| !rule.forbids(sum)).collect();
-    turns.sort_by_key(|(path, (_, sum))| (steps(path), Reverse(sum.sum())));
-    turns.retain(|(_, (numbers, _))| span.tell_if_harmless(numbers));
-    let told: BTreeMap<_, _> = turns.into_iter().map(|(path, (_, sum))| (path.clone(), sum.sum())).collect();
-    Told { withheld: figures.len() - told.len(), figures: told }
+    told
 }
 
-fn steps(path: &Path) -> usize {
-    path.iter().map(Vec::len).sum()
-}
-
-/// Every path that this one begins with, in any dimension, itself too.
-fn beginnings(path: &Path) -> Vec<Path> {
-    path.iter().fold(vec![Vec::new()], |paths, steps| {
-        let longer = |path: Path| {
-            (0..=steps.len()).map(move |length| [&path[..], &[steps[..length].to_vec()]].concat())
-        };
-        paths.into_iter().flat_map(longer).collect()
-    })
+/// The figures along so many dimensions.
+fn figures(table: &Table, dimensions: usize) -> Vec<Figure<'_>> {
+    let mut figures: BTreeMap<(usize, &[String]), Vec<usize>> = BTreeMap::new();
+    for (number, place) in table.keys().enumerate() {
+        for (dimension, steps) in place.iter().take(dimensions).enumerate() {
+            // Nothing but the first dimension has what begins like everything.
+            for length in dimension.min(1)..=steps.len() {
+                figures.entry((dimension, &steps[..length])).or_default().push(number);
+            }
+        }
+    }
+    let figure = |((dimension, beginning), places)| Figure { dimension, beginning, places, is_told: true };
+    figures.into_iter().map(figure).collect()
 }
 
 #[cfg(test)]

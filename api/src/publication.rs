@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::ops::Range;
 
 use analytics::encode::EncodeError;
-use analytics::opendata::{COUNTRY, Column, Given, Month, Published};
+use analytics::opendata::{COUNTRY, Column, Given, Month, Published, Tables};
 use analytics::suppress::{Rule, SIDES};
 use chrono::{Months, NaiveDate};
 use flate2::Compression;
@@ -58,19 +58,16 @@ impl Dataset {
     pub fn columns(self) -> &'static [Column] {
         match self {
             Self::Hails => &HAILS,
-            Self::HailsByCell => &HAILS_BY_CELL,
+            Self::HailsByCell => &HAILS[..HAILS_BY_CELL],
             Self::Availability => &AVAILABILITY,
         }
     }
 }
 
-const RECEIVED: Column = Column { name: "hails_received", part: None };
-const FINISHED: Column = Column { name: "hails_finished", part: Some("finished") };
-
-/// Named as in `/stats/hails`.
-const HAILS: [Column; 11] = [
-    RECEIVED,
-    FINISHED,
+/// Named as in `/stats/hails`, the more important first.
+static HAILS: [Column; 11] = [
+    Column { name: "hails_received", part: None },
+    Column { name: "hails_finished", part: Some("finished") },
     Column { name: "hails_declined_by_taxi", part: Some("declined_by_taxi") },
     Column { name: "hails_declined_by_customer", part: Some("declined_by_customer") },
     Column { name: "hails_timeout_taxi", part: Some("timeout_taxi") },
@@ -82,10 +79,11 @@ const HAILS: [Column; 11] = [
     Column { name: "hails_failure", part: Some("failure") },
 ];
 
-const HAILS_BY_CELL: [Column; 2] = [RECEIVED, FINISHED];
+/// The first of these.
+const HAILS_BY_CELL: usize = 2;
 
 const QUARTERS: [&str; 4] = ["0", "1", "2", "3"];
-const AVAILABILITY: [Column; 5] = [
+static AVAILABILITY: [Column; 5] = [
     Column { name: "taxi_hours", part: None },
     Column { name: "taxi_hours_00_05", part: Some(QUARTERS[0]) },
     Column { name: "taxi_hours_06_11", part: Some(QUARTERS[1]) },
@@ -142,9 +140,8 @@ pub(crate) async fn publish(app: &App, run: &Run, stop: &CancellationToken) -> R
         let hours = store.hours_of_month(&range(month)).await?;
         let names = names(app).await?;
         let make = move || {
-            let (given, dataset) = (hours_given(&hours), Dataset::Availability);
-            let published = given.towns(&period(month), dataset.columns(), &names, rule)?;
-            Ok(vec![packed(dataset, &period(month), published)?])
+            let Tables { towns, .. } = hours_given(&hours).tables(&period(month), 0, &names, rule)?;
+            Ok(vec![packed(Dataset::Availability, &period(month), towns)?])
         };
         let made = made(|| store.keep_run(run), stop, make).await?;
         let Some(releases) = made else { return Ok(()) };
@@ -186,7 +183,7 @@ async fn names(app: &App) -> Result<HashMap<String, String>> {
 /// A month's hails, each given by its vehicle, whatever that is registered as, and by its customer. If nobody knows of
 /// one any more whose it was, all are as if given by one: nothing of that month is told.
 fn hails_given(hails: &[MonthsHail]) -> Month {
-    let mut given = Month::default();
+    let mut given = Month::new(&HAILS);
     let is_known = hails.iter().all(|hail| hail.parties().is_some());
     let mut numbers = HashMap::new();
     for hail in hails {
@@ -214,9 +211,9 @@ fn hails_releases(
     names: &HashMap<String, String>,
     rule: Rule,
 ) -> std::result::Result<Vec<NewRelease>, Failed> {
-    let towns = given.towns(month, &HAILS, names, rule)?;
+    let Tables { towns, cells } = given.tables(month, HAILS_BY_CELL, names, rule)?;
     let mut releases = vec![packed(Dataset::Hails, month, towns)?];
-    if let Some(cells) = given.cells(month, &HAILS, &HAILS_BY_CELL, rule)? {
+    if let Some(cells) = cells {
         releases.push(packed(Dataset::HailsByCell, month, cells)?);
     }
     Ok(releases)
@@ -225,7 +222,7 @@ fn hails_releases(
 /// Hours of connected taxis, of which it is not kept whose they were: as if so few taxis of a town as can be had given
 /// them, each so many as can be. What may be told of these may be told of those who did.
 fn hours_given(hours: &[MonthsHours]) -> Month {
-    let mut given = Month::default();
+    let mut given = Month::new(&AVAILABILITY);
     for MonthsHours { insee, quarter, taxis, hours } in hours {
         let town: u64 = insee.parse().map(Insee::bits).unwrap_or_default();
         let part = usize::try_from(*quarter).ok().and_then(|quarter| QUARTERS.get(quarter));
@@ -343,7 +340,7 @@ mod tests {
         const CUSTOMERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
         let rows = |hails: &[MonthsHail]| {
             let given = hails_given(hails);
-            given.towns("2026-03", &HAILS, &HashMap::new(), Rule::default()).unwrap().rows
+            given.tables("2026-03", 0, &HashMap::new(), Rule::default()).unwrap().towns.rows
         };
         let vehicles = [1, 2, 3, 4, 5, 5].map(Some);
         assert_eq!(rows(&hails(vehicles.into_iter().zip(CUSTOMERS))), 3);
@@ -379,9 +376,8 @@ mod tests {
             hours("75056", 0, 1, 40),
         ];
         let names = HashMap::new();
-        let published =
-            hours_given(&of_month).towns("2026-03", &AVAILABILITY, &names, Rule::default()).unwrap();
-        let csv = String::from_utf8(published.csv).unwrap();
+        let published = hours_given(&of_month).tables("2026-03", 0, &names, Rule::default()).unwrap();
+        let csv = String::from_utf8(published.towns.csv).unwrap();
         // 10 + 6 + 400 + 47 = 463; quarters 47, 410 and 6. What the country is more than Lyon is about Grenoble's four
         // and Paris' seven together.
         assert!(csv.contains("2026-03,country,FRA,,463,"), "{csv}");

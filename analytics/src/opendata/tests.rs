@@ -7,7 +7,7 @@ use geo::{Area as _, Contains as _, LineString, Point, Polygon};
 
 use super::*;
 
-const COLUMNS: [Column; 2] =
+static COLUMNS: [Column; 2] =
     [Column { name: "all", part: None }, Column { name: "finished", part: Some("finished") }];
 
 fn at(lat: f64, lon: f64) -> LatLon {
@@ -23,7 +23,7 @@ fn give(month: &mut Month, town: &str, part: &str, contributors: std::ops::Range
 
 #[test]
 fn places_are_told_with_their_names_or_withheld() {
-    let mut month = Month::default();
+    let mut month = Month::new(&COLUMNS);
     // In Lyon 9 finished and 5 declined, in Bron 3, in Grenoble 7.
     give(&mut month, "69123", "finished", 0..9, None);
     give(&mut month, "69123", "declined", 20..25, None);
@@ -31,7 +31,7 @@ fn places_are_told_with_their_names_or_withheld() {
     give(&mut month, "38185", "finished", 40..47, None);
     let names = [("69123", "Lyon"), ("69", "Rhône"), ("FRA", "France")];
     let names = names.map(|(code, name)| (code.to_owned(), name.to_owned())).into();
-    let published = month.towns("2026-03", &COLUMNS, &names, Rule::default()).unwrap();
+    let published = month.tables("2026-03", 0, &names, Rule::default()).unwrap().towns;
     // Bron's 3 are withheld, and with them Lyon's 14 and 9, which would give them away.
     let expected = "month,level,code,name,all,finished\n\
                     2026-03,country,FRA,France,24,19\n\
@@ -48,15 +48,14 @@ fn places_are_told_with_their_names_or_withheld() {
 #[test]
 fn cells_do_not_give_away_who_is_in_which_town() {
     let (here, there) = (at(45.76, 4.835), at(45.78, 4.86));
-    let mut month = Month::default();
+    let mut month = Month::new(&COLUMNS[..1]);
     give(&mut month, "69123", "finished", 0..12, Some(here));
     give(&mut month, "69029", "finished", 20..25, Some(there));
     // One of the second town in the first one's cell: what a cell has more or less than a town is this one.
     give(&mut month, "69029", "finished", 25..26, Some(here));
-    let columns = &COLUMNS[..1];
-    let towns = month.towns("2026-03", columns, &HashMap::new(), Rule::default()).unwrap();
-    assert!(String::from_utf8(towns.csv).unwrap().contains("town,69123,,12\n"));
-    let cells = month.cells("2026-03", columns, columns, Rule::default()).unwrap().unwrap();
+    let tables = month.tables("2026-03", 1, &HashMap::new(), Rule::default()).unwrap();
+    assert!(String::from_utf8(tables.towns.csv).unwrap().contains("town,69123,,12\n"));
+    let cells = tables.cells.unwrap();
     let csv = String::from_utf8(cells.csv).unwrap();
     assert!(!csv.contains("2026-03,8,") && cells.withheld >= 2, "{csv}");
 }
@@ -64,12 +63,13 @@ fn cells_do_not_give_away_who_is_in_which_town() {
 #[test]
 fn cells_are_told_as_polygons() {
     let (here, there) = (at(45.76, 4.835), at(45.78, 4.86));
-    let mut month = Month::default();
+    let mut month = Month::new(&COLUMNS);
     give(&mut month, "69123", "finished", 0..9, Some(here));
     give(&mut month, "69123", "finished", 20..28, Some(there));
     // A town of too few, in the cell of others: who knows the town and its cells knows these.
     give(&mut month, "69029", "finished", 30..32, Some(there));
-    let published = month.cells("2026-03", &COLUMNS, &COLUMNS[..1], Rule::default()).unwrap().unwrap();
+    let cells = |month: &Month| month.tables("2026-03", 1, &HashMap::new(), Rule::default()).unwrap().cells;
+    let published = cells(&month).unwrap();
     let csv = String::from_utf8(published.csv).unwrap();
     let cell = |at, resolution| CellIndex::try_from(cell_at(at, resolution).unwrap()).unwrap();
     let [first, second] = [here, there].map(|at| cell(at, Resolution::Eight));
@@ -90,7 +90,7 @@ fn cells_are_told_as_polygons() {
     assert!(polygon.signed_area() > 0.0, "counterclockwise");
 
     give(&mut month, "69123", "finished", 50..51, None);
-    assert_eq!(month.cells("2026-03", &COLUMNS, &COLUMNS[..1], Rule::default()).unwrap(), None);
+    assert_eq!(cells(&month), None);
 }
 
 /// Reads a polygon of one ring.
@@ -107,14 +107,13 @@ fn polygon(wkb: &[u8]) -> Polygon<f64> {
 #[test]
 fn the_same_is_the_same_bytes() {
     let made = |numbers: &[u64]| {
-        let mut month = Month::default();
+        let mut month = Month::new(&COLUMNS);
         for number in numbers {
             give(&mut month, "69123", "finished", *number..number + 1, Some(at(45.76, 4.835)));
         }
-        let towns = month.towns("2026-03", &COLUMNS, &HashMap::new(), Rule::default()).unwrap();
-        (towns, month.cells("2026-03", &COLUMNS, &COLUMNS, Rule::default()).unwrap())
+        month.tables("2026-03", COLUMNS.len(), &HashMap::new(), Rule::default()).unwrap()
     };
     let (one, other) = (made(&[1, 2, 3, 4, 5, 6]), made(&[6, 2, 4, 1, 5, 3]));
     assert_eq!(one, other);
-    assert_eq!(one.0.rows, 3);
+    assert_eq!(one.towns.rows, 3);
 }

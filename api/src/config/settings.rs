@@ -97,7 +97,7 @@ pub const SETTINGS: [Setting; 27] = [
         "365",
         "days after which taxis are deleted that nobody hears and no hail has, and what nothing refers to any more",
     ),
-    setting("opendata_taxis", "5", "taxis, and customers, that each published figure is about, at least"),
+    setting("opendata_taxis", "5", "vehicles, and customers, that each published figure is about, at least"),
     setting("logging", "info,fjall=warn,lsm_tree=warn", "what is logged, as a tracing filter"),
 ];
 

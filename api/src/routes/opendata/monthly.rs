@@ -76,7 +76,7 @@ pub fn describe_ledger() -> Operation {
             sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
         }],
     };
-    let about = "Each table of a month, once published, stays as it is. What is withheld is about too few taxis or \
+    let about = "Each table of a month, once published, stays as it is. What is withheld is about too few vehicles or \
                  customers or mostly about one, or would give away what is.";
     Operation::new(Chapter::Statistics, "Open data: what was published when", about)
         .list("The releases, by dataset, period and version.", &[example])
@@ -110,7 +110,7 @@ pub fn describe_read() -> Operation {
     let about = "`hails-2026-09.csv`, `hails-by-cell-2026-09.csv`, `availability-2026-09.csv`: statistics of a month, \
                  and the same as `.parquet`, by H3 cell as GeoParquet; `hails.schema.json` and its like: what their \
                  columns are. The catalogue lists them. A figure that is missing is nil or withheld: it is about too \
-                 few taxis or customers or mostly about one, or would give away one that is.";
+                 few vehicles or customers or mostly about one, or would give away one that is.";
     let name = json!({"type": "string", "pattern": "^[a-z0-9.-]+$"});
     file("Open data: statistics of a month", about, Form::Csv.media_type())
         .path("file", &name, "Which file.", "hails.schema.json")
@@ -224,7 +224,7 @@ fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
         name: format!("{}-{}", release.dataset, release.period),
         title: format!("{title}, {}", release.period),
         description: format!(
-            "{of_what} Un chiffre absent est nul, ou tu : il porte sur trop peu de taxis ou de clients, ou surtout \
+            "{of_what} Un chiffre absent est nul, ou tu : il porte sur trop peu de véhicules ou de clients, ou surtout \
              sur un seul, ou trahirait un chiffre tu."
         ),
         keywords: &["taxi", "statistiques", "mobilité"],
