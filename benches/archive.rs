@@ -213,7 +213,7 @@ fn add_up(
     let (mut made, mut took) = (0, Used::default());
     // Weeks are made of days.
     for _ in ["days", "weeks"] {
-        for due in runtime.block_on(rollups::due(root))? {
+        for due in runtime.block_on(rollups::due(root, Millis(i64::MIN)))? {
             let (outcome, used) = measured(|| runtime.block_on(rollups::make(root, territory, aside, due)))?;
             outcome?;
             took += used;

@@ -38,6 +38,8 @@ pub struct Settings {
     pub grace_ms: i64,
     /// For how long places are exact, in milliseconds: a day that ended longer ago is blurred.
     pub exact_ms: i64,
+    /// For how long hails are kept, in milliseconds: what a day that ended longer ago adds up to is not made anew.
+    pub hails_ms: i64,
     /// How often it is looked whether a day is due, and again after how long what failed is tried again.
     pub every: Duration,
     /// A directory for what does not fit in memory while a day is sorted.
@@ -70,6 +72,7 @@ impl Settings {
             day_ends_after_ms: 60_000,
             grace_ms: GRACE_MS,
             exact_ms: i64::MAX,
+            hails_ms: i64::MAX,
             every: Duration::from_secs(10),
             aside,
         }
@@ -263,7 +266,8 @@ impl<L: Logged> Shared<L> {
         }
         let Self { root, registry, settings, clock, .. } = self;
         let mut failed = None;
-        for due in rollups::due(root).await? {
+        let hails_since = clock.now().plus(settings.hails_ms.saturating_neg());
+        for due in rollups::due(root, hails_since).await? {
             let territory = registry.territory();
             match rollups::make(root, &territory, &settings.aside, due).await {
                 Ok(()) => tracing::debug!(?due, "what the archive adds up to was made"),

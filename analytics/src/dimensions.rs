@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Datelike as _};
 use datafusion::arrow::array::{
-    ArrayRef, Int32Array, RecordBatch, StringViewArray, TimestampMillisecondArray, UInt32Array, UInt64Array,
+    ArrayRef, Int32Array, RecordBatch, StringViewArray, TimestampMillisecondArray, UInt32Array,
 };
 use datafusion::arrow::error::ArrowError;
 use engine::territory::{Insee, Territory};
 use ingest::clock::Millis;
 use tokio::task::yield_now;
 
-use crate::cells;
 use crate::crowd::Crowd;
 use crate::layout::Day;
 use crate::pseudonym::{Pseudonyms, year};
@@ -198,24 +197,6 @@ impl Dimensions {
     pub(crate) fn every_town(&self) -> BTreeSet<Insee> {
         let towns = self.territory.as_ref().map_or(&[][..], |territory| territory.towns());
         towns.iter().map(|town| town.insee).collect()
-    }
-
-    /// The H3 cells of towns: those whose middle lies in the town, or of a town that holds no middle the one in which
-    /// it lies. O(land): about four seconds for the country.
-    pub(crate) async fn cells(&self, of: &BTreeSet<Insee>) -> Result<RecordBatch, ArrowError> {
-        let mut rows: Vec<(u64, &str)> = Vec::new();
-        if let Some(territory) = &self.territory {
-            for town in territory.towns().iter().filter(|town| of.contains(&town.insee)) {
-                // Whoever waits may have gone.
-                yield_now().await;
-                let cells = cells::of(territory, town);
-                rows.extend(cells.into_iter().map(|cell| (cell, town.insee.as_str())));
-            }
-        }
-        RecordBatch::try_from_iter([
-            ("cell", Arc::new(rows.iter().map(|(cell, _)| Some(*cell)).collect::<UInt64Array>()) as ArrayRef),
-            ("insee", texts(rows.iter().map(|(_, insee)| *insee))),
-        ])
     }
 }
 

@@ -78,6 +78,18 @@ pub async fn archived(root: &Root) -> Result<BTreeMap<Day, u64>, BadFile> {
     Ok(days)
 }
 
+/// Days that ended before `before` and have hails, with how many. Reads all manifests.
+pub async fn older(root: &Root, before: Millis) -> Result<BTreeMap<Day, u64>, BadFile> {
+    let mut days = archived(root).await?;
+    days.retain(|day, hails| *hails > 0 && day.next().begins() <= before);
+    Ok(days)
+}
+
+/// Deletes the hails of a day: there is a manifest of none, and the parts go as replaced ones do.
+pub async fn delete(root: &Root, day: Day) -> Result<Outcome, CompactError> {
+    HailsOfDay::begin(root, day).await?.finish().await
+}
+
 /// A day being written. Memory: one part.
 pub struct HailsOfDay<'a> {
     root: &'a Root,
@@ -247,6 +259,24 @@ mod tests {
         let expected = hail(7);
         let step = read["received_by_operator_at"].as_primitive::<TimestampMillisecondType>();
         assert_eq!(step.is_valid(7).then(|| Millis(step.value(7))), expected.steps[2]);
+    }
+
+    #[tokio::test]
+    async fn a_day_that_is_too_old_is_deleted_and_its_files_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(&ArchiveUrl::File(folder.path().to_owned())).unwrap();
+        assert!(matches!(write(&root, &[hail(1), hail(2)]).await, Outcome::Written(_)));
+        let ends = DAY.next().begins();
+        assert_eq!(older(&root, ends.plus(-1)).await.unwrap(), BTreeMap::new());
+        assert_eq!(older(&root, ends).await.unwrap(), [(DAY, 2)].into());
+
+        assert!(matches!(delete(&root, DAY).await.unwrap(), Outcome::Written(_)));
+        assert_eq!(older(&root, ends).await.unwrap(), BTreeMap::new());
+        assert_eq!(archived(&root).await.unwrap(), [(DAY, 0)].into());
+        assert_eq!(clean::<Hails>(&root, Millis(i64::MAX)).await.unwrap(), 2, "the part and its manifest");
+        assert_eq!(root.list::<Part>("hails").await.unwrap(), []);
+        let findings = verify::<Hails>(&root, &|_, _| ()).await.unwrap();
+        assert_eq!((findings.rows, findings.files, findings.problems.len()), (0, 0, 0));
     }
 
     #[tokio::test]

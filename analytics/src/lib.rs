@@ -19,6 +19,7 @@ pub mod file;
 pub mod footer;
 mod functions;
 pub mod hails;
+mod land;
 pub mod layout;
 pub mod limits;
 pub mod manifest;

@@ -127,7 +127,8 @@ impl Turn<'_> {
                 register_batch(&context, name, batch)?;
             }
             if sql.contains("FROM cells") {
-                register_batch(&context, "cells", dimensions.cells(&towns).await?)?;
+                let cells = sessions.land().table(dimensions.territory.as_ref(), &towns).await?;
+                register_batch(&context, "cells", cells)?;
             }
             plan(&context, sql, values).await
         };

@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::dimensions::Dimensions;
+use crate::land::Land;
 use crate::limits::{ANALYST_BATCH_ROWS, ANSWER_ROW_BYTES, BATCHES_AHEAD, STACK_BYTES};
 use crate::pieces::pieces;
 use crate::rollups::table::RollupTable;
@@ -134,7 +135,14 @@ impl Warehouse {
         let url = ObjectStoreUrl::parse("archive://archive").map_err(|error| unavailable(&error))?;
         shared.register_object_store(url.as_ref(), root.store().clone());
         Ok(Self {
-            sessions: Arc::new(Sessions { root, url, shared, limits, times: Arc::default() }),
+            sessions: Arc::new(Sessions {
+                root,
+                url,
+                shared,
+                limits,
+                times: Arc::default(),
+                land: Land::default(),
+            }),
             turns: Arc::new(Semaphore::new(limits.at_once)),
             threads: Threads::new(limits.threads)
                 .map(Arc::new)
@@ -225,9 +233,15 @@ pub(crate) struct Sessions {
     shared: RuntimeEnv,
     limits: Limits,
     times: Arc<Times>,
+    land: Land,
 }
 
 impl Sessions {
+    /// The H3 cells of towns.
+    pub(crate) fn land(&self) -> &Land {
+        &self.land
+    }
+
     /// A session that sees what `view` says.
     pub(crate) async fn begin(
         &self,

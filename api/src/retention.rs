@@ -135,6 +135,11 @@ impl Retention {
     pub fn exact_since(&self, now: Millis) -> Millis {
         self.before(Step::BlurPositions, now)
     }
+
+    /// When hails were made that are still kept.
+    pub fn hails_since(&self, now: Millis) -> Millis {
+        self.before(Step::DeleteHails, now)
+    }
 }
 
 /// Rows, where they lie, and for how long they are kept.

@@ -296,8 +296,9 @@ fn spawn_tasks(
         tasks.spawn(daily::keep(app.clone(), stop.clone()));
     }
     if config.role.archives() {
-        let (root, grace_ms) = (Root::open(&config.archive)?, archive::settings(config).grace_ms);
-        tasks.spawn(archived::keep(app.clone(), root, grace_ms, stop.clone()));
+        let (root, settings) = (Root::open(&config.archive)?, archive::settings(config));
+        let kept = archived::Kept { hails_ms: settings.hails_ms, grace_ms: settings.grace_ms };
+        tasks.spawn(archived::keep(app.clone(), root, kept, stop.clone()));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 WITH heard AS (
     SELECT DISTINCT date_trunc('$grain', at) AS at, taxi, operator, insee FROM present
 ), zoned AS (
-    SELECT heard.at, heard.taxi, heard.operator, zupc.zupc FROM heard JOIN zupc ON zupc.insee = heard.insee
+    SELECT heard.at, heard.taxi, heard.operator, zupc.zupc FROM zupc JOIN heard ON heard.insee = zupc.insee
 )
 SELECT 'all' AS "by", NULL AS insee, NULL AS zupc, NULL AS operator, at, count(DISTINCT taxi) AS taxis
 FROM heard GROUP BY at

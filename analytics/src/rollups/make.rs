@@ -12,9 +12,10 @@ use datafusion::common::ScalarValue;
 use datafusion::datasource::file_format::options::ParquetReadOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::prelude::{DataFrame, SessionContext, col};
 use engine::territory::Territory;
 use futures_util::TryStreamExt as _;
+use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use super::{Due, Rollup, RollupName};
@@ -168,15 +169,7 @@ impl<'a> Making<'a> {
     /// What positions of a day add up to. They are read once: the rest is made of who was there in which minute.
     async fn connected(&self, day: Day, number: u32) -> Result<(), RollupError> {
         // It goes when it was used. Where it stays, the next start sweeps it away.
-        let mut present =
-            tempfile::Builder::new().prefix("present-").suffix(".parquet").tempfile_in(self.aside)?;
-        let mut rows = self.of(PRESENT, day).await?.execute_stream().await?;
-        let mut writer = Encoder::new(Format::Parquet, rows.schema())?;
-        while let Some(batch) = rows.try_next().await? {
-            present.write_all(&writer.rows(&batch)?)?;
-        }
-        present.write_all(&writer.finish()?)?;
-        self.present(vec![present.path().display().to_string()]).await?;
+        let _present = self.find_present(day).await?;
         for (rollup, grain) in [
             (Rollup::ConnectedMinute, "minute"),
             (Rollup::ConnectedHour, "hour"),
@@ -189,17 +182,33 @@ impl<'a> Making<'a> {
         self.create(RollupName { rollup: Rollup::Heard, day, number }, heard).await
     }
 
+    /// Puts aside who was there in which minute, and calls that `present`.
+    async fn find_present(&self, day: Day) -> Result<NamedTempFile, RollupError> {
+        let mut present =
+            tempfile::Builder::new().prefix("present-").suffix(".parquet").tempfile_in(self.aside)?;
+        let mut rows = self.of(PRESENT, day).await?.execute_stream().await?;
+        let mut writer = Encoder::new(Format::Parquet, rows.schema())?;
+        while let Some(batch) = rows.try_next().await? {
+            present.write_all(&writer.rows(&batch)?)?;
+        }
+        present.write_all(&writer.finish()?)?;
+        let in_order = ParquetReadOptions::default().file_sort_order(vec![vec![col("at").sort(true, false)]]);
+        self.present(vec![present.path().display().to_string()], in_order).await?;
+        Ok(present)
+    }
+
     async fn week(&self, monday: Day, number: u32) -> Result<(), RollupError> {
         let days = Rollup::Heard.files(self.root).await?;
         let of_it = days.values().filter(|found| found.name.day.monday() == monday);
-        self.present(of_it.map(|found| format!("{}{}", self.url.as_str(), found.name)).collect()).await?;
+        let of_it = of_it.map(|found| format!("{}{}", self.url.as_str(), found.name));
+        self.present(of_it.collect(), ParquetReadOptions::default()).await?;
         let rows = self.context.sql(&connected_each("week")).await?;
         self.create(RollupName { rollup: Rollup::ConnectedWeek, day: monday, number }, rows).await
     }
 
     /// Calls files `present`.
-    async fn present(&self, files: Vec<String>) -> Result<(), RollupError> {
-        let table = self.context.read_parquet(files, ParquetReadOptions::default()).await?;
+    async fn present(&self, files: Vec<String>, options: ParquetReadOptions<'_>) -> Result<(), RollupError> {
+        let table = self.context.read_parquet(files, options).await?;
         self.context.register_table("present", table.into_view())?;
         Ok(())
     }
@@ -239,4 +248,30 @@ fn zones(territory: &Territory) -> Result<RecordBatch, ArrowError> {
         ("zupc", Arc::new(zones) as ArrayRef),
         ("insee", Arc::new(towns) as ArrayRef),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::util::pretty::pretty_format_batches;
+
+    use super::*;
+    use crate::root::ArchiveUrl;
+
+    #[tokio::test]
+    async fn of_a_day_no_more_is_held_than_an_hour() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(&ArchiveUrl::File(folder.path().join("archive"))).unwrap();
+        let territory = Territory::new(Vec::new(), Vec::new(), Vec::new());
+        let making = Making::new(&root, &territory, folder.path()).unwrap();
+        let _present = making.find_present(Day(20_000)).await.unwrap();
+        for grain in ["minute", "hour"] {
+            let sql = format!("EXPLAIN {}", connected_each(grain));
+            let plan = making.context.sql(&sql).await.unwrap().collect().await.unwrap();
+            let plan = pretty_format_batches(&plan).unwrap().to_string();
+            let adding: Vec<_> = plan.lines().filter(|line| line.contains("AggregateExec")).collect();
+            assert!(adding.len() >= 6, "{plan}");
+            // Groups of which no more can come are let go.
+            assert!(adding.iter().all(|line| line.contains("ordering_mode=")), "{plan}");
+        }
+    }
 }

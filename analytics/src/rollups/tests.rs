@@ -24,7 +24,7 @@ async fn make_all(sample: &Sample) -> Vec<Due> {
     let territory = sample.dimensions.territory.clone().unwrap();
     let mut made = Vec::new();
     loop {
-        let due = due(&sample.root).await.unwrap();
+        let due = due(&sample.root, Millis(i64::MIN)).await.unwrap();
         if due.is_empty() {
             assert_eq!(std::fs::read_dir(aside.path()).unwrap().count(), 0, "nothing stays aside");
             return made;

@@ -167,13 +167,17 @@ async fn add_up(folder: &Path) {
     let made = root.list::<RollupName>("rollups/heard").await.unwrap().len();
     // Weeks are made of days.
     for _ in ["days", "weeks"] {
-        for due in rollups::due(&root).await.unwrap() {
+        for due in rollups::due(&root, Millis(i64::MIN)).await.unwrap() {
             rollups::make(&root, &Nobody.territory(), &folder.join("sorting"), due).await.unwrap();
         }
     }
     println!("{made} days added up between kills");
     assert!(made > 0, "days were added up between kills");
-    assert_eq!(rollups::due(&root).await.unwrap(), [], "whatever was cut off, all that is due is made");
+    assert_eq!(
+        rollups::due(&root, Millis(i64::MIN)).await.unwrap(),
+        [],
+        "whatever was cut off, all that is due is made"
+    );
     let days = Current::read(&root, Positions::STREAM).await.unwrap().days;
     let (heard, mut logged) = (heard_of(&root).await, heard_of_log(folder));
     logged.retain(|(day, _)| days.contains_key(day));

@@ -11,7 +11,7 @@ use analytics::compact::{CompactError, Outcome, compact};
 use analytics::compare::{Compared, compare};
 use analytics::current::Current;
 use analytics::footer::{Footer, Skipped};
-use analytics::hails::Hails;
+use analytics::hails::{self, Hails};
 use analytics::layout::{Day, Stream};
 use analytics::limits::REPLACED_LEFT_MS;
 use analytics::positions::Positions;
@@ -50,6 +50,12 @@ pub(super) enum Command {
         /// This day alone (UTC), whatever its age.
         #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "dry_run")]
         day: Option<Day>,
+    },
+    /// Delete days of hails that are older than `retain_hails_days`. A server that archives does so by itself.
+    Delete {
+        /// Change nothing; list days and hails.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Read every file again: count, digest, look for records of the log that are missing or there twice, and for exact
     /// places older than `retain_exact_days`.
@@ -98,6 +104,20 @@ pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> any
                 + blur_days::<Searches>(&root, *day, config, &clock).await?;
             if blurred == 0 {
                 println!("there is no day to blur");
+            }
+        }
+        Command::Delete { dry_run } => {
+            let days = hails::older(&root, config.retention.hails_since(clock.now())).await?;
+            for (&day, &rows) in &days {
+                if *dry_run {
+                    println!("{day}: {} would be deleted", counted(rows, Stream::Hails));
+                    continue;
+                }
+                hails::delete(&root, day).await.with_context(|| format!("deleting {day}"))?;
+                println!("{day}: {} deleted", counted(rows, Stream::Hails));
+            }
+            if days.is_empty() {
+                println!("there is no day to delete");
             }
         }
         Command::Verify { with_log } => {

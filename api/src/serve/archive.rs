@@ -88,8 +88,9 @@ pub(super) fn start(
 pub(crate) fn settings(config: &Config) -> Settings {
     let settings = Settings::new(config.data_dir.join("sorting"));
     let filed_after_ms = i64::try_from(config.archive_after.as_millis()).unwrap_or(i64::MAX);
-    let exact_ms = i64::try_from(config.retention.exact.as_millis()).unwrap_or(i64::MAX);
-    Settings { filed_after_ms, exact_ms, ..settings }
+    let [exact_ms, hails_ms] = [config.retention.exact, config.retention.hails]
+        .map(|kept| i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
+    Settings { filed_after_ms, exact_ms, hails_ms, ..settings }
 }
 
 /// What memory holds of the registry's rows.

@@ -1,10 +1,11 @@
 //! Days of hails go into the archive, from their copies, once all of a day's are there; and again were there more.
 //!
-//! Any number of processes may do so: what the archive has of a day is whole, whoever wrote it.
+//! Any number of processes may do so: what the archive has of a day is whole, whoever wrote it. Days that are older
+//! than hails are kept are deleted, and not archived again from their copies, which have no taxi any more.
 
 use analytics::clean::clean;
 use analytics::compact::{CompactError, Outcome};
-use analytics::hails::{Hail, Hails, HailsOfDay, archived};
+use analytics::hails::{self, Hail, Hails, HailsOfDay, archived};
 use analytics::layout::Day;
 use analytics::root::Root;
 use ingest::clock::Millis;
@@ -26,8 +27,17 @@ enum Failure {
     Archive(#[from] CompactError),
 }
 
-/// Archives days of hails as they are copied, until `stop`. What was replaced goes after so many milliseconds.
-pub(crate) async fn keep(app: App, root: Root, grace_ms: i64, stop: CancellationToken) {
+/// For how long there is what, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// Hails, from the end of their day.
+    pub(crate) hails_ms: i64,
+    /// Files that were replaced.
+    pub(crate) grace_ms: i64,
+}
+
+/// Archives days of hails as they are copied, until `stop`.
+pub(crate) async fn keep(app: App, root: Root, kept: Kept, stop: CancellationToken) {
     let mut ticker = interval(DAILY_EVERY);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Until when all days are archived, and before when nothing is tried again.
@@ -42,7 +52,7 @@ pub(crate) async fn keep(app: App, root: Root, grace_ms: i64, stop: Cancellation
         }
         let outcome = tokio::select! {
             () = stop.cancelled() => return,
-            outcome = archive(&app, &root, done, grace_ms) => outcome,
+            outcome = archive(&app, &root, done, kept) => outcome,
         };
         match outcome {
             Ok(until) => done = until,
@@ -59,13 +69,20 @@ async fn archive(
     app: &App,
     root: &Root,
     done: Option<Millis>,
-    grace_ms: i64,
+    kept: Kept,
 ) -> Result<Option<Millis>, Failure> {
     let store = app.registry.upkeep();
     let until = store.hails_copied_until().await?;
     let Some(until) = until.filter(|until| done != Some(*until)) else { return Ok(done) };
+    let since = app.clock.now().plus(kept.hails_ms.saturating_neg());
+    for (day, rows) in hails::older(root, since).await.map_err(CompactError::from)? {
+        if let Outcome::Written(_) = hails::delete(root, day).await? {
+            tracing::info!(%day, rows, "a day of hails was deleted from the archive");
+        }
+    }
     let known = archived(root).await.map_err(CompactError::from)?;
-    for (begins, copies) in store.copied_days(until).await? {
+    let copied = store.copied_days(until).await?.into_iter();
+    for (begins, copies) in copied.filter(|(begins, _)| Day::of(*begins).next().begins() > since) {
         let day = Day::of(begins);
         // Copies are for good: where there are fewer, the database is not the one they came from.
         if known.get(&day).is_none_or(|known| *known < copies)
@@ -74,7 +91,7 @@ async fn archive(
             tracing::info!(%day, rows = manifest.rows(), "a day of hails was archived");
         }
     }
-    clean::<Hails>(root, app.clock.now().plus(-grace_ms)).await.map_err(CompactError::from)?;
+    clean::<Hails>(root, app.clock.now().plus(-kept.grace_ms)).await.map_err(CompactError::from)?;
     Ok(Some(until))
 }
 

@@ -143,4 +143,28 @@ async fn reports_tell_of_what_was_asked_and_hailed(world: &mut World) {
     assert!(verified.contains("1 file(s) with 3 hail(s)"), "{verified}");
     let files = program.done(&["archive", "files", "hails"]).await;
     assert!(files.contains(&format!("/hails/date={}/000001-000-", DAY.0)), "{files}");
+    a_year_later(world).await;
+}
+
+/// Hails go, and what they add up to stays.
+async fn a_year_later(world: &mut World) {
+    let program = world.program();
+    let sum = async |sql: &str| {
+        let told: Value =
+            serde_json::from_str(&program.done(&["sql", sql, "--format", "json"]).await).unwrap();
+        told["data"][0]["n"].clone()
+    };
+    let added_up = "SELECT CAST(sum(hails) AS BIGINT) AS n FROM hails_day";
+    within(SOON, "three hails added up", async || (sum(added_up).await == 3).then_some(())).await;
+    let young = ["archive", "delete", "--dry-run", "--retain-exact-days", "3", "--retain-hails-days", "4"];
+    assert_eq!(program.done(&young).await, format!("{}: 3 hail(s) would be deleted\n", DAY.0));
+    assert_eq!(program.done(&["archive", "delete"]).await, "there is no day to delete\n");
+
+    world.clock.advance(365 * 24 * HOUR_MS);
+    let left = "SELECT count(*) AS n FROM hails";
+    within(SOON, "no hail in the archive", async || (sum(left).await == 0).then_some(())).await;
+    // The next round of what is added up finds nothing to do.
+    world.clock.advance(24 * HOUR_MS);
+    assert_eq!(program.done(&[&young[..2], &young[3..]].concat()).await, "there is no day to delete\n");
+    assert_eq!(sum(added_up).await, 3);
 }
