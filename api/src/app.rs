@@ -13,6 +13,7 @@ use ingest::histogram::{Histogram as Durations, Snapshot};
 use ingest::log::Log;
 use ingest::searches::Search;
 use ingest::udp::Drops;
+use reqwest::Url;
 
 use crate::geocoder::Geocoder;
 use crate::hail::streams::Streams;
@@ -133,6 +134,8 @@ pub struct Behaviour {
     pub neutral_operator: bool,
     /// Whether hail endpoints may be on private addresses.
     pub private_endpoints: bool,
+    /// Where browsers reach the server, if that is not where it listens.
+    pub public_url: Option<Url>,
 }
 
 /// How many searches were answered, and how fast.

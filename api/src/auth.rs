@@ -56,6 +56,30 @@ impl Caller {
         Actor { account: Some(self.0.id), key_of }
     }
 
+    /// Whoever logged in, acting for another account where they say so and may: as with `X-Logas`, and as dear. None:
+    /// an account is gone, or may no longer act for the other.
+    pub(crate) async fn of_session(
+        app: &App,
+        (account, acting_as): (i32, Option<i32>),
+        parts: &Parts,
+    ) -> Answer<Option<Self>> {
+        let accounts = app.registry.accounts();
+        let Some(account) = accounts.id(account) else { return Ok(None) };
+        app.buckets.admit(account, &parts.extensions)?;
+        let Some(other) = acting_as else { return Ok(Some(Self(account.clone(), Key::Own))) };
+        let caller = Self::acting_as(app, account, other);
+        if let Some(caller) = &caller {
+            remember(app, caller, parts).await?;
+        }
+        Ok(caller)
+    }
+
+    /// `account` acting for the one of this number, if it is an administrator or manages that.
+    pub(crate) fn acting_as(app: &App, account: &Arc<Account>, other: i32) -> Option<Self> {
+        let accounts = app.registry.accounts();
+        logged_as(&accounts, account, &accounts.id(other)?.email, None)
+    }
+
     /// Whether both accounts are as they were when the caller was recognised: nobody goes on with a key or a role that
     /// is gone.
     pub fn stands(&self, app: &App) -> bool {

@@ -313,6 +313,10 @@ impl Config {
                 fake_taxi_id: values.get("fake_taxi_id", "true or false")?,
                 neutral_operator: values.get("neutral_operator", "true or false")?,
                 private_endpoints: values.get("private_endpoints", "true or false")?,
+                public_url: match text("public_url").as_str() {
+                    "" => None,
+                    _ => Some(values.parse("public_url", read_public_url)?),
+                },
             },
             limits: crate::limits::Http::default(),
             rate_limits: values.parse("rate_limits", RateLimits::from_str)?,
@@ -347,6 +351,13 @@ impl Config {
             }
         }
     }
+}
+
+/// The beginning of every address at which browsers reach the server.
+fn read_public_url(text: &str) -> Result<Url, String> {
+    let is_bare = |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let url = address::read(text).filter(|url| is_bare(url) && url.username().is_empty());
+    url.ok_or_else(|| "a URL of http or https without a path".to_owned())
 }
 
 /// Hails are kept at least as long as they are exact, and these until they are copied.

@@ -203,6 +203,9 @@ pub(crate) async fn keep_short(app: App, stop: CancellationToken) {
                 if let Err(error) = app.registry.upkeep().prune_activity().await {
                     tracing::warn!(%error, "old entries of the activity log were not removed");
                 }
+                if let Err(error) = app.registry.upkeep().prune_console_sessions().await {
+                    tracing::warn!(%error, "sessions of the console that are over were not removed");
+                }
                 if let Err(error) = app.registry.upkeep().prune_remembered().await {
                     tracing::warn!(%error, "answers that are remembered no longer were not removed");
                 }

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 mod connections;
+mod console;
 mod daily;
 pub mod error;
 pub mod fleet;

@@ -14,10 +14,12 @@ use ingest::limits::{
 
 use crate::hail::Status;
 
+mod console;
 mod http;
 mod queries;
 mod rows;
 
+pub use self::console::*;
 pub use self::http::Http;
 pub use self::queries::*;
 pub use self::rows::*;

@@ -22,6 +22,7 @@ use tower_http::normalize_path::NormalizePathLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
+use crate::console;
 use crate::error::Problem;
 use crate::form::query::Query;
 use crate::limits::{
@@ -39,6 +40,11 @@ use crate::routes::{
     visibility, webhooks,
 };
 use crate::serve::ProcessRole;
+
+/// What the API reads.
+const JSON: &str = "application/json";
+/// What pages read.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The whole HTTP interface.
 pub type HttpService = BoxCloneSyncService<Request, Response, std::convert::Infallible>;
@@ -160,6 +166,8 @@ pub fn routes() -> Routes {
         .post("/analytics/query", analytics::query, analytics::describe_query())
         .get("/analytics/reports", analytics::reports::list, analytics::reports::describe_list())
         .get("/analytics/reports/{name}", analytics::reports::read, analytics::reports::describe_read())
+        // People.
+        .pages(console::pages())
         .then(service_routes)
 }
 
@@ -191,6 +199,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Payload {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.remove().ok_or_else(Problem::not_json)
+    }
+}
+
+/// The fields of a form, in the body of a POST to one of the console's pages.
+#[derive(Clone, Debug)]
+pub(crate) struct Fields(pub(crate) Query);
+
+impl<S: Send + Sync> FromRequestParts<S> for Fields {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.remove().ok_or_else(Problem::internal)
     }
 }
 
@@ -226,7 +246,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Pieces {
     }
 }
 
-/// JSON in, or a refusal: what holds for every path, known or not, and before the key is looked at.
+/// JSON in, or a form, or a refusal: what holds for every path, known or not, and before the key is looked at.
 async fn read_body(mut request: Request, next: Next, within: Duration) -> Response {
     if request.headers().len() > HEADERS_MAX {
         return Problem::large_head().into_response();
@@ -243,11 +263,12 @@ async fn read_body(mut request: Request, next: Next, within: Duration) -> Respon
         return hand_over_body(request, next).await;
     }
     if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
-        if !is_json(request.headers()) {
-            let message = format!(
-                "{} requests require to set the Content-Type header to application/json",
-                request.method()
-            );
+        let is_page = console::is_page(request.uri().path());
+        let (is_right, kind) =
+            if is_page { (is_form(request.headers()), FORM) } else { (is_json(request.headers()), JSON) };
+        if !is_right {
+            let message =
+                format!("{} requests require to set the Content-Type header to {kind}", request.method());
             return Problem::whole(StatusCode::BAD_REQUEST, &message).into_response();
         }
         let body = std::mem::take(request.body_mut());
@@ -255,11 +276,15 @@ async fn read_body(mut request: Request, next: Next, within: Duration) -> Respon
             Err(BadBody::Slow) => return Problem::slow_request(within).into_response(),
             Err(BadBody::Broken) => return Problem::not_json().into_response(),
             Err(BadBody::TooLarge) => return too_large().into_response(),
+            Ok(bytes) if is_page => {
+                let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
+                request.extensions_mut().insert(Fields(Query::new(pairs)));
+            }
             Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(value) => request.extensions_mut().insert(Payload(value)),
+                Ok(value) => drop(request.extensions_mut().insert(Payload(value))),
                 Err(_) => return Problem::not_json().into_response(),
             },
-        };
+        }
     }
     next.run(request).await
 }
@@ -321,7 +346,13 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, BadBody> {
 /// A missing Content-Type counts as JSON: the first version of the registry asked for none.
 fn is_json(headers: &HeaderMap) -> bool {
     let given = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    given.is_none_or(|given| given.is_empty() || given.contains("application/json"))
+    given.is_none_or(|given| given.is_empty() || given.contains(JSON))
+}
+
+/// What browsers send of a form without files.
+fn is_form(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    given.is_some_and(|given| given.starts_with(FORM))
 }
 
 /// A body beyond [`BODY_MAX_BYTES`].

@@ -32,6 +32,7 @@ mod batch;
 pub mod bulk;
 pub mod changes;
 mod checkpoints;
+pub mod console_sessions;
 pub mod customers;
 pub mod daily;
 pub mod dimensions;

@@ -19,6 +19,7 @@ use crate::fleet::plan::{Operator, plan};
 use crate::import::{features, zones};
 use crate::registry::add_user;
 use crate::role::Role;
+use crate::secrets::{hash_password, hex, random};
 use crate::serve::{ProcessRole, Server, open_store};
 use crate::simulation::drive::Fleet;
 use crate::simulation::register::register;
@@ -43,6 +44,8 @@ const ACCOUNTS: [(&str, Role); 11] = [
     ("analyst", Role::Analyste),
 ];
 const SEED: u64 = 75;
+/// Of the one password of its accounts, which is made anew each time.
+const PASSWORD_BYTES: usize = 6;
 
 /// How large, how lively, for how long.
 #[derive(Debug, clap::Args)]
@@ -87,7 +90,8 @@ pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Re
     drop(std::net::UdpSocket::bind(config.udp).with_context(|| format!("listening on udp {}", config.udp))?);
     begin_afresh(&config.data_dir)?;
     println!("maraude {}: a demonstration in {}", env!("CARGO_PKG_VERSION"), config.data_dir.display());
-    let keys = seed(&config, clock.clone()).await.context("seeding the registry")?;
+    let password = hex(&random::<PASSWORD_BYTES>()?);
+    let keys = seed(&config, clock.clone(), &password).await.context("seeding the registry")?;
     let server = Server::start(&config, clock.clone()).await?;
     let operators: Vec<_> =
         keys.iter().filter(|key| key.role == Role::Operateur).map(Key::operator).collect();
@@ -101,7 +105,7 @@ pub(super) async fn run(args: &Args, values: Values, clock: Clock) -> anyhow::Re
     let first = ids.first().cloned().unwrap_or_default();
     let mut fleet = Fleet::new(target, &operators, &plans, ids, SEED, clock);
     fleet.begin().await?;
-    println!("{}", screen((server.http, udp), &keys, &first));
+    println!("{}", screen((server.http, udp), &keys, &password, &first));
     let stop = CancellationToken::new();
     let app = keys.iter().find(|key| key.role == Role::Moteur).map(|key| (key.secret.clone(), args.searches));
     let driving = tokio::spawn(fleet.drive(args.hz, app, stop.clone()));
@@ -152,17 +156,17 @@ fn empty(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Migrations, towns with their zones, accounts.
-async fn seed(config: &Config, clock: Clock) -> anyhow::Result<Vec<Key>> {
+/// Migrations, towns with their zones, accounts, all with this password.
+async fn seed(config: &Config, clock: Clock, password: &str) -> anyhow::Result<Vec<Key>> {
     let (store, sealer) = open_store(config, clock).await?;
     store.import_towns(&features::towns(outlines().towns)?.rows, |_| {}).await?;
     let no_files = |_: &str| Err("zones of the demonstration have no land of their own".to_owned());
     let zones = zones::zupc(outlines().zupc, &store.insee_codes().await?, no_files)?;
     store.import_zupc(&zones.rows, |_| {}).await?;
     store.import_exclusions(&features::exclusions(outlines().exclusions)?.rows, |_| {}).await?;
-    let mut keys = Vec::new();
+    let (mut keys, password_hash) = (Vec::new(), hash_password(password)?);
     for (email, role) in ACCOUNTS {
-        let (_, secret) = add_user(&store, &sealer, (email, email), "", &[role]).await?;
+        let (_, secret) = add_user(&store, &sealer, (email, email), &password_hash, &[role]).await?;
         keys.push(Key { email, role, secret });
     }
     store.close().await;
@@ -170,7 +174,7 @@ async fn seed(config: &Config, clock: Clock) -> anyhow::Result<Vec<Key>> {
 }
 
 /// URLs, keys and four lines to paste, on one screen.
-fn screen((http, udp): (SocketAddr, SocketAddr), keys: &[Key], taxi: &str) -> String {
+fn screen((http, udp): (SocketAddr, SocketAddr), keys: &[Key], password: &str, taxi: &str) -> String {
     let table: Vec<_> =
         keys.iter().map(|key| format!("  {:<12} {:<12} {}", key.email, key.role, key.secret)).collect();
     let key =
@@ -178,6 +182,7 @@ fn screen((http, udp): (SocketAddr, SocketAddr), keys: &[Key], taxi: &str) -> St
     let (app, operator, analyst) = (key(Role::Moteur), key(Role::Operateur), key(Role::Analyste));
     format!(
         "  http  http://{http}    udp  {udp}\n\
+         \n  console  http://{http}/console/  (any account below, password {password})\n\
          \n  account      role         API key\n{table}\n\n\
          Free taxis around a customer in Paris, as a search app sees them:\n\
          curl -s -H 'X-Api-Key: {app}' 'http://{http}/taxis?lon=2.3522&lat=48.8566'\n\

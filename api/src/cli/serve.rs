@@ -50,6 +50,11 @@ fn screen(config: &Config, server: &Server) -> String {
     let mut lines = vec![format!("maraude {}: {}", env!("CARGO_PKG_VERSION"), config.role.about())];
     let mut line = |name: &str, text: String| lines.push(format!("  {name:<10} {text}"));
     line("http", format!("http://{http}  (ready: http://{http}/health/ready)", http = server.http));
+    if config.role.follows() {
+        let public =
+            config.behaviour.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        line("console", format!("{}/console/", public.unwrap_or_else(|| format!("http://{}", server.http))));
+    }
     if let Some(udp) = server.udp {
         line("udp", format!("{udp}, {} thread(s)", config.udp_threads));
     }

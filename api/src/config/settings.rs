@@ -18,7 +18,7 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 27] = [
+pub const SETTINGS: [Setting; 28] = [
     setting(
         ROLE,
         "all",
@@ -26,6 +26,12 @@ pub const SETTINGS: [Setting; 27] = [
     ),
     setting("data_dir", "./data", "where embedded data lives"),
     setting("http", "127.0.0.1:8080", "address of the HTTP interface"),
+    setting(
+        "public_url",
+        "",
+        "where browsers reach the server, like https://taxis.example.org; with https, the console's cookies are for \
+         https alone; without it, the console is at the address of http",
+    ),
     setting("udp", "127.0.0.1:8090", "address on which positions come in as datagrams; not of the role api"),
     setting(
         "metrics",

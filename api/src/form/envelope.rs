@@ -84,6 +84,13 @@ pub struct Elements<T> {
     data: Vec<T>,
 }
 
+impl<T> Elements<T> {
+    /// The elements.
+    pub fn into_inner(self) -> Vec<T> {
+        self.data
+    }
+}
+
 /// An answer of one element.
 pub fn of_one<T>(element: T) -> Json<Elements<T>> {
     of_all(vec![element])
@@ -99,6 +106,13 @@ pub fn of_all<T>(data: Vec<T>) -> Json<Elements<T>> {
 pub struct Paged<T> {
     data: Vec<T>,
     meta: Meta,
+}
+
+impl<T> Paged<T> {
+    /// The elements, and where the page stands.
+    pub fn into_parts(self) -> (Vec<T>, Meta) {
+        (self.data, self.meta)
+    }
 }
 
 /// An answer of one page.

@@ -67,6 +67,12 @@ impl Routes {
         self.on("delete", path, delete(handler), operation)
     }
 
+    /// Pages for people, of which the reference says nothing.
+    pub fn pages(mut self, pages: Router<App>) -> Self {
+        self.router = self.router.merge(pages);
+        self
+    }
+
     /// These and more.
     pub fn then(self, more: impl FnOnce(Self) -> Self) -> Self {
         more(self)

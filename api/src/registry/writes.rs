@@ -183,6 +183,17 @@ impl Registry {
         .await
     }
 
+    /// Gives an account a fresh API key in place of the old one, as `by` wishes; gives the key. None: there is no such
+    /// account.
+    pub async fn rotate_key(
+        self: &Arc<Self>,
+        by: Actor,
+        (id, email): (i32, String),
+    ) -> Result<Option<String>> {
+        let (key, changes) = fresh_key(&self.secret, &email)?;
+        Ok(self.change_user(by, (id, email), changes, None).await?.then_some(key))
+    }
+
     /// Projects a change that is committed. Where that fails the write stands all the same, and everything is read
     /// again as soon as the database answers.
     async fn project(&self, change: Change) {
@@ -210,10 +221,16 @@ pub async fn add_user(
 
 /// Gives an account a fresh API key in place of the old one.
 pub async fn rotate_key(store: &Store, secret: &SecretKey, (id, email): (i32, &str)) -> Result<String> {
+    let (key, changes) = fresh_key(secret, email)?;
+    store.change_user(Actor::COMMAND_LINE, id, &changes).await?;
+    Ok(key)
+}
+
+/// A fresh API key, and the change that makes it an account's.
+fn fresh_key(secret: &SecretKey, email: &str) -> Result<(String, UserChanges)> {
     let key = new_api_key().map_err(|error| unsealable(email, &error))?;
     let apikey = Some((api_key_digest(&key), seal(secret, email, &key)?));
-    store.change_user(Actor::COMMAND_LINE, id, &UserChanges { apikey, ..UserChanges::default() }).await?;
-    Ok(key)
+    Ok((key, UserChanges { apikey, ..UserChanges::default() }))
 }
 
 fn seal(secret: &SecretKey, email: &str, value: &str) -> Result<String> {

@@ -1,5 +1,7 @@
 //! `POST /internal/auth`: an account by its email and its password or key, for the console.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,11 +16,22 @@ use crate::form::kind::{Integer, Kind, Object, Text};
 use crate::form::{Field, Form};
 use crate::openapi::{Chapter, Operation};
 use crate::passwords::too_many_tries;
+use crate::registry::accounts::Account;
 use crate::router::Payload;
 
 /// The account whose credentials these are. Needs no key; a success is in the activity log before it is answered.
 pub async fn log_in(State(app): State<App>, Payload(body): Payload) -> Answer<Json<Elements<UserAnswer>>> {
-    let credentials = envelope::one(&body, ReadCredentials)?;
+    let account = recognise(&app, envelope::one(&body, ReadCredentials)?).await?;
+    Ok(envelope::of_one(UserAnswer::of(&app.registry.accounts(), &account)))
+}
+
+/// The account of this email, if this is its password; a success is in the activity log.
+pub(crate) async fn by_password(app: &App, email: String, password: String) -> Answer<Arc<Account>> {
+    let secret = Secret::Password(password);
+    recognise(app, Credentials { email, secret, referrer: None }).await
+}
+
+async fn recognise(app: &App, credentials: Credentials) -> Answer<Arc<Account>> {
     let accounts = app.registry.accounts();
     let account = accounts.email(&credentials.email);
     let (known, login) = match credentials.secret {
@@ -35,7 +48,7 @@ pub async fn log_in(State(app): State<App>, Payload(body): Payload) -> Answer<Js
     let account = account.filter(|_| known).ok_or_else(wrong_credentials)?;
     let entry = Entry::login(account.id, login, credentials.referrer);
     app.registry.store().log_activity(Actor::account(account.id), &entry).await?;
-    Ok(envelope::of_one(UserAnswer::of(&accounts, account)))
+    Ok(account.clone())
 }
 
 /// `POST /internal/auth` in the reference.
@@ -51,7 +64,8 @@ pub fn describe_log_in() -> Operation {
         .refuses_with("Passwords of this account were tried too often.", &too_many_tries())
 }
 
-fn wrong_credentials() -> Problem {
+/// There is no such account, or these are not its credentials.
+pub(crate) fn wrong_credentials() -> Problem {
     Problem::data(StatusCode::UNAUTHORIZED, &json!({"": ["Invalid credentials."]}))
 }
 

@@ -171,6 +171,13 @@ fn contains(text: &str, part: &str) -> bool {
 #[derive(Debug)]
 pub struct Number(String);
 
+impl Number {
+    /// That of an account.
+    pub(crate) fn of(id: i32) -> Self {
+        Self(id.to_string())
+    }
+}
+
 impl FromRequestParts<App> for Number {
     type Rejection = Problem;
 

@@ -61,6 +61,7 @@ const HISTORY: &[Step] = &[
     portable(15, "distances", include_str!("../../../migrations/0015_distances.sql")),
     portable(16, "releases", include_str!("../../../migrations/0016_releases.sql")),
     portable(17, "connected vehicles", include_str!("../../../migrations/0017_connected_vehicles.sql")),
+    portable(18, "console sessions", include_str!("../../../migrations/0018_console_sessions.sql")),
 ];
 
 impl Store {

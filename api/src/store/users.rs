@@ -212,6 +212,10 @@ impl Store {
             if done == 1 && !fields.is_empty() {
                 tx.remember(now, by, &Entry::account_changed(id, &fields)).await?;
             }
+            if changes.password_hash.is_some() {
+                // Whoever knew the old one is to know the new one.
+                sqlx::query("DELETE FROM console_sessions WHERE user_id = $1").bind(id).execute(&mut **tx).await?;
+            }
             if done == 1 && changes.apikey.is_some() {
                 tx.remember(now, by, &Entry::apikey_rotated(id)).await?;
             }

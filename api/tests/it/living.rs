@@ -132,6 +132,12 @@ async fn the_pasted_lines_of_the_demonstration_find_taxis() {
     let http = demo.line("  http  ").await;
     let http = http.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
     let client = Client::new(http.parse::<SocketAddr>().unwrap());
+    let console = demo.line("  console  ").await;
+    let password = console.trim_end_matches(')').split_whitespace().last().unwrap();
+    for account in ["admin", "operator-a", "analyst"] {
+        let credentials = json!({"email": account, "password": password});
+        client.post("", "/internal/auth", &credentials).await.element(200);
+    }
     let mut curls = Vec::new();
     for _ in 0..4 {
         curls.push(demo.line("curl ").await);

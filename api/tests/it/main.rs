@@ -19,6 +19,7 @@ mod accounts;
 mod analytics;
 mod archive;
 mod command_line;
+mod console;
 mod database;
 mod edge;
 mod events;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::answer::{Beside, Eyes, HailAnswer};
 use crate::app::App;
 use crate::form::envelope;
+use crate::hail::Status;
 use crate::limits::NAME_MAX_CHARS;
 use crate::outbound::Reply;
 use crate::store::hails::{HailRow, TransitionRow};
@@ -14,6 +15,18 @@ use crate::store::hails::{HailRow, TransitionRow};
 pub fn body(app: &App, hail: &HailRow, transitions: &[TransitionRow]) -> Result<Vec<u8>, serde_json::Error> {
     let beside = Beside { transitions, seen: None, has_moved: false };
     let Json(elements) = envelope::of_one(HailAnswer::new(app, hail, Eyes::Operator, beside));
+    serde_json::to_vec(&elements)
+}
+
+/// The id of the hail in [`example`].
+pub const EXAMPLE_ID: &str = "exemple";
+
+/// The body of a call that tries a server: a hail that is none.
+pub fn example() -> Result<Vec<u8>, serde_json::Error> {
+    let mut hail =
+        HailAnswer { id: EXAMPLE_ID.to_owned(), status: Status::Received.as_str(), ..HailAnswer::example() };
+    hail.transitions.truncate(1);
+    let Json(elements) = envelope::of_one(hail);
     serde_json::to_vec(&elements)
 }
 

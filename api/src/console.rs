@@ -1,0 +1,81 @@
+//! The console: pages for people, in French, rendered here, over the functions that answer the API.
+//!
+//! A page works without a script. What a session may see is what its account may ask of the API; nothing is decided
+//! here a second time.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+
+use crate::app::App;
+use crate::error::Problem;
+
+use refusal::Refusal;
+
+mod account;
+mod act_as;
+mod assets;
+mod home;
+mod layout;
+mod list;
+mod login;
+mod refusal;
+mod session;
+
+/// Where its pages begin.
+pub(crate) const ROOT: &str = "/console";
+
+/// What a browser may do on our pages:
+/// - nothing that is not named;
+/// - `script-src`, `style-src`: load our modules and our stylesheet, never a text within a page;
+/// - `img-src`: our images, and the icon, which is written in the page;
+/// - `connect-src`: what our modules ask of this server;
+/// - `form-action`: send forms to us alone;
+/// - `frame-ancestors`, `base-uri`: nobody shows our pages within theirs, nothing changes what addresses mean.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// Every page.
+pub(crate) fn pages() -> Router<App> {
+    Router::new()
+        .route("/console", get(home::show))
+        .route("/console/assets/{name}", get(assets::read))
+        .route("/console/login", get(login::show).post(login::log_in))
+        .route("/console/logout", post(login::log_out))
+        .route("/console/act-as", get(act_as::list).post(act_as::begin))
+        .route("/console/act-as/end", post(act_as::end))
+        .route("/console/account", get(account::show))
+        .route("/console/account/endpoint", post(account::set_endpoint))
+        .route("/console/account/trial", post(account::try_endpoint))
+        .route("/console/account/key", post(account::rotate_key))
+        .route("/console/account/password", post(account::set_password))
+        .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
+        .layer(Extension(Arc::new(home::Figures::default())))
+        .layer(from_fn(secured))
+}
+
+/// Whether a path is one of ours.
+pub(crate) fn is_page(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What holds for every page. Nothing is kept by caches, but what says that it may be.
+async fn secured(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // With none at all, browsers would not say either where a form comes from.
+        (header::REFERRER_POLICY, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,196 @@
+//! Who is logged in: a token in a cookie, of which the database has the hash alone.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use maud::{Markup, html};
+
+use super::ROOT;
+use super::refusal::Refusal;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{Answer, Problem};
+use crate::form::query::Query;
+use crate::limits::SESSION_LASTS;
+use crate::registry::accounts::Account;
+use crate::role::Role;
+use crate::router::Fields;
+use crate::secrets::{api_key_digest, hex, random};
+
+/// The cookie's name.
+const COOKIE: &str = "maraude_session";
+/// The name of the field that only our own forms have.
+const TOKEN_FIELD: &str = "form_token";
+const TOKEN_BYTES: usize = 32;
+
+/// A session that lasts.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Who logged in.
+    pub(super) own: Arc<Account>,
+    /// For whom they act, which may be another.
+    pub(super) caller: Caller,
+    /// Whether they may act for other accounts.
+    pub(super) may_act_for_others: bool,
+    /// What the session is found by.
+    pub(super) token_sha256: String,
+    form_token: String,
+}
+
+impl Session {
+    /// Whether they act for another account.
+    pub(super) fn acts_for_another(&self) -> bool {
+        self.own.id != self.caller.0.id
+    }
+
+    /// The session with its accounts as they are now.
+    pub(super) fn renewed(self, app: &App) -> Self {
+        let own = app.registry.accounts().id(self.own.id).cloned().unwrap_or(self.own);
+        let caller = Caller::acting_as(app, &own, self.caller.0.id).unwrap_or(self.caller);
+        Self { own, caller, ..self }
+    }
+
+    /// The hidden field of every form that changes something. It is made of the token, which no other site knows, and
+    /// tells nothing of it.
+    pub(super) fn token_field(&self) -> Markup {
+        html! { input type="hidden" name=(TOKEN_FIELD) value=(self.form_token); }
+    }
+}
+
+/// A fresh token. A secret.
+pub(super) fn new_token() -> Answer<String> {
+    let bytes = random::<TOKEN_BYTES>().map_err(|error| Problem::internal().because(&error))?;
+    Ok(hex(&bytes))
+}
+
+/// What the database has of a token. It is random, so no salt is needed.
+pub(super) fn digest(token: &str) -> String {
+    api_key_digest(token)
+}
+
+/// The header that gives a browser this token; None takes it away.
+pub(super) fn cookie(app: &App, token: Option<&str>) -> Answer<HeaderValue> {
+    let is_https = app.behaviour.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
+    let secure = if is_https { "; Secure" } else { "" };
+    let (token, age_s) = token.map_or(("", 0), |token| (token, SESSION_LASTS.as_secs()));
+    let text = format!("{COOKIE}={token}; Path={ROOT}; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&text).map_err(|error| Problem::internal().because(&error))
+}
+
+/// The token that a browser sent.
+fn sent(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs =
+        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, token)| *name == COOKIE && !token.is_empty()).map(|(_, token)| token)
+}
+
+async fn find(parts: &Parts, app: &App) -> Answer<Option<Session>> {
+    let Some(token) = sent(&parts.headers) else { return Ok(None) };
+    let token_sha256 = digest(token);
+    let Some(row) = app.registry.store().console_session(&token_sha256).await? else { return Ok(None) };
+    let accounts = app.registry.accounts();
+    let caller = Caller::of_session(app, (row.user_id, row.acting_as), parts).await?;
+    let (Some(caller), Some(own)) = (caller, accounts.id(row.user_id).cloned()) else { return Ok(None) };
+    let may_act_for_others = own.has(Role::Admin) || !accounts.managed_by(own.id).is_empty();
+    let form_token = digest(&format!("form {token}"));
+    Ok(Some(Session { own, caller, may_act_for_others, token_sha256, form_token }))
+}
+
+impl FromRequestParts<App> for Session {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let path = || parts.uri.path_and_query().map_or(ROOT, |path| path.as_str()).to_owned();
+        find(parts, app).await?.ok_or_else(|| Refusal::LogIn(path()))
+    }
+}
+
+/// Whoever is logged in, if anybody is.
+#[derive(Debug)]
+pub(super) struct Visitor(pub(super) Option<Session>);
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        Ok(Self(find(parts, app).await?))
+    }
+}
+
+/// A form of one of our pages, whoever sent it: a browser says where a form was, and no page can make it lie.
+#[derive(Debug)]
+pub(super) struct Sent(pub(super) Query);
+
+impl FromRequestParts<App> for Sent {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        if !is_ours(app, &parts.headers) {
+            return Err(Refusal::Stale);
+        }
+        let Fields(fields) = Fields::from_request_parts(parts, app).await?;
+        Ok(Self(fields))
+    }
+}
+
+fn is_ours(app: &App, headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // Browsers tell this over https, and on the machine itself.
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
+        return site == "same-origin";
+    }
+    let Some(origin) = text(header::ORIGIN) else { return false };
+    let public = app.behaviour.public_url.as_ref().map(|url| url.origin().ascii_serialization());
+    let from_host = origin.split_once("://").is_some_and(|(_, host)| text(header::HOST) == Some(host));
+    from_host || public.as_deref() == Some(origin)
+}
+
+/// A form that somebody sent from one of our pages, as of their own session.
+#[derive(Debug)]
+pub(super) struct Posted {
+    /// Who sent it.
+    pub(super) session: Session,
+    /// What is in it.
+    pub(super) fields: Query,
+}
+
+impl FromRequestParts<App> for Posted {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let Sent(fields) = Sent::from_request_parts(parts, app).await?;
+        // A page to come back to is one that can be looked at.
+        let session = find(parts, app).await?.ok_or_else(|| Refusal::LogIn(ROOT.to_owned()))?;
+        // Hashed once more, so that the time of the comparison tells nothing of it.
+        let given = fields.first(TOKEN_FIELD).map(digest);
+        if given != Some(digest(&session.form_token)) {
+            return Err(Refusal::Stale);
+        }
+        Ok(Self { session, fields })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_found_among_cookies() {
+        let of = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(text))]);
+            sent(&headers).map(str::to_owned)
+        };
+        assert_eq!(of("a=b; maraude_session=t0k; c=d"), Some("t0k".to_owned()));
+        assert_eq!(of("maraude_session="), None);
+        assert_eq!(of("xmaraude_session=t0k"), None);
+    }
+
+    #[test]
+    fn tokens_are_random() {
+        let (one, other) = (new_token().unwrap(), new_token().unwrap());
+        assert!(one != other && one.len() == 2 * TOKEN_BYTES);
+    }
+}

@@ -1,0 +1,21 @@
+//! Limits of the console.
+
+use std::time::Duration;
+
+use super::REQUEST_WITHIN;
+
+/// How long a session lasts from its login, whatever happens in it.
+pub const SESSION_LASTS: Duration = Duration::from_hours(12);
+/// Sessions of one account; at one more the oldest ends.
+pub const SESSIONS_AN_ACCOUNT: i64 = 20;
+/// How long the figures on the home page stand; they are of months.
+pub const FIGURES_STAND: Duration = Duration::from_mins(10);
+/// How long an operator's server may take to answer a call that tries it.
+pub const TRIAL_WITHIN: Duration = Duration::from_secs(5);
+/// Such calls at a time; one more is answered 503.
+pub const TRIALS_MAX: usize = 8;
+/// Rows of a list that is downloaded as CSV, the newest; a narrower search reaches the others.
+pub const CSV_ROWS_MAX: i64 = 10_000;
+
+const _: () =
+    assert!(TRIAL_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "whoever tries hears what came of it");
