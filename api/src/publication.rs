@@ -1,4 +1,6 @@
-//! Statistics of a month are published once all of it is known, and then stay as they are.
+//! Statistics of a month are published once all of it is known, and then stay as they are: there is no second version,
+//! whatever is told of the month later. Two would tell, each for itself, of nobody; their difference would, of whoever
+//! is in one alone.
 //!
 //! What would tell of somebody is left out by `analytics::suppress`. A file is made once, by one process, and kept as
 //! rows: every process gives the same, whatever becomes of what it was made of.

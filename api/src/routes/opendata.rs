@@ -15,7 +15,7 @@ use crate::openapi::{Chapter, Operation};
 use crate::registry::Registry;
 use crate::registry::gazetteer::Gazetteer;
 use crate::routes::stations::{day, features, national_csv};
-use crate::store::releases::ReleasedRow;
+use crate::store::releases::{NewPlaces, PlacesFile, ReleasedRow};
 use crate::store::stations::StationRow;
 
 use catalogue::{Again, Dataset, File, Form, STATIONS, STATIONS_VERSION, catalogue, table_schema};
@@ -27,6 +27,10 @@ pub mod monthly;
 
 const CATALOGUE: &str = "application/ld+json";
 const SCHEMA: &str = "application/json";
+
+/// What is published of places.
+const STATIONS_NAME: &str = "stations";
+const ZUPC_NAME: &str = "zupc";
 
 /// Where the files are.
 const STATIONS_CSV: &str = "/opendata/stations.csv";
@@ -72,7 +76,7 @@ impl OpenData {
             if let Some(release) = last.as_ref().filter(|release| release.day == day) {
                 return Ok(release.clone());
             }
-            match (release(&app.registry, day).await, &*last) {
+            match (released(&app.registry, day).await, &*last) {
                 (Ok(release), _) => Ok(last.insert(Arc::new(release)).clone()),
                 (Err(problem), None) => Err(problem),
                 (Err(problem), Some(before)) => {
@@ -109,10 +113,24 @@ impl OpenData {
     }
 }
 
-async fn release(registry: &Registry, day: String) -> Answer<Release> {
+/// Makes what is published on a day, and notes in the ledger what of it is new: nothing else is published.
+async fn released(registry: &Registry, day: String) -> Answer<Release> {
     let (stations, gazetteer) = (registry.store().stations().await?, registry.gazetteer());
+    let rows = [(STATIONS_NAME, stations.len()), (ZUPC_NAME, gazetteer.zupcs().count())];
     let made = tokio::task::spawn_blocking(move || Release::new(day, &stations, &gazetteer)).await;
-    made.map_err(std::io::Error::other).flatten().map_err(|error| Problem::internal().because(&error))
+    let made = made.map_err(std::io::Error::other).flatten();
+    let made = made.map_err(|error| Problem::internal().because(&error))?;
+    for (dataset, rows) in rows {
+        let files = made.datasets.iter().filter(|described| described.name == dataset);
+        let files = files.flat_map(|described| &described.files).map(|file| PlacesFile {
+            form: file.form.extension(),
+            sha256: file.sha256.clone(),
+            bytes: usize::try_from(file.bytes).unwrap_or(usize::MAX),
+        });
+        let places = NewPlaces { dataset, period: made.day.clone(), rows, files: files.collect() };
+        registry.store().note_places(&places).await?;
+    }
+    Ok(made)
 }
 
 impl Release {
@@ -140,7 +158,7 @@ impl Release {
         };
         let datasets = vec![
             Dataset {
-                name: "stations".to_owned(),
+                name: STATIONS_NAME.to_owned(),
                 title: "Stations de taxis".to_owned(),
                 description: "Où les taxis attendent, au schéma national « stationstaxi » 0.1.2.".to_owned(),
                 keywords: &["taxi", "station", "mobilité"],
@@ -153,7 +171,7 @@ impl Release {
                 ],
             },
             Dataset {
-                name: "zupc".to_owned(),
+                name: ZUPC_NAME.to_owned(),
                 title: "Zones uniques de prise en charge".to_owned(),
                 description:
                     "Le territoire de chaque ZUPC et les communes dont les taxis peuvent y prendre en charge."

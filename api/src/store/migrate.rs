@@ -62,6 +62,7 @@ const HISTORY: &[Step] = &[
     portable(16, "releases", include_str!("../../../migrations/0016_releases.sql")),
     portable(17, "connected vehicles", include_str!("../../../migrations/0017_connected_vehicles.sql")),
     portable(18, "console sessions", include_str!("../../../migrations/0018_console_sessions.sql")),
+    portable(19, "published places", include_str!("../../../migrations/0019_published_places.sql")),
 ];
 
 impl Store {

@@ -1,4 +1,4 @@
-//! The ledger of what was published, and the files as everybody has them.
+//! The ledger of what was published, and the files of months as everybody has them.
 
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::batch::Batch;
 use super::daily::Run;
-use super::{Result, Store, read};
+use super::{Result, Store, read, write};
 
 /// What is released: a table of a month.
 #[derive(Clone, Debug)]
@@ -34,6 +34,30 @@ pub struct NewFile {
     pub content: Vec<u8>,
     /// The same, compressed.
     pub gzip: Vec<u8>,
+}
+
+/// What is published of places on a day.
+#[derive(Clone, Debug)]
+pub struct NewPlaces {
+    /// Its name.
+    pub dataset: &'static str,
+    /// The day, as `2026-09-21`.
+    pub period: String,
+    /// How many places it has.
+    pub rows: usize,
+    /// Its files.
+    pub files: Vec<PlacesFile>,
+}
+
+/// One form of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacesFile {
+    /// `csv` or `geojson`.
+    pub form: &'static str,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: String,
+    /// How large it is.
+    pub bytes: usize,
 }
 
 /// A file of the ledger.
@@ -68,7 +92,10 @@ impl Store {
             sqlx::query_as(
                 "SELECT r.dataset, r.period, r.version, f.form, r.released_at, r.row_count, r.withheld, f.sha256,
                  f.byte_count FROM releases r JOIN release_files f
-                 ON f.dataset = r.dataset AND f.period = r.period AND f.version = r.version",
+                 ON f.dataset = r.dataset AND f.period = r.period AND f.version = r.version
+                 UNION ALL
+                 SELECT dataset, period, version, form, released_at, row_count, CAST(0 AS BIGINT), sha256, byte_count
+                 FROM published_places",
             )
             .fetch_all(db)
         })?;
@@ -107,7 +134,57 @@ impl Store {
         })
     }
 
-    /// Releases what is released together for the first time. False: another process has the run, and nothing was.
+    /// Notes what is published of places, as a new version where a file is another than the last one's.
+    pub async fn note_places(&self, places: &NewPlaces) -> Result<()> {
+        let now = self.now_ms();
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        // Where another process adds the same version meanwhile, it is the last, and looked at once more.
+        loop {
+            let noted = write!(self, tx => { 'note: {
+                let last: Vec<(i32, String, String)> = sqlx::query_as(
+                    "SELECT version, form, sha256 FROM published_places WHERE dataset = $1
+                     AND version = (SELECT max(version) FROM published_places WHERE dataset = $1)",
+                )
+                .bind(places.dataset)
+                .fetch_all(&mut **tx)
+                .await?;
+                let is_same = |file: &PlacesFile| {
+                    last.iter().any(|(_, form, sha256)| file.form == form && file.sha256 == *sha256)
+                };
+                if last.len() == places.files.len() && places.files.iter().all(is_same) {
+                    break 'note true;
+                }
+                let version = last.first().map_or(1, |(version, ..)| version + 1);
+                for file in &places.files {
+                    let added = sqlx::query(
+                        "INSERT INTO published_places
+                             (dataset, version, form, period, released_at, row_count, sha256, byte_count)
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+                    )
+                    .bind(places.dataset)
+                    .bind(version)
+                    .bind(file.form)
+                    .bind(&places.period)
+                    .bind(now)
+                    .bind(count(places.rows))
+                    .bind(&file.sha256)
+                    .bind(count(file.bytes))
+                    .execute(&mut **tx)
+                    .await?;
+                    if added.rows_affected() == 0 {
+                        break 'note false;
+                    }
+                }
+                true
+            } })?;
+            if noted {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Releases what is released together, once and for all: of what is released already it is an error, and nothing
+    /// is. False: another process has the run, and nothing was.
     pub async fn release(&self, run: &Run, releases: Vec<NewRelease>) -> Result<bool> {
         const VERSION: i32 = 1;
         let now = self.now_ms();

@@ -231,7 +231,23 @@ async fn open_data_is_made_anew_each_day_and_downloaded_in_parts(world: &mut Wor
     flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut plain).unwrap();
     assert_eq!(plain, csv);
 
+    // The ledger has what was published, and a version more once it is another.
+    let ledger = async |world: &World| {
+        let told: Value = serde_json::from_slice(&get(world, "/opendata/ledger", &[]).await.2).unwrap();
+        let told = told["data"].as_array().unwrap().iter();
+        told.map(|release| {
+            let [dataset, period] = ["dataset", "period"].map(|name| release[name].as_str().unwrap());
+            format!("{dataset} {period} {} {}", release["version"], release["files"][0]["path"])
+        })
+        .collect::<Vec<_>>()
+    };
+    let today =
+        ["stations 2026-09-21 1 \"/opendata/stations.csv\"", "zupc 2026-09-21 1 \"/opendata/zupc.geojson\""];
+    assert_eq!(ledger(world).await, today);
+
     world.clock.advance(86_400_000);
     let tomorrow = get(world, "/opendata/stations.csv", &[("if-none-match", &tag)]).await;
     assert_eq!((tomorrow.0, tomorrow.2.windows(3).filter(|letters| letters == b"Sud").count()), (200, 1));
+    let [stations, zupc] = today;
+    assert_eq!(ledger(world).await, [stations, "stations 2026-09-22 2 \"/opendata/stations.csv\"", zupc]);
 }

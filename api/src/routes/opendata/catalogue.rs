@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::publication::{CSV, PARQUET};
+
 /// Under what licence everything is published: the Licence Ouverte 2.0.
 const LICENCE: &str = "https://spdx.org/licenses/etalab-2.0";
 /// Who publishes.
@@ -85,6 +87,15 @@ impl Form {
         }
     }
 
+    /// How its files' names end.
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => CSV,
+            Self::GeoJson => "geojson",
+            Self::Parquet => PARQUET,
+        }
+    }
+
     fn file_type(self) -> &'static str {
         match self {
             Self::Csv => "CSV",
@@ -98,6 +109,7 @@ impl Form {
 pub(super) fn catalogue(datasets: &[Dataset], day: &str) -> Value {
     json!({
         "@context": {
+            "adms": "http://www.w3.org/ns/adms#",
             "dcat": "http://www.w3.org/ns/dcat#",
             "dct": "http://purl.org/dc/terms/",
             "foaf": "http://xmlns.com/foaf/0.1/",
@@ -122,7 +134,7 @@ fn described(dataset: &Dataset) -> Value {
         Again::Daily => "DAILY",
         Again::Never => "NEVER",
     };
-    json!({
+    let mut described = json!({
         "@id": format!("/opendata#{}", dataset.name),
         "@type": "dcat:Dataset",
         "dct:identifier": dataset.name,
@@ -137,7 +149,11 @@ fn described(dataset: &Dataset) -> Value {
         "dct:accrualPeriodicity": authority("frequency", frequency),
         "dct:modified": date(&dataset.made_on),
         "dcat:distribution": dataset.files.iter().map(distributed).collect::<Vec<_>>(),
-    })
+    });
+    if dataset.again == Again::Never {
+        described["adms:status"] = authority("dataset-status", "COMPLETED");
+    }
+    described
 }
 
 fn distributed(file: &File) -> Value {
@@ -285,6 +301,7 @@ mod tests {
         let stations = &told["dcat:dataset"][0];
         assert_eq!(stations["dct:temporal"]["dcat:endDate"]["@value"], "2026-09-21");
         assert_eq!(stations["dct:modified"]["@value"], "2026-09-22");
+        assert_eq!(stations["adms:status"], Value::Null, "there will be another");
         let [csv, geojson] = [0, 1].map(|i| &stations["dcat:distribution"][i]);
         assert_eq!(csv["dcat:downloadURL"]["@id"], "/opendata/s.csv");
         assert_eq!(csv["dct:conformsTo"]["@id"], "/opendata/s.schema.json");

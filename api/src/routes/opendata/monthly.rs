@@ -1,4 +1,4 @@
-//! `GET /opendata/{file}` and `/opendata/ledger`: statistics of each month, and what of them was published when.
+//! `GET /opendata/{file}` and `/opendata/ledger`: statistics of each month, and what was published when.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -16,23 +16,27 @@ use crate::app::App;
 use crate::error::{Answer, Problem};
 use crate::form::envelope::{self, Elements};
 use crate::openapi::{Chapter, Operation};
-use crate::publication::{CSV, Dataset, PARQUET};
+use crate::publication::Dataset;
 use crate::routes::naive_timestamp;
 use crate::store::releases::ReleasedRow;
 
 /// The version of the tables' columns.
 const VERSION: &str = "1.0.0";
 
-/// A table of a month, as the ledger has it.
+/// A table of a month, or a version of places, as the ledger has it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Release)]
 pub struct ReleaseAnswer {
     /// Its name.
     pub dataset: String,
-    /// The month that it tells of.
+    /// The month that it tells of; of places, the first day of which they were like this.
     pub period: String,
-    /// From 1.
+    /// From 1. Of a month there is one.
     pub version: i32,
+    /// Whether there will never be another version: so of months, of which two would tell by their difference of
+    /// whoever is in one alone.
+    #[serde(rename = "final")]
+    pub is_final: bool,
     /// When it was published: ISO 8601 in UTC, without an offset.
     pub released_at: String,
     /// How many rows it has.
@@ -47,7 +51,7 @@ pub struct ReleaseAnswer {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = ReleasedFile)]
 pub struct ReleasedFileAnswer {
-    /// Where it is.
+    /// Where it is; of places, where the latest version is.
     pub path: String,
     /// How large it is.
     pub bytes: i64,
@@ -67,6 +71,7 @@ pub fn describe_ledger() -> Operation {
         dataset: Dataset::Hails.name().to_owned(),
         period: "2026-09".to_owned(),
         version: 1,
+        is_final: true,
         released_at: "2026-10-02T04:12:01".to_owned(),
         rows: 214,
         suppressed: 1_630,
@@ -76,8 +81,10 @@ pub fn describe_ledger() -> Operation {
             sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
         }],
     };
-    let about = "Each table of a month, once published, stays as it is. What is withheld is about too few vehicles or \
-                 customers or mostly about one, or would give away what is.";
+    let about = "Each table of a month is published once and for all, when everything that it tells of is known: what \
+                 is told of the month later changes nothing of it, as the difference of two versions would tell of \
+                 whoever is in one alone. What is withheld is about too few vehicles or customers or mostly about \
+                 one, or would give away what is. Places have a new version each time that they are others.";
     Operation::new(Chapter::Statistics, "Open data: what was published when", about)
         .list("The releases, by dataset, period and version.", &[example])
 }
@@ -93,13 +100,13 @@ pub async fn read(State(app): State<App>, Path(name): Path<String>, asked: Heade
         Named::Month(dataset, period, form) => (dataset.name(), period, form),
     };
     let (store, media_type) = (app.registry.store(), form.content_type());
-    let sha256 = store.released_sha256(dataset, period, extension(form)).await?;
+    let sha256 = store.released_sha256(dataset, period, form.extension()).await?;
     let sha256 = sha256.ok_or_else(Problem::unknown_path)?;
     let wanted = Wanted { media_type, sha256: &sha256, asked: &asked };
     if let Some(same) = wanted.same() {
         return Ok(same);
     }
-    let found = store.released_file(dataset, period, extension(form), wanted.is_gzip()).await?;
+    let found = store.released_file(dataset, period, form.extension(), wanted.is_gzip()).await?;
     let found = found.ok_or_else(Problem::unknown_path)?;
     // It may be a later version than a moment ago.
     Ok(Wanted { sha256: &found.sha256, ..wanted }.body(&found.content.into()))
@@ -135,7 +142,7 @@ impl<'a> Named<'a> {
             return dataset(name).map(Self::Schema);
         }
         let (stem, form) = name.rsplit_once('.')?;
-        let form = [Form::Csv, Form::Parquet].into_iter().find(|known| extension(*known) == form)?;
+        let form = [Form::Csv, Form::Parquet].into_iter().find(|known| known.extension() == form)?;
         let (stem, period) = stem.split_at_checked(stem.len().checked_sub("2026-09".len())?)?;
         if !is_period(period) {
             return None;
@@ -151,16 +158,14 @@ fn is_period(text: &str) -> bool {
     text.len() == "2026-09".len() && text.bytes().zip(*b"2026-09").all(is_as_written)
 }
 
-fn extension(form: Form) -> &'static str {
-    match form {
-        Form::Csv => CSV,
-        Form::GeoJson => "geojson",
-        Form::Parquet => PARQUET,
-    }
-}
-
+/// Places are always at the same address, as they are now.
 fn path(file: &ReleasedRow) -> String {
-    format!("/opendata/{}-{}.{}", file.dataset, file.period, file.form)
+    let ReleasedRow { dataset, period, form, .. } = file;
+    if is_period(period) {
+        format!("/opendata/{dataset}-{period}.{form}")
+    } else {
+        format!("/opendata/{dataset}.{form}")
+    }
 }
 
 /// The files of each release together.
@@ -179,6 +184,7 @@ fn release_answer(files: &[ReleasedRow]) -> ReleaseAnswer {
         dataset: release.dataset.clone(),
         period: release.period.clone(),
         version: release.version,
+        is_final: is_period(&release.period),
         released_at: naive_timestamp(release.released_at),
         rows: release.row_count,
         suppressed: release.withheld,
@@ -211,7 +217,7 @@ fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
         ),
     };
     let files = files.iter().filter_map(|file| {
-        let form = [Form::Csv, Form::Parquet].into_iter().find(|form| extension(*form) == file.form)?;
+        let form = [Form::Csv, Form::Parquet].into_iter().find(|form| form.extension() == file.form)?;
         Some(File {
             address: path(file),
             form,
@@ -225,7 +231,7 @@ fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
         title: format!("{title}, {}", release.period),
         description: format!(
             "{of_what} Un chiffre absent est nul, ou tu : il porte sur trop peu de véhicules ou de clients, ou surtout \
-             sur un seul, ou trahirait un chiffre tu."
+             sur un seul, ou trahirait un chiffre tu. Publié une fois pour toutes."
         ),
         keywords: &["taxi", "statistiques", "mobilité"],
         period: [first, last].map(|day| day.to_string()),
