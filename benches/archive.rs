@@ -3,7 +3,8 @@
 //!
 //! Drives 20 thousand taxis for seven hours, 100 million positions, unless it is told otherwise. Each hour is logged
 //! first, and then archived: of that alone the time is told. Reports run by turns with `DuckDB`'s, which is a process
-//! of Python's with as many threads, and must tell the same. What asks for H3 cells is ours alone: it has none.
+//! of Python's with as many threads, and must tell the same. It has no H3: the cells of towns, and which lie around
+//! which, are handed to it as tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,11 @@ use analytics::verify::verify;
 use analytics::views::View;
 use anyhow::{Context as _, bail, ensure};
 use api::warehouse::own_limits;
+use arrow_array::RecordBatch;
 use benches::cpu::{Used, measured};
+use benches::demand::{self, Demand};
 use benches::france::{BEGIN, EVERY_MS, France};
+use benches::rivals::cells;
 use benches::rivals::duckdb::DuckDb;
 use clap::Parser;
 use ingest::clock::{Clock, Millis};
@@ -88,6 +92,10 @@ fn main() -> anyhow::Result<()> {
     let mut rival = args.python.as_deref().map(DuckDb::start).transpose()?;
 
     let rows = archive(&args, &mut france, &folder, &root, &runtime)?;
+    let (searches, hails) = (u32::try_from(rows / 100)?, u32::try_from(rows / 500)?);
+    let demand = Demand { searches, hails, within_ms: france.driven_ms() };
+    demand::archive(args.seed, demand, &france, &root, &folder, &runtime)?;
+    println!("beside them: {searches} searches and {hails} hails");
     drop(france);
     tell_files("as filed", rows, &root, &runtime, rival.as_mut())?;
 
@@ -266,6 +274,15 @@ fn reports(
             let answer = runtime.block_on(warehouse.query(&query, &View::Everything, dimensions))?;
             tables.insert(table.to_owned(), write(runtime, answer, folder, table)?.into());
         }
+        let territory = dimensions.territory.as_ref().context("the country's towns")?;
+        let towns = put(&[cells::of_towns(territory)?], folder, "cells")?;
+        tables.insert("cells".to_owned(), towns.into());
+        let heard = "SELECT DISTINCT cell FROM positions WHERE cell IS NOT NULL";
+        let heard = runtime.block_on(warehouse.query(heard, &View::Everything, dimensions))?;
+        tables.insert(
+            "rings".to_owned(),
+            put(&[cells::rings(&runtime.block_on(heard.collect())?)?], folder, "rings")?.into(),
+        );
         let (begins, ends) = (day.begins().0, day.next().begins().0);
         let threads = own_limits().threads;
         rival.ask(
@@ -338,10 +355,20 @@ fn reports(
 
 /// Writes an answer as Parquet; gives its path.
 fn write(runtime: &Runtime, answer: Answer, folder: &Path, name: &str) -> anyhow::Result<String> {
-    let mut encoder = Encoder::new(Format::Parquet, answer.schema())?;
+    let schema = answer.schema();
+    let mut batches = runtime.block_on(answer.collect())?;
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(schema));
+    }
+    put(&batches, folder, name)
+}
+
+/// Writes rows as Parquet; gives its path.
+fn put(batches: &[RecordBatch], folder: &Path, name: &str) -> anyhow::Result<String> {
+    let mut encoder = Encoder::new(Format::Parquet, batches.first().context("rows")?.schema())?;
     let mut content = Vec::new();
-    for batch in runtime.block_on(answer.collect())? {
-        content.extend(encoder.rows(&batch)?);
+    for batch in batches {
+        content.extend(encoder.rows(batch)?);
     }
     content.extend(encoder.finish()?);
     let path = folder.join(format!("{name}.parquet"));

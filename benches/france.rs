@@ -120,6 +120,11 @@ impl France {
         Ok(positions)
     }
 
+    /// For how long it was driven, in milliseconds.
+    pub fn driven_ms(&self) -> i64 {
+        self.beats * EVERY_MS
+    }
+
     /// What the registry knows of it.
     pub fn dimensions(&self) -> anyhow::Result<Dimensions> {
         let first = i32::try_from(FIRST_OPERATOR)?;
@@ -153,6 +158,13 @@ impl France {
             populations: self.populations.clone(),
             territory: Some(self.territory.clone()),
         })
+    }
+
+    /// Some taxi, where it is, and the town of its ADS.
+    pub fn taxi(&self, rng: &mut StdRng) -> anyhow::Result<(SourceKey, LatLon, Insee)> {
+        let one = rng.random_range(0..self.drivers.len());
+        let (lat_e7, lon_e7) = self.drivers[one].taxi.place().as_e7();
+        Ok((self.drivers[one].source, LatLon::from_e7(lat_e7, lon_e7)?, self.ads[one]))
     }
 
     /// What archiving asks of the registry.

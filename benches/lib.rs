@@ -5,6 +5,7 @@
 
 pub mod cpu;
 pub mod datagrams;
+pub mod demand;
 pub mod france;
 pub mod open_loop;
 pub mod program;

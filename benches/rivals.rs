@@ -4,6 +4,7 @@
 //! None keeps our promises: the two indexes lock, and forget a taxi between its removal and its insertion but for the
 //! lock; the datagram's reader takes strings only.
 
+pub mod cells;
 pub mod duckdb;
 pub mod grid;
 pub mod redis;

@@ -16,7 +16,7 @@ use crate::places::RESOLUTION;
 const STEP_DEGREES: f64 = 0.004;
 
 /// The cells whose middle lies in a town; where none does, the one of a point in it. O(area).
-pub(crate) fn of(territory: &Territory, town: &Town) -> BTreeSet<u64> {
+pub fn of(territory: &Territory, town: &Town) -> BTreeSet<u64> {
     let is_middle_here = |cell: &u64| {
         let middle = CellIndex::try_from(*cell).ok().and_then(middle);
         middle.and_then(|at| territory.town_at(at)).is_some_and(|here| here.insee == town.insee)
