@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use chrono::NaiveDateTime;
 
 use crate::app::App;
 use crate::error::Problem;
@@ -20,12 +21,15 @@ use refusal::Refusal;
 mod account;
 mod act_as;
 mod assets;
+mod csv;
+mod hails;
 mod home;
 mod layout;
 mod list;
 mod login;
 mod refusal;
 mod session;
+mod taxis;
 
 /// Where its pages begin.
 pub(crate) const ROOT: &str = "/console";
@@ -54,6 +58,10 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/account/trial", post(account::try_endpoint))
         .route("/console/account/key", post(account::rotate_key))
         .route("/console/account/password", post(account::set_password))
+        .route("/console/taxis", get(taxis::list))
+        .route("/console/taxis/{id}", get(taxis::show))
+        .route("/console/hails", get(hails::list))
+        .route("/console/hails/{id}", get(hails::show))
         .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
         .layer(Extension(Arc::new(home::Figures::default())))
         .layer(from_fn(secured))
@@ -78,4 +86,29 @@ async fn secured(request: Request, next: Next) -> Response {
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// A moment of the API's as people write it: `21/09/2026 14:13:20`, with milliseconds where there are some.
+fn moment(at: &str) -> String {
+    let read = NaiveDateTime::parse_from_str(at, "%Y-%m-%dT%H:%M:%S%.f");
+    let form = if at.contains('.') { "%d/%m/%Y %H:%M:%S%.3f" } else { "%d/%m/%Y %H:%M:%S" };
+    read.map_or_else(|_| at.to_owned(), |read| read.format(form).to_string().replace('.', ","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_written_as_in_french() {
+        assert_eq!(moment("2026-09-21T14:13:20"), "21/09/2026 14:13:20");
+        assert_eq!(moment("2026-09-21T14:13:20.250000"), "21/09/2026 14:13:20,250");
+        assert_eq!(moment("<b>"), "<b>");
+    }
+
+    #[test]
+    fn pages_are_told_from_what_begins_alike() {
+        assert!(is_page("/console") && is_page("/console/taxis"));
+        assert!(!is_page("/consoles") && !is_page("/") && !is_page("/taxis"));
+    }
 }

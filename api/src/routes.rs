@@ -34,7 +34,7 @@ pub mod webhooks;
 use chrono::DateTime;
 
 /// A time as the contract writes it: ISO 8601 in UTC, without an offset, microseconds only where there are some.
-fn naive_timestamp(ms: i64) -> String {
+pub(crate) fn naive_timestamp(ms: i64) -> String {
     let at = DateTime::from_timestamp_millis(ms).unwrap_or_default();
     let format = if ms.rem_euclid(1000) == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%.6f" };
     at.format(format).to_string()

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Redirect};
 use maud::html;
 
 use super::layout;
-use super::list::{Field, List, count};
+use super::list::{Field, List, count, heads};
 use super::refusal::Shown;
 use super::session::{Posted, Session};
 use crate::activity::Entry;
@@ -37,8 +37,7 @@ pub(super) async fn list(State(app): State<App>, session: Session, query: Query)
         div.scroll tabindex="0" role="region" aria-label="Comptes" {
             table {
                 caption { (count(&meta)) }
-                thead { tr { th scope="col" { "Nom" } th scope="col" { "Identifiant" } th scope="col" { "Rôles" }
-                             th scope="col" { "Agir" } } }
+                (heads(&["Nom", "Identifiant", "Rôles", "Agir"]))
                 tbody { @for account in &accounts { tr {
                     th scope="row" { (account.name) }
                     td { (account.email) }

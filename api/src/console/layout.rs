@@ -6,6 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::session::Session;
 use super::{ROOT, assets};
+use crate::role::{Role, SEARCHERS};
 
 /// What a page is.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
@@ -74,6 +75,13 @@ pub(super) fn notice(notice: Option<Notice<'_>>) -> Markup {
 fn entries(session: Option<&Session>) -> Vec<(&'static str, &'static str)> {
     let mut entries = vec![(ROOT, "Accueil")];
     if let Some(session) = session {
+        let account = &session.caller.0;
+        if account.has(Role::Operateur) {
+            entries.push((super::taxis::PATH, "Mes taxis"));
+        }
+        if SEARCHERS.iter().any(|role| account.has(*role)) {
+            entries.push((super::hails::PATH, "Courses"));
+        }
         entries.push((super::account::PATH, "Mon compte"));
         if session.may_act_for_others {
             entries.push((super::act_as::PATH, "Agir pour un compte"));

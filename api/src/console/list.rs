@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::form::query::{Meta, Query};
+use crate::limits::CSV_ROWS_MAX;
 
 /// Something to look for.
 #[derive(Debug)]
@@ -14,6 +15,15 @@ pub(super) struct Field {
 }
 
 impl Field {
+    /// One of these values.
+    pub(super) const fn choice(
+        name: &'static str,
+        label: &'static str,
+        choices: &'static [&'static str],
+    ) -> Self {
+        Self { name, label, choices }
+    }
+
     /// A text.
     pub(super) const fn text(name: &'static str, label: &'static str) -> Self {
         Self { name, label, choices: &[] }
@@ -34,7 +44,24 @@ pub(super) struct List<'a> {
 impl List<'_> {
     /// What the API is asked: fields that are left empty are not asked for.
     pub(super) fn asked(&self) -> Query {
-        Query::new(self.arguments(self.query.first("p")))
+        Query::new(self.arguments(self.query.first("p").filter(|_| !self.is_download())))
+    }
+
+    /// Whether it is asked for as a file, of which there is one page.
+    pub(super) fn is_download(&self) -> bool {
+        self.query.first("format") == Some("csv")
+    }
+
+    /// Below the list: the file of what was found.
+    pub(super) fn download_link(&self, meta: &Meta) -> Markup {
+        html! {
+            @if meta.total > 0 {
+                p {
+                    a href=(self.address(&[("format", "csv")])) download { "Télécharger en CSV" }
+                    @if meta.total > CSV_ROWS_MAX { " (les " (CSV_ROWS_MAX) " plus récents)" }
+                }
+            }
+        }
     }
 
     /// Above the list.
@@ -99,4 +126,9 @@ pub(super) fn count(meta: &Meta) -> String {
         1 => "1 résultat".to_owned(),
         total => format!("{total} résultats"),
     }
+}
+
+/// The first row of a table.
+pub(super) fn heads(names: &[&str]) -> Markup {
+    html! { thead { tr { @for name in names { th scope="col" { (name) } } } } }
 }

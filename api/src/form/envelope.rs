@@ -109,6 +109,11 @@ pub struct Paged<T> {
 }
 
 impl<T> Paged<T> {
+    /// These elements, of a page that stands there.
+    pub fn new(data: Vec<T>, meta: Meta) -> Self {
+        Self { data, meta }
+    }
+
     /// The elements, and where the page stands.
     pub fn into_parts(self) -> (Vec<T>, Meta) {
         (self.data, self.meta)

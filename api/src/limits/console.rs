@@ -14,6 +14,8 @@ pub const FIGURES_STAND: Duration = Duration::from_mins(10);
 pub const TRIAL_WITHIN: Duration = Duration::from_secs(5);
 /// Such calls at a time; one more is answered 503.
 pub const TRIALS_MAX: usize = 8;
+/// Calls of an operator's server that a hail's page shows; nearly all hails have one.
+pub const CALLS_SHOWN: i64 = 100;
 /// Rows of a list that is downloaded as CSV, the newest; a narrower search reaches the others.
 pub const CSV_ROWS_MAX: i64 = 10_000;
 

@@ -18,6 +18,7 @@ use crate::form::envelope::{self, Elements, Paged};
 use crate::form::filters::{Filters, too_many};
 use crate::form::kind::{IntegerWithin, Kind as _, Length, NonEmpty, OneOf, OpenObject, Text};
 use crate::form::query::Query;
+use crate::limits::PER_PAGE;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::card::{characteristics, non_empty};
 use crate::retention::blurred;
@@ -125,12 +126,22 @@ pub fn describe_change() -> Operation {
 
 /// A page of the caller's taxis, the newest first.
 pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Paged<TaxiAnswer>>> {
+    Ok(Json(found(&app, &caller, &query, PER_PAGE).await?))
+}
+
+/// The same with so many taxis a page.
+pub(crate) async fn found(
+    app: &App,
+    caller: &Caller,
+    query: &Query,
+    per_page: i64,
+) -> Answer<Paged<TaxiAnswer>> {
     caller.require(LISTERS)?;
-    let mut filters = Filters::of(&query);
+    let mut filters = Filters::of(query);
     let (ids, plates) = (filters.beginnings("id"), filters.beginnings("licence_plate"));
-    let (filter, page) = (TaxiFilter { ids, plates }, filters.page()?);
+    let (filter, page) = (TaxiFilter { ids, plates }, filters.page()?.of(per_page));
     let (rows, total) = app.registry.store().taxis(caller.0.id, &filter, page.limit_offset()).await?;
-    Ok(envelope::of_page(rows.iter().map(|row| render(row, None)).collect(), page.meta(total)))
+    Ok(Paged::new(rows.iter().map(|row| render(row, None)).collect(), page.meta(total)))
 }
 
 /// `GET /taxis/all` in the reference.

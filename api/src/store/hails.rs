@@ -9,6 +9,7 @@ use super::batch::{Batch, Run as _};
 use super::{Result, Store, read, write};
 use crate::activity::Actor;
 use crate::hail::Status;
+use crate::limits::CALLS_SHOWN;
 
 pub mod change;
 pub mod due;
@@ -177,6 +178,18 @@ impl Store {
             .bind(hail)
             .fetch_all(db)
         })
+    }
+
+    /// The latest calls of the operator's server about a hail, in order.
+    pub async fn hail_calls(&self, hail: &str) -> Result<Vec<change::Call>> {
+        let mut calls: Vec<_> = read!(self, db => {
+            sqlx::query_as("SELECT at, took_ms, outcome FROM hail_calls WHERE hail_id = $1 ORDER BY at DESC LIMIT $2")
+                .bind(hail)
+                .bind(CALLS_SHOWN)
+                .fetch_all(db)
+        })?;
+        calls.reverse();
+        Ok(calls)
     }
 
     /// Whether a customer of an app is banned now.

@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::world::World;
 
 mod account;
+mod hails;
 mod sessions;
+mod taxis;
 
 /// What tests give accounts.
 const PASSWORD: &str = "correct horse";

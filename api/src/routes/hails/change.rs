@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT};
 use serde_json::json;
 
-use super::answer::{Beside, HailAnswer, sides};
+use super::answer::{Beside, Eyes, HailAnswer, sides};
 use super::{eyes, last_seen, not_theirs, seen_by, unknown};
 use crate::app::App;
 use crate::auth::Caller;
@@ -20,7 +20,8 @@ use crate::limits::{ADDRESS_MAX_CHARS, NAME_MAX_CHARS};
 use crate::openapi::{Chapter, Operation};
 use crate::role::{Role, SEARCHERS};
 use crate::router::Payload;
-use crate::store::hails::change::Held;
+use crate::store::hails::HailRow;
+use crate::store::hails::change::{Call, Held};
 
 const INCIDENT_TAXI: &[&str] =
     &["no_show", "address", "traffic", "breakdown", "traffic_jam", "garbage_truck"];
@@ -51,11 +52,33 @@ pub async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<Elements<HailAnswer>>> {
+    Ok(envelope::of_one(seen(&app, &caller, &id).await?.0))
+}
+
+/// The hail, as the caller sees it and as it stands.
+async fn seen(app: &App, caller: &Caller, id: &str) -> Answer<(HailAnswer, HailRow, Eyes)> {
     caller.require(SEARCHERS)?;
-    let (hail, eyes) = seen_by(&app, &caller, &id).await?;
-    let transitions = app.registry.store().transitions(&id).await?;
-    let beside = Beside { transitions: &transitions, seen: last_seen(&app, &hail), has_moved: false };
-    Ok(envelope::of_one(HailAnswer::new(&app, &hail, eyes, beside)))
+    let (hail, eyes) = seen_by(app, caller, id).await?;
+    let transitions = app.registry.store().transitions(id).await?;
+    let beside = Beside { transitions: &transitions, seen: last_seen(app, &hail), has_moved: false };
+    Ok((HailAnswer::new(app, &hail, eyes, beside), hail, eyes))
+}
+
+/// All that there is to tell of a hail.
+pub(crate) struct Story {
+    /// What the API answers.
+    pub(crate) hail: HailAnswer,
+    /// The calls of the operator's server; search apps see none: how these ended is the operator's business.
+    pub(crate) calls: Vec<Call>,
+    /// When it ends by itself, in milliseconds since 1970, unless somebody moves it.
+    pub(crate) deadline_at: Option<i64>,
+}
+
+/// The story of a hail, as far as the caller may know it.
+pub(crate) async fn story(app: &App, caller: &Caller, id: &str) -> Answer<Story> {
+    let (hail, row, eyes) = seen(app, caller, id).await?;
+    let calls = if eyes == Eyes::App { Vec::new() } else { app.registry.store().hail_calls(id).await? };
+    Ok(Story { hail, calls, deadline_at: row.deadline_at })
 }
 
 /// `GET /hails/{id}` in the reference.

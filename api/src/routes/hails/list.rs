@@ -13,12 +13,13 @@ use super::answer::{Eyes, shown_operator};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
-use crate::form::envelope::{self, Paged};
+use crate::form::envelope::Paged;
 use crate::form::filters::{Filters, too_many};
 use crate::form::kind::OneOf;
 use crate::form::moment::SlashedDay;
 use crate::form::query::Query;
 use crate::hail::Status;
+use crate::limits::PER_PAGE;
 use crate::openapi::{Chapter, Operation};
 use crate::role::{Role, SEARCHERS};
 use crate::routes::naive_timestamp;
@@ -51,10 +52,20 @@ pub async fn list(
     caller: Caller,
     query: Query,
 ) -> Answer<Json<Paged<ListedHailAnswer>>> {
+    Ok(Json(found(&app, &caller, &query, PER_PAGE).await?))
+}
+
+/// The same with so many hails a page.
+pub(crate) async fn found(
+    app: &App,
+    caller: &Caller,
+    query: &Query,
+    per_page: i64,
+) -> Answer<Paged<ListedHailAnswer>> {
     caller.require(SEARCHERS)?;
     let is_admin = caller.0.has(Role::Admin);
     let accounts = app.registry.accounts();
-    let mut filters = Filters::of(&query);
+    let mut filters = Filters::of(query);
     // Whom others may not see they may not ask for, either.
     let operators = Some(filters.beginnings("operateur")).filter(|_| is_admin).unwrap_or_default();
     let filter = HailFilter {
@@ -74,7 +85,7 @@ pub async fn list(
         since: (!is_admin).then(|| app.clock.now().0 - SHOWN_MS),
         before: None,
     };
-    let page = filters.page()?;
+    let page = filters.page()?.of(per_page);
     let (rows, total) = app.registry.store().hails(&filter, page.limit_offset()).await?;
     let render = |row: &ListedRow| {
         // None is listed that is not the caller's.
@@ -82,14 +93,14 @@ pub async fn list(
         ListedHailAnswer {
             id: row.id.clone(),
             added_by: row.app_email.clone(),
-            operateur: shown_operator(&app, eyes, &row.operator_email),
+            operateur: shown_operator(app, eyes, &row.operator_email),
             status: row.status.as_str(),
             creation_datetime: naive_timestamp(row.created_at),
             taxi_id: eyes.taxi_id(&row.shown_taxi_id, &row.public_taxi_id).to_owned(),
             customer_id: row.customer_id.clone(),
         }
     };
-    Ok(envelope::of_page(rows.iter().map(render).collect(), page.meta(total)))
+    Ok(Paged::new(rows.iter().map(render).collect(), page.meta(total)))
 }
 
 /// `GET /hails` in the reference.

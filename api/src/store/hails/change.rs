@@ -1,6 +1,6 @@
 //! The one way in which a hail changes: its row locked, what is to happen decided, and all of it written at once.
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::writes::Changing;
 use super::{COLUMNS, FROM, HailRow};
@@ -35,7 +35,7 @@ pub struct Step {
 }
 
 /// How a call of an operator's server ended.
-#[derive(Clone, Debug)]
+#[derive(FromRow, Clone, Debug)]
 pub struct Call {
     /// When it began, in milliseconds since 1970.
     pub at: i64,
