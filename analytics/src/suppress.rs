@@ -28,8 +28,9 @@
 //! before the finer, the larger before the smaller, so that what is withheld for the sake of others is the smallest.
 //! One is withheld if a block that it would divide would become an unsafe one.
 //!
-//! A missing figure is nil or withheld, and nobody is told which: where the reader knows that one is nil, or gave
-//! something himself, `least` and `most_percent` alone keep him at a distance. Estimates are not prevented.
+//! A missing figure is nil or withheld, and nobody is told which, nor how many are withheld: where the reader knows
+//! that one is nil, or gave something himself, `least` and `most_percent` alone keep him at a distance. Estimates are
+//! not prevented.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};

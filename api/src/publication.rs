@@ -16,7 +16,6 @@ use chrono::{Months, NaiveDate};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ingest::clock::Millis;
-use ingest::insee::Insee;
 use ingest::position::LatLon;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
@@ -154,10 +153,12 @@ pub(crate) async fn publish(app: &App, run: &Run, stop: &CancellationToken) -> R
     Ok(())
 }
 
-/// The months from that of `first` on that were over at `until`.
+/// The months that were known from their first day on, if that was first so at `first`, and that were over at `until`.
 fn months(first: Millis, until: Millis) -> Vec<NaiveDate> {
-    let all = std::iter::successors(Some(first_of_month(date(first))), |month| next(*month));
-    all.take_while(|month| range(*month).end <= until).collect()
+    let known_since = date(first);
+    let all = std::iter::successors(Some(first_of_month(known_since)), |month| next(*month));
+    let whole = all.skip_while(|month| *month < known_since);
+    whole.take_while(|month| range(*month).end <= until).collect()
 }
 
 fn next(month: NaiveDate) -> Option<NaiveDate> {
@@ -221,17 +222,17 @@ fn hails_releases(
     Ok(releases)
 }
 
-/// Hours of connected taxis, of which it is not kept whose they were: as if so few taxis of a town as can be had given
-/// them, each so many as can be. What may be told of these may be told of those who did.
+/// Hours of connected vehicles, of which it is not kept whose they were: as if so few as can be had given them, each so
+/// many as can be. What may be told of these may be told of those who did. One that has ADS of several towns is counted
+/// in each, so the vehicles of one town may be those of another.
 fn hours_given(hours: &[MonthsHours]) -> Month {
     let mut given = Month::new(&AVAILABILITY);
     for MonthsHours { insee, quarter, taxis, hours } in hours {
-        let town: u64 = insee.parse().map(Insee::bits).unwrap_or_default();
         let part = usize::try_from(*quarter).ok().and_then(|quarter| QUARTERS.get(quarter));
         let amount = u64::try_from(*hours).unwrap_or_default();
         // The first of them was connected whenever any was, the second whenever two were.
-        for taxi in 0..u64::try_from(*taxis).unwrap_or_default() {
-            let contributors = [town << 24 | taxi; SIDES];
+        for vehicle in 0..u64::try_from(*taxis).unwrap_or_default() {
+            let contributors = [vehicle; SIDES];
             given.add(&Given { town: insee, at: None, part: part.unwrap_or(&""), contributors, amount });
         }
     }
@@ -297,12 +298,14 @@ mod tests {
     use crate::statistics::outcome::Outcome;
 
     #[test]
-    fn months_are_those_that_are_over() {
+    fn months_are_those_that_are_whole_and_over() {
         let months = |first, until| -> Vec<String> {
             months(instant(first).unwrap(), instant(until).unwrap()).into_iter().map(period).collect()
         };
-        assert_eq!(months("2025-12-31T23:59:59", "2026-03-01"), ["2025-12", "2026-01", "2026-02"]);
-        assert_eq!(months("2025-12-31T23:59:59", "2026-02-28T23:59:59"), ["2025-12", "2026-01"]);
+        assert_eq!(months("2025-12-01T23:59:59", "2026-03-01"), ["2025-12", "2026-01", "2026-02"]);
+        assert_eq!(months("2025-12-01", "2026-02-28T23:59:59"), ["2025-12", "2026-01"]);
+        assert_eq!(months("2025-12-02", "2026-03-01"), ["2026-01", "2026-02"], "begun before it was known");
+        assert_eq!(months("2025-12-31T23:59:59", "2026-01-31"), [""; 0]);
         assert_eq!(months("2026-03-01", "2026-03-18"), [""; 0]);
     }
 
@@ -380,10 +383,22 @@ mod tests {
         let names = HashMap::new();
         let published = hours_given(&of_month).tables("2026-03", 0, &names, Rule::default()).unwrap();
         let csv = String::from_utf8(published.towns.csv).unwrap();
-        // 10 + 6 + 400 + 47 = 463; quarters 47, 410 and 6. What the country is more than Lyon is about Grenoble's four
-        // and Paris' seven together.
+        // 10 + 6 + 400 + 47 = 463; quarters 47, 410 and 6. What the country is more than Lyon is about Paris' seven at
+        // least, whom Grenoble's four may be among.
         assert!(csv.contains("2026-03,country,FRA,,463,"), "{csv}");
         assert!(csv.contains("2026-03,town,69123,,16,"), "{csv}");
         assert!(!csv.contains("38185") && !csv.contains("75056"), "{csv}");
+    }
+
+    #[test]
+    fn vehicles_with_ads_of_two_towns_are_no_more_than_those_of_one() {
+        let hours =
+            |insee: &str, taxis| MonthsHours { insee: insee.to_owned(), quarter: 1, taxis, hours: 10 };
+        let rows = |of_month: &[MonthsHours]| {
+            let given = hours_given(of_month);
+            given.tables("2026-03", 0, &HashMap::new(), Rule::default()).unwrap().towns.rows
+        };
+        assert_eq!(rows(&[hours("69123", 3), hours("69266", 3)]), 0, "three vehicles, not six");
+        assert_eq!(rows(&[hours("69123", 5), hours("69266", 5)]), 4, "the country, a department, two towns");
     }
 }

@@ -17,7 +17,7 @@ pub struct NewRelease {
     pub period: String,
     /// How many rows it has.
     pub rows: usize,
-    /// How many figures were withheld.
+    /// How many figures were withheld: never told, as of none every missing figure would be nil.
     pub withheld: usize,
     /// Its files.
     pub files: Vec<NewFile>,
@@ -71,7 +71,6 @@ pub struct ReleasedRow {
     /// Milliseconds since 1970.
     pub released_at: i64,
     pub row_count: i64,
-    pub withheld: i64,
     pub sha256: String,
     pub byte_count: i64,
 }
@@ -90,11 +89,11 @@ impl Store {
     pub async fn ledger(&self) -> Result<Vec<ReleasedRow>> {
         let mut rows: Vec<ReleasedRow> = read!(self, db => {
             sqlx::query_as(
-                "SELECT r.dataset, r.period, r.version, f.form, r.released_at, r.row_count, r.withheld, f.sha256,
-                 f.byte_count FROM releases r JOIN release_files f
+                "SELECT r.dataset, r.period, r.version, f.form, r.released_at, r.row_count, f.sha256, f.byte_count
+                 FROM releases r JOIN release_files f
                  ON f.dataset = r.dataset AND f.period = r.period AND f.version = r.version
                  UNION ALL
-                 SELECT dataset, period, version, form, released_at, row_count, CAST(0 AS BIGINT), sha256, byte_count
+                 SELECT dataset, period, version, form, released_at, row_count, sha256, byte_count
                  FROM published_places",
             )
             .fetch_all(db)

@@ -41,8 +41,6 @@ pub struct ReleaseAnswer {
     pub released_at: String,
     /// How many rows it has.
     pub rows: i64,
-    /// How many figures are withheld.
-    pub suppressed: i64,
     /// Its files.
     pub files: Vec<ReleasedFileAnswer>,
 }
@@ -74,7 +72,6 @@ pub fn describe_ledger() -> Operation {
         is_final: true,
         released_at: "2026-10-02T04:12:01".to_owned(),
         rows: 214,
-        suppressed: 1_630,
         files: vec![ReleasedFileAnswer {
             path: "/opendata/hails-2026-09.csv".to_owned(),
             bytes: 9_120,
@@ -187,7 +184,6 @@ fn release_answer(files: &[ReleasedRow]) -> ReleaseAnswer {
         is_final: is_period(&release.period),
         released_at: naive_timestamp(release.released_at),
         rows: release.row_count,
-        suppressed: release.withheld,
         files: files.iter().map(of_file).collect(),
     }
 }

@@ -67,6 +67,7 @@ impl Store {
                 .bind(hour)
                 .execute(&mut **tx)
                 .await?;
+                // One with ADS of several towns is in each of these: they may not be added up as so many vehicles.
                 sqlx::query(
                     "INSERT INTO connected_vehicles (hour, insee, vehicles)
                      SELECT h.hour, a.insee, count(DISTINCT t.vehicle_id) FROM heard_hours h
