@@ -111,8 +111,8 @@ impl Dimensions {
     }
 
     /// What analysts see: no plate, no id, no email, and taxis by their names of each year from when they were
-    /// registered until now. Where few are of a town or an operator, it is not told, nor is when in a month an ADS
-    /// came.
+    /// registered until now. Where few are of an operator, it is not told, and where few of these are of a town, that
+    /// is not; nor is when in a month an ADS came.
     pub(crate) async fn tables_by(
         &self,
         pseudonyms: &Pseudonyms,
@@ -130,14 +130,15 @@ impl Dimensions {
         // In the registry's order a name would tell its number.
         named.sort_unstable_by(|(a_year, a, _), (b_year, b, _)| (a_year, a).cmp(&(b_year, b)));
         let years: Int32Array = named.iter().map(|(year, _, _)| Some(*year)).collect();
-        let towns = named.iter().map(|(_, _, one)| crowd.holds(&one.insee).then_some(one.insee.as_str()));
+        let is_told = |one: &Taxi| crowd.holds(one.operator.into(), &one.insee);
+        let towns = named.iter().map(|(_, _, one)| is_told(one).then_some(one.insee.as_str()));
         let taxis = RecordBatch::try_from_iter([
             ("year", Arc::new(years) as ArrayRef),
             ("taxi", texts(named.iter().map(|(_, name, _)| name.as_str()))),
             ("operator", known(named.iter().map(|(_, _, one)| crowd.operator(one.operator)))),
             ("insee", Arc::new(towns.collect::<StringViewArray>())),
         ])?;
-        let town = |one: &Ads| crowd.holds(&one.insee).then(|| one.insee.clone());
+        let town = |one: &Ads| crowd.holds(one.operator.into(), &one.insee).then(|| one.insee.clone());
         let told = |one: &Ads| (town(one), crowd.operator(one.operator), month(one.added_at));
         let mut ads: Vec<_> = self.ads.iter().map(told).collect();
         // By what is told of them alone.

@@ -66,7 +66,7 @@ pub const REPORT_DAYS_MAX: i32 = 366;
 pub const ANSWER_GROUP_ROWS: usize = 64 << 10;
 
 /// How many contribute to a figure that analysts are shown, at least: taxis, searches or hails. Reports say by which
-/// rule, and taxis of a town that gave fewer ADS are not told by their town.
+/// rule, and taxis of an operator that has fewer ADS, or fewer of a town, are not told by it.
 pub const FEWEST_SHOWN: u32 = 5;
 
 /// Files of which it is remembered from when and until when their rows are: 30 MB.

@@ -8,7 +8,8 @@
 //! | `connected_week`   |                                                    |                                    |
 //! | `searches_hour`    | hour, town, account                                | `searches`, `found`, `answered`    |
 //! | `hails_day`        | day, town, operator, app, status                   | `hails`, `taxis` they are of, each |
-//! |                    |                                                    | once, delays p50 and p90           |
+//! |                    |                                                    | once, delays p50 and p90 where     |
+//! |                    |                                                    | five hails have them               |
 //!
 //! Each is a file of SQL, which says what is counted, run over one day of when things happened, or over the days of a
 //! week. A day is made once its manifest is there, and again with the next day's, which has what was received before

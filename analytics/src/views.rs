@@ -3,8 +3,9 @@
 //! | table       | everything                     | analysts                                                         |
 //! |-------------|--------------------------------|------------------------------------------------------------------|
 //! | `positions` | the archive's columns, `date`  | taxis by pseudonym, places by town and H3 cell, statuses as words |
-//! |             |                                | and `ads` where the town gave five ADS or more; `operator` where |
-//! |             |                                | it has five ADS or more, as in `hails`, `taxis` and `ads`        |
+//! |             |                                | and `ads` where the operator has five ADS of that town or more,  |
+//! |             |                                | and five elsewhere or none; `operator` where it has five ADS or  |
+//! |             |                                | more, as in `hails`, `taxis` and `ads`                           |
 //! | `searches`  | the archive's columns, `date`  | the minute and the town, distances to 100 m                      |
 //! | `hails`     | the archive's columns, `date`  | the hour and the town, minutes between steps, distances to       |
 //! |             |                                | 100 m, no taxi                                                   |
@@ -27,7 +28,6 @@ use datafusion::common::Result;
 use datafusion::datasource::MemTable;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::functions::expr_fn::{date_trunc, round};
-use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{Expr, SessionContext, cast, col, lit};
 use ingest::clock::Millis;
 
@@ -121,8 +121,7 @@ fn shown(context: &SessionContext, stream: Stream, by: Pseudonyms, crowd: &Crowd
             let mut columns =
                 vec![col(DAY), col("received_at"), taxi.alias("taxi"), crowd.operators("operator")?];
             columns.extend(word.ok().map(|word| word.alias("status")));
-            let ads = ScalarUDF::from(crowd.clone()).call(vec![col("ads")]).alias("ads");
-            columns.extend([col("speed_cm_s"), col("town"), ads, col("cell")]);
+            columns.extend([col("speed_cm_s"), col("town"), crowd.towns("operator", "ads"), col("cell")]);
             columns
         }
         Stream::Searches => {

@@ -5,8 +5,8 @@
 -- operator 12 positions are expected, of which no more than 12 count. A hail is refused when its taxi declined it, and
 -- answered late when neither the taxi accepted or declined it in time nor the operator could be told of it. An operator
 -- is named however small it is, its drivers are not told: what was received is null where fewer than 5 taxis reported,
--- and what is said of hails where there are some, but of fewer than 5 taxis. That one period's report is subtracted
--- from another's is not prevented.
+-- and what is said of hails where there are some, but of fewer than 5 taxis. That one period's or
+-- territory's report is subtracted from another's is not prevented.
 -- Unit: taxis, positions, hails, percent
 -- Source: the archive's positions and hails; the registry's accounts
 -- Column: operator: number of the account

@@ -22,6 +22,7 @@ use super::{Due, Rollup, RollupName};
 use crate::bounded;
 use crate::encode::{EncodeError, Encoder, Format};
 use crate::layout::{Day, Stream};
+use crate::limits::FEWEST_SHOWN;
 use crate::root::{Root, Unavailable};
 use crate::schema::{instant, word};
 use crate::tables::ArchiveTable;
@@ -162,7 +163,8 @@ impl<'a> Making<'a> {
     /// What SQL says of the rows of a day.
     async fn of(&self, sql: &str, day: Day) -> Result<DataFrame, RollupError> {
         let moment = |day: Day| ScalarValue::TimestampMillisecond(Some(day.begins().0), Some("UTC".into()));
-        let values = vec![("begins", moment(day)), ("ends", moment(day.next()))];
+        let fewest = ScalarValue::Int64(Some(FEWEST_SHOWN.into()));
+        let values = vec![("begins", moment(day)), ("ends", moment(day.next())), ("fewest", fewest)];
         Ok(self.context.sql(sql).await?.with_param_values(values)?)
     }
 

@@ -136,10 +136,14 @@ async fn searches_and_hails_are_added_up() {
             ("2026-03-18T11:00:00", 4, LYON, LYON_ADS, 0, 0, None),
         ])
         .await;
+    let on_board = ("customer_on_board", 90);
     sample
         .hails(&[
-            ("2026-03-18T10:10:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 4)]),
-            ("2026-03-18T10:20:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 8)]),
+            ("2026-03-18T10:10:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 4), on_board]),
+            ("2026-03-18T10:20:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 8), on_board]),
+            ("2026-03-18T10:21:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 8), on_board]),
+            ("2026-03-18T10:22:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 4), on_board]),
+            ("2026-03-18T10:23:00", "finished", 2, 1, LYON_ADS, &[("accepted_by_taxi", 6)]),
             ("2026-03-18T10:30:00", "timeout_taxi", 2, 1, LYON_ADS, &[]),
         ])
         .await;
@@ -150,7 +154,9 @@ async fn searches_and_hails_are_added_up() {
     let hails =
         "SELECT status, hails, taxis, accepted_after_p50_s, on_board_after_p90_s FROM hails_day ORDER BY 1";
     let hails = ask(&sample, hails).await;
-    assert!(hails.contains("| finished     | 2     | 1     | 6.0 "), "{hails}");
+    let finished = hails.lines().find(|line| line.starts_with("| finished     | 5     | 1     | 6.0 "));
+    let of_four = finished.and_then(|line| line.split('|').nth(5)).map(str::trim);
+    assert_eq!(of_four, Some(""), "four had a customer on board: {hails}");
     assert!(hails.contains("| timeout_taxi | 1     | 1     |  "), "{hails}");
 }
 

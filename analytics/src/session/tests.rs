@@ -7,7 +7,7 @@ use ingest::clock::Millis;
 use ingest::position::ReportedStatus::{Free, Occupied};
 
 use super::*;
-use crate::dimensions::Ads;
+use crate::dimensions::{Ads, Taxi};
 use crate::layout::Hour;
 use crate::limits::{FEWEST_SHOWN, SQL_MAX_BYTES, SQL_MAX_TOKENS};
 use crate::pseudonym::Pseudonyms;
@@ -142,6 +142,41 @@ async fn analysts_are_told_of_operators_and_towns_with_many_ads() {
         assert!(told.contains("| 2        |") && told.lines().count() == 5, "{table}: {told}");
     }
     assert!(ask(&sample, &ANALYST, "SELECT insee FROM ads").await.unwrap().contains("69123"));
+}
+
+#[tokio::test]
+async fn nobody_is_found_by_the_one_ads_that_an_operator_has_of_a_town() {
+    let mut sample = Sample::new();
+    let heard = |taxi, operator, ads| (at("2026-03-16T10:00:00"), taxi, operator, Free, LYON, "69123", ads);
+    sample.recent(0, &[heard(1, 2, "69123"), heard(3, 2, "38185"), heard(2, 3, "69123")]).await;
+    let mut dimensions = Dimensions::clone(&sample.dimensions);
+    let ads = |operator, insee: &str, numero: u32| Ads {
+        insee: insee.to_owned(),
+        numero: numero.to_string(),
+        operator,
+        added_at: Millis(0),
+    };
+    let taxi = |taxi: u32, operator, insee: &str| Taxi {
+        taxi,
+        operator,
+        insee: insee.to_owned(),
+        ..dimensions.taxis[0].clone()
+    };
+    dimensions.taxis = vec![taxi(1, 2, "69123"), taxi(3, 2, "38185"), taxi(2, 3, "69123")];
+    // Operator 2 has one ADS of Lyon; the others have many there, and operator 3 one of Grenoble.
+    let both = (0..2 * FEWEST_SHOWN).flat_map(|number| [ads(2, "38185", number), ads(3, "69123", number)]);
+    dimensions.ads = both.chain([ads(2, "69123", 90), ads(3, "38185", 91)]).collect();
+    dimensions
+        .ads
+        .extend((0..FEWEST_SHOWN).flat_map(|number| [ads(2, "01004", number), ads(3, "01004", number)]));
+    sample.dimensions = Arc::new(dimensions);
+    for (table, town) in [("positions", "ads"), ("taxis", "insee"), ("ads", "insee")] {
+        let sql =
+            format!("SELECT DISTINCT operator, {town} FROM {table} WHERE {town} IS NOT NULL ORDER BY 1");
+        let told = ask(&sample, &ANALYST, &sql).await.unwrap();
+        let rows: Vec<_> = told.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+        assert_eq!(rows, ["| 2        | 38185 |", "| 3        | 69123 |"], "{table}");
+    }
 }
 
 #[tokio::test]

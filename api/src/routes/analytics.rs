@@ -43,12 +43,13 @@ pub async fn query(
 pub fn describe_query() -> Operation {
     let about = "Of statements there are `SELECT`, `EXPLAIN` and `SHOW` (`SHOW TABLES`, `SHOW COLUMNS FROM \
                  positions`). Taxis have a name that is another each year, and in hails none; places are towns, \
-                 and of positions H3 cells; hails are told to the hour, searches to the minute, and the town of an \
-                 ADS and the operator where they have five ADS or more. Functions are those whose value is a number, a \
-                 moment, or a text no longer than what they are given: `||`, `concat`, `replace` or `array_agg` are \
-                 not, nor are window functions (`OVER`). Answers are JSON, CSV (`text/csv`) or Parquet \
-                 (`application/vnd.apache.parquet`), as `Accept` says; a connection that is cut off before its end \
-                 says that the query failed after its first rows. Hanging up ends the query.";
+                 and of positions H3 cells; hails are told to the hour, searches to the minute; the operator \
+                 where it has five ADS or more, and the town of an ADS where its operator has five there or more. \
+                 Functions are those whose value is a number, a moment, or a text no longer than what they are \
+                 given: `||`, `concat`, `replace` or `array_agg` are not, nor are window functions (`OVER`). Answers \
+                 are JSON, CSV (`text/csv`) or Parquet (`application/vnd.apache.parquet`), as `Accept` says; a \
+                 connection that is cut off before its end says that the query failed after its first rows. Hanging \
+                 up ends the query.";
     let example = json!({"sql": "SELECT name, departement FROM towns ORDER BY insee LIMIT 3"});
     let rows = json!({"data": [{"name": "Paris", "departement": "75"}]});
     let operation = Operation::new(Chapter::Statistics, "Asks the archive in SQL", about)
