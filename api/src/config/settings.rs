@@ -72,7 +72,7 @@ pub const SETTINGS: [Setting; 29] = [
     setting(
         "query",
         "",
-        "where queries of the archive run: ballista://<scheduler>[:50050], in a build with the feature ballista; without \
+        "where queries of the archive run: ballista://<scheduler>[:50050], in a build with that feature; without \
          it, in this process",
     ),
     setting("shards", "1", "writer threads of the live map"),
