@@ -236,9 +236,11 @@ impl<L: Logged> Shared<L> {
 
     async fn write_due(&self, ends: &Mutex<Ends>) -> Result<(), CompactError> {
         let Self { root, settings, clock, meters, .. } = self;
-        let found = Current::read(root, L::STREAM).await?;
+        // A day whose manifest is damaged waits, and no other.
+        let (found, damaged) = Current::read_sound(root, L::STREAM).await?;
         let due = due::<L>(&found, clock.now().plus(settings.exact_ms.saturating_neg()));
-        let mut failed = self.blur_days(&due).await;
+        let blurring = self.blur_days(&due).await;
+        let mut failed = damaged.into_values().next().map(CompactError::from).or(blurring);
         // A day that is blurred is written as it is.
         for day in found.open_days().into_iter().filter(|day| !due.contains(day)) {
             if !self.is_due(day, ends).await? {

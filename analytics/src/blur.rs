@@ -57,7 +57,7 @@ pub async fn blur<R: Rows>(
     aside: &FilePath,
     told: &dyn Fn(u64, u64),
 ) -> Result<Outcome, CompactError> {
-    let found = Current::read(root, R::STREAM).await?;
+    let found = Current::read_for(root, R::STREAM, day).await?;
     let is_exact = found.days.get(&day).is_some_and(|manifest| manifest.is_exact);
     let is_open = found.recent_of(day).next().is_some();
     if R::BLURRED.is_empty() || !(is_exact || is_open) {

@@ -16,6 +16,8 @@ use crate::rows::Rows;
 /// Removes recent files, parts and manifests that manifests put before `before` have replaced, and what kills left.
 /// Returns how many objects went.
 ///
+/// Of a day whose manifest is damaged all stays: who writes days tells of it.
+///
 /// Of a day what kills left goes first: what was replaced leads to it, and is there as long as it is.
 ///
 /// The newest recent file of each partition stays, because it says how far the archive is, until its day is blurred:
@@ -43,7 +45,12 @@ pub async fn clean<R: Rows>(root: &Root, before: Millis) -> Result<usize, BadFil
         if !is_settled || !is_touched {
             continue;
         }
-        let Some(manifest) = Manifest::read(root, found.name).await? else { continue };
+        let manifest = match Manifest::read(root, found.name).await {
+            // Of such a day nobody knows what is of use.
+            Err(BadFile::Damaged { .. }) => continue,
+            manifest => manifest?,
+        };
+        let Some(manifest) = manifest else { continue };
         let replaced: Vec<_> = recent
             .iter()
             .filter(|file| file.name.hour.day() == day && !is_late(file, Some(&manifest)))

@@ -85,7 +85,7 @@ pub async fn compact<R: Rows>(
     aside: &FilePath,
     told: &dyn Fn(u64, u64),
 ) -> Result<Outcome, CompactError> {
-    let found = Current::read(root, R::STREAM).await?;
+    let found = Current::read_for(root, R::STREAM, day).await?;
     if found.recent_of(day).next().is_none() {
         return Ok(Outcome::Nothing);
     }

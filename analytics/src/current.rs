@@ -23,14 +23,20 @@ impl Current {
     /// read before.
     pub async fn read(root: &Root, stream: Stream) -> Result<Self, BadFile> {
         let (current, damaged) = Self::read_sound(root, stream).await?;
-        damaged.into_iter().next().map_or(Ok(current), Err)
+        damaged.into_values().next().map_or(Ok(current), Err)
+    }
+
+    /// As [`Self::read`], for what is done with one day: other days may be damaged.
+    pub async fn read_for(root: &Root, stream: Stream, day: Day) -> Result<Self, BadFile> {
+        let (current, mut damaged) = Self::read_sound(root, stream).await?;
+        damaged.remove(&day).map_or(Ok(current), Err)
     }
 
     /// As [`Self::read`], without the days whose manifests are damaged; and what is wrong with these.
-    pub async fn read_sound(root: &Root, stream: Stream) -> Result<(Self, Vec<BadFile>), BadFile> {
+    pub async fn read_sound(root: &Root, stream: Stream) -> Result<(Self, BTreeMap<Day, BadFile>), BadFile> {
         // The files first: one that is replaced meanwhile is found in the manifest that replaced it.
         let mut recent = root.list::<Recent>(&stream.recent_folder()).await?;
-        let (mut days, mut damaged) = (BTreeMap::new(), Vec::new());
+        let (mut days, mut damaged) = (BTreeMap::new(), BTreeMap::new());
         for (day, found) in manifests(root, stream).await? {
             match Manifest::read(root, found.name).await {
                 Ok(Some(manifest)) => {
@@ -40,7 +46,7 @@ impl Current {
                 Ok(None) => return Err(BadFile::Gone(found.name.to_string())),
                 Err(error @ BadFile::Damaged { .. }) => {
                     recent.retain(|file| file.name.hour.day() != day);
-                    damaged.push(error);
+                    damaged.insert(day, error);
                 }
                 Err(error) => return Err(error),
             }

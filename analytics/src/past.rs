@@ -68,7 +68,7 @@ pub struct Logged {
 pub async fn forgotten(root: &Root, read: &Logged, since: Day) -> Result<Vec<Forgotten>, BadFile> {
     let (current, damaged) = Current::read_sound(root, Stream::Searches).await?;
     let left_out = |error: BadFile| tracing::error!(%error, "its searches are in no statistic");
-    damaged.into_iter().for_each(left_out);
+    damaged.into_values().for_each(left_out);
     let mut days: Vec<_> = current.days.keys().copied().chain(current.open_days()).collect();
     days.sort_unstable();
     days.dedup();

@@ -54,9 +54,10 @@ impl Findings {
 /// Reads what the archive holds of a stream, each row once. `told` hears of how many bytes are read, and how many there
 /// are. Of files that a manifest has replaced footers are read alone.
 pub async fn verify<R: Rows>(root: &Root, told: &dyn Fn(u64, u64)) -> Result<Findings, BadFile> {
-    let current = Current::read(root, R::STREAM).await?;
+    let (current, damaged) = Current::read_sound(root, R::STREAM).await?;
     let all = current.bytes();
     let mut reading = Reading { root, all, told, findings: Findings::default(), covers: Vec::new() };
+    reading.findings.problems.extend(damaged.values().map(ToString::to_string));
     for manifest in current.days.values() {
         reading.covers.extend(&manifest.covers);
         reading.findings.skipped.extend(&manifest.skipped);
@@ -68,7 +69,7 @@ pub async fn verify<R: Rows>(root: &Root, told: &dyn Fn(u64, u64)) -> Result<Fin
         reading.recent::<R>(file).await?;
     }
     if !R::BLURRED.is_empty() {
-        reading.replaced::<R>(&current).await?;
+        reading.replaced::<R>(&current, &damaged).await?;
     }
     let Reading { mut findings, covers, .. } = reading;
     findings.problems.extend(gaps(covers));
@@ -147,8 +148,12 @@ impl Reading<'_> {
         Ok(Some(read))
     }
 
-    /// Files that count no more and still are there.
-    async fn replaced<R: Rows>(&mut self, current: &Current) -> Result<(), BadFile> {
+    /// Files that count no more and still are there. Of days that are damaged nobody knows whether they count.
+    async fn replaced<R: Rows>(
+        &mut self,
+        current: &Current,
+        damaged: &BTreeMap<Day, BadFile>,
+    ) -> Result<(), BadFile> {
         let root = self.root;
         let counting: BTreeSet<_> = current.names().collect();
         let manifests = manifests(root, R::STREAM).await?;
@@ -158,7 +163,8 @@ impl Reading<'_> {
             if let Some(manifest) = manifests.get(&day)
                 && !counting.contains(&file.name.to_string())
             {
-                self.left::<R, _>(&file, day, manifest.put_at).await?;
+                let replaced_at = (!damaged.contains_key(&day)).then_some(manifest.put_at);
+                self.left::<R, _>(&file, day, replaced_at).await?;
             }
         }
         for file in root.list::<Part>(R::STREAM.as_str()).await? {
@@ -166,6 +172,7 @@ impl Reading<'_> {
                 let manifest = manifests.get(&file.name.day);
                 // One that no manifest came to list was of no use from the beginning.
                 let replaced_at = manifest.map_or(file.put_at, |manifest| manifest.put_at.max(file.put_at));
+                let replaced_at = (!damaged.contains_key(&file.name.day)).then_some(replaced_at);
                 self.left::<R, _>(&file, file.name.day, replaced_at).await?;
             }
         }
@@ -176,7 +183,7 @@ impl Reading<'_> {
         &mut self,
         file: &Found<N>,
         day: Day,
-        replaced_at: Millis,
+        replaced_at: Option<Millis>,
     ) -> Result<(), BadFile> {
         let oldest = match Footer::metadata(self.root, file).await {
             Ok(metadata) => oldest_by_statistics::<R>(&metadata),
@@ -186,12 +193,7 @@ impl Reading<'_> {
             Err(error) => return Err(error),
         };
         let name = file.name.to_string();
-        self.findings.exact.extend(oldest.map(|oldest| Exact {
-            name,
-            day,
-            oldest,
-            replaced_at: Some(replaced_at),
-        }));
+        self.findings.exact.extend(oldest.map(|oldest| Exact { name, day, oldest, replaced_at }));
         Ok(())
     }
 }

@@ -1,12 +1,24 @@
 //! What is not as it was written is found, and never believed.
 
-use analytics::compact::{CompactError, compact};
-use analytics::footer::BadFile;
-use analytics::layout::{Day, Recent};
-use analytics::positions::Positions;
-use analytics::verify::verify;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::world::{MINUTE, NOON, World};
+use analytics::archive::Registry;
+use analytics::archiver::{Archiver, Settings};
+use analytics::blur::blur;
+use analytics::clean::clean;
+use analytics::compact::{CompactError, Outcome, compact};
+use analytics::footer::BadFile;
+use analytics::layout::{Day, Part, Recent, Stream};
+use analytics::manifest::manifests;
+use analytics::positions::Positions;
+use analytics::root::{ArchiveUrl, Root};
+use analytics::verify::verify;
+use engine::territory::{Insee, Territory};
+use ingest::clock::Millis;
+use ingest::position::TaxiKey;
+
+use crate::world::{HOUR, MINUTE, NOON, World};
 
 async fn problems(world: &World) -> Vec<String> {
     verify::<Positions>(&world.root, &|_, _| ()).await.unwrap().problems
@@ -68,4 +80,71 @@ async fn no_flipped_byte_goes_unseen() {
     }
     std::fs::write(file, &content).unwrap();
     assert_eq!(world.verified().await.rows, 60);
+}
+
+struct Nobody;
+
+impl Registry for Nobody {
+    fn territory(&self) -> Arc<Territory> {
+        Arc::new(Territory::new(vec![], vec![], vec![]))
+    }
+
+    fn ads_town(&self, _: TaxiKey) -> Option<Insee> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
+    let world = world().await;
+    let (first, aside) = (Day::of(NOON), world.path().join("aside"));
+    let written = compact::<Positions>(&world.root, first, &aside, &|_, _| ()).await;
+    assert!(matches!(written, Ok(Outcome::Written(_))), "{written:?}");
+    let name = manifests(&world.root, Stream::Positions).await.unwrap()[&first].name;
+    std::fs::write(world.root.place_of(&name), "{").unwrap();
+    world.clock.advance(24 * HOUR);
+    world.append(0..20);
+    world.archive().await;
+
+    // Who opens the archive now remembers no manifest.
+    let root = Root::open(&ArchiveUrl::File(world.path().join("archive"))).unwrap();
+    let parts = async || root.list::<Part>(Stream::Positions.as_str()).await.unwrap().len();
+    let before = parts().await;
+    for written in [
+        compact::<Positions>(&root, first, &aside, &|_, _| ()).await,
+        blur::<Positions>(&root, first, &aside, &|_, _| ()).await,
+    ] {
+        assert!(matches!(written, Err(CompactError::File(BadFile::Damaged { .. }))), "{written:?}");
+    }
+    clean::<Positions>(&root, Millis(i64::MAX)).await.unwrap();
+    assert_eq!(parts().await, before, "nobody knows what of it is of use");
+
+    // An archiver writes the next day, blurs it, and is not well.
+    world.clock.advance(48 * HOUR);
+    let settings = Settings { every: Duration::from_millis(10), ..Settings::new(aside.clone()) };
+    let (log, clock) = (world.log.clone(), world.clock.clone());
+    let archiver = |settings| {
+        Archiver::<Positions>::start(log.clone(), root.clone(), Arc::new(Nobody), settings, clock.clone())
+            .unwrap()
+    };
+    let writing = archiver(settings.clone());
+    until(|| writing.meters().days.get() == 1 && !writing.is_well()).await;
+    drop(writing);
+    let blurring = archiver(Settings { exact_ms: HOUR, ..settings });
+    until(|| blurring.meters().blurred.get() == 1 && !blurring.is_well()).await;
+    drop(blurring);
+
+    let findings = verify::<Positions>(&root, &|_, _| ()).await.unwrap();
+    let of_manifest = findings.problems.iter().filter(|problem| problem.contains(&name.to_string()));
+    assert_eq!(of_manifest.count(), 1, "{:?}", findings.problems);
+    assert_eq!(findings.rows, 20, "those of the next day");
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let looked = tokio::time::timeout(Duration::from_secs(30), async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    looked.await.unwrap();
 }
