@@ -1,5 +1,7 @@
 //! The ledger of what was published, and the files of months as everybody has them.
 
+use std::ops::Range;
+
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow};
@@ -75,13 +77,13 @@ pub struct ReleasedRow {
     pub byte_count: i64,
 }
 
-/// What is downloaded.
+/// What is known of a file without reading it.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
-pub struct ContentRow {
+pub struct StoredFile {
     /// Of the file as it is, in hexadecimal digits.
     pub sha256: String,
-    /// The file, as it is or compressed.
-    pub content: Vec<u8>,
+    /// How large it is.
+    pub byte_count: i64,
 }
 
 impl Store {
@@ -103,24 +105,27 @@ impl Store {
         Ok(rows)
     }
 
-    /// The SHA-256 of the latest version of a file.
-    pub async fn released_sha256(&self, dataset: &str, period: &str, form: &str) -> Result<Option<String>> {
-        self.latest("sha256", [dataset, period, form]).await.map(|row| row.map(|(sha256,)| sha256))
+    /// A file by dataset, period and form.
+    pub async fn released_file(&self, name: [&str; 3]) -> Result<Option<StoredFile>> {
+        self.released("sha256, byte_count", name).await
     }
 
-    /// The latest version of a file, as it is or compressed.
-    pub async fn released_file(
-        &self,
-        dataset: &str,
-        period: &str,
-        form: &str,
-        is_gzip: bool,
-    ) -> Result<Option<ContentRow>> {
-        let columns = if is_gzip { "sha256, gzip AS content" } else { "sha256, content" };
-        self.latest(columns, [dataset, period, form]).await
+    /// All of a file, as it is or compressed.
+    pub async fn released_content(&self, name: [&str; 3], is_gzip: bool) -> Result<Option<Vec<u8>>> {
+        self.content(if is_gzip { "gzip" } else { "content" }, name).await
     }
 
-    async fn latest<R>(&self, columns: &str, [dataset, period, form]: [&str; 3]) -> Result<Option<R>>
+    /// These bytes of a file.
+    pub async fn released_part(&self, name: [&str; 3], part: &Range<usize>) -> Result<Option<Vec<u8>>> {
+        self.content(&format!("substr(content, {}, {})", part.start + 1, part.len()), name).await
+    }
+
+    async fn content(&self, bytes: &str, name: [&str; 3]) -> Result<Option<Vec<u8>>> {
+        let row: Option<(Vec<u8>,)> = self.released(bytes, name).await?;
+        Ok(row.map(|(bytes,)| bytes))
+    }
+
+    async fn released<R>(&self, columns: &str, [dataset, period, form]: [&str; 3]) -> Result<Option<R>>
     where
         R: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
     {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
@@ -40,7 +40,17 @@ impl Download {
     /// What a GET or HEAD with these headers is answered. A part is one of the bytes as they are.
     pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
         let file = Wanted { media_type: self.media_type, sha256: &self.sha256, asked };
-        file.same().unwrap_or_else(|| file.body(if file.is_gzip() { &self.gzip } else { &self.plain }))
+        if let Some(same) = file.same() {
+            return same;
+        }
+        let part = file.part(self.plain.len());
+        let bytes = match &part {
+            Part::Whole if file.is_gzip() => self.gzip.clone(),
+            Part::Whole => self.plain.clone(),
+            Part::Some(part) => self.plain.slice(part.clone()),
+            Part::None => Bytes::new(),
+        };
+        file.answer(part, bytes, self.plain.len())
     }
 }
 
@@ -72,17 +82,24 @@ impl Wanted<'_> {
         is_same.then(|| self.with_headers(StatusCode::NOT_MODIFIED.into_response()))
     }
 
-    /// The answer with these bytes, which are compressed if they are to be.
-    pub(super) fn body(self, body: &Bytes) -> Response {
+    /// What is asked for of a file of so many bytes.
+    pub(super) fn part(self, length: usize) -> Part {
         let is_same =
             !self.asked.contains_key(header::IF_RANGE) || matches(self.asked, &header::IF_RANGE, &self.tag());
-        let range = range(self.asked).filter(|_| is_same);
-        self.with_headers(match range.map_or(Part::Whole, |range| Part::of(range, body.len())) {
-            Part::Whole => body.clone().into_response(),
-            Part::Some(part) => partial(body, part),
+        range(self.asked).filter(|_| is_same).map_or(Part::Whole, |range| Part::of(range, length))
+    }
+
+    /// The answer with the bytes of what is asked for of a file of this length: all of it is compressed if it is to be.
+    pub(super) fn answer(self, part: Part, bytes: Bytes, length: usize) -> Response {
+        self.with_headers(match part {
+            Part::Whole => bytes.into_response(),
+            Part::Some(part) => {
+                let told = format!("bytes {}-{}/{length}", part.start, part.end - 1);
+                (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, told)], bytes).into_response()
+            }
             Part::None => {
-                let length = format!("bytes */{}", body.len());
-                (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, length)]).into_response()
+                let told = format!("bytes */{length}");
+                (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, told)]).into_response()
             }
         })
     }
@@ -109,7 +126,7 @@ fn range(asked: &HeaderMap) -> Option<&str> {
 
 /// What a range is of a file.
 #[derive(Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     /// All of it: the range is none that is understood, or several.
     Whole,
     /// These bytes.
@@ -141,12 +158,6 @@ impl Part {
             Some(part) => Self::Some(part),
         }
     }
-}
-
-fn partial(body: &Bytes, part: Range<usize>) -> Response {
-    let told = format!("bytes {}-{}/{}", part.start, part.end - 1, body.len());
-    (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, told)], Body::from(body.slice(part)))
-        .into_response()
 }
 
 /// Whether a list of tags names this one.

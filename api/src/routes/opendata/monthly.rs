@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::catalogue::{self, Again, Column, File, Form, table_schema};
-use super::download::{Download, Wanted};
+use super::download::{Download, Part, Wanted};
 use super::{SCHEMA, file};
 use crate::app::App;
 use crate::error::{Answer, Problem};
@@ -18,7 +18,7 @@ use crate::form::envelope::{self, Elements};
 use crate::openapi::{Chapter, Operation};
 use crate::publication::Dataset;
 use crate::routes::naive_timestamp;
-use crate::store::releases::ReleasedRow;
+use crate::store::releases::{ReleasedRow, StoredFile};
 
 /// The version of the tables' columns.
 const VERSION: &str = "1.0.0";
@@ -97,16 +97,21 @@ pub async fn read(State(app): State<App>, Path(name): Path<String>, asked: Heade
         Named::Month(dataset, period, form) => (dataset.name(), period, form),
     };
     let (store, media_type) = (app.registry.store(), form.content_type());
-    let sha256 = store.released_sha256(dataset, period, form.extension()).await?;
-    let sha256 = sha256.ok_or_else(Problem::unknown_path)?;
+    let name = [dataset, period, form.extension()];
+    let StoredFile { sha256, byte_count } =
+        store.released_file(name).await?.ok_or_else(Problem::unknown_path)?;
+    let length = usize::try_from(byte_count).unwrap_or_default();
     let wanted = Wanted { media_type, sha256: &sha256, asked: &asked };
     if let Some(same) = wanted.same() {
         return Ok(same);
     }
-    let found = store.released_file(dataset, period, form.extension(), wanted.is_gzip()).await?;
-    let found = found.ok_or_else(Problem::unknown_path)?;
-    // It may be a later version than a moment ago.
-    Ok(Wanted { sha256: &found.sha256, ..wanted }.body(&found.content.into()))
+    let part = wanted.part(length);
+    let bytes = match &part {
+        Part::Whole => store.released_content(name, wanted.is_gzip()).await?,
+        Part::Some(part) => store.released_part(name, part).await?,
+        Part::None => Some(Vec::new()),
+    };
+    Ok(wanted.answer(part, bytes.ok_or_else(Problem::unknown_path)?.into(), length))
 }
 
 /// `GET /opendata/{file}` in the reference.
