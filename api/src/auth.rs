@@ -146,8 +146,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
     }
 }
 
-/// The account that `account` may act for under this email: itself; any, for an administrator; those it manages; and
-/// for everybody the integration account.
+/// The account that `account` may act for under this email: itself; any, for an administrator; those it manages, but
+/// for administrators, who may do more than it; and for everybody the integration account.
 fn logged_as(
     accounts: &Accounts,
     account: &Arc<Account>,
@@ -158,7 +158,7 @@ fn logged_as(
         return Some(Caller(account.clone(), Key::Own));
     }
     let other = accounts.email(email)?;
-    let governs = account.has(Role::Admin) || other.manager_id == Some(account.id);
+    let governs = account.has(Role::Admin) || account.manages(other);
     let key = if governs { Key::Governor(account.clone()) } else { Key::Borrower(account.clone()) };
     (governs || integration == Some(email)).then(|| Caller(other.clone(), key))
 }

@@ -148,10 +148,14 @@ async fn dispatch(command: &Command, store: &Store, secret: &SecretKey) -> anyho
         }
         Command::SetManager { email, manager } => {
             let accounts = accounts(store, secret).await?;
-            let manager_id =
-                manager.as_deref().map(|manager| find(&accounts, manager)).transpose()?.map(|user| user.id);
-            let id = find(&accounts, email)?.id;
+            let by = manager.as_deref().map(|manager| find(&accounts, manager)).transpose()?;
+            let account = find(&accounts, email)?;
+            let (id, manager_id) = (account.id, by.map(|by| by.id));
             ensure!(manager_id != Some(id), "{email} cannot manage itself");
+            ensure!(
+                !account.has(Role::Admin) || by.is_none_or(|by| by.has(Role::Admin)),
+                "{email} is an administrator: only another one can manage it"
+            );
             store
                 .change_user(
                     Actor::COMMAND_LINE,

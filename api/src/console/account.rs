@@ -14,7 +14,7 @@ use super::layout::{self, Notice};
 use super::refusal::{Refusal, Shown, messages};
 use super::session::{Posted, Session, cookie};
 use crate::app::App;
-use crate::error::Problem;
+use crate::error::{Answer, Problem};
 use crate::limits::{TRIAL_WITHIN, TRIALS_MAX};
 use crate::outbound::{Call, CallError, Reply};
 use crate::role::Role;
@@ -24,6 +24,8 @@ use crate::routes::users::{self, Number, PASSWORD_MIN};
 
 /// Where it is.
 pub(super) const PATH: &str = "/console/account";
+
+const WRONG_PASSWORD: &str = "Le mot de passe actuel est incorrect.";
 
 /// Calls that try operators' servers, of the whole process.
 static TRIALS: Semaphore = Semaphore::const_new(TRIALS_MAX);
@@ -42,6 +44,9 @@ pub(super) async fn set_endpoint(State(app): State<App>, posted: Posted) -> Show
         if name != "operator_api_key" || !given.is_empty() {
             wishes.insert(name.to_owned(), json!(given));
         }
+    }
+    if posted.fields.first("remove_secret").is_some() {
+        wishes.insert("operator_api_key".to_owned(), json!(""));
     }
     let done = "L’adresse et l’en-tête sont enregistrés.";
     changed(app, posted, wishes, done).await
@@ -111,14 +116,26 @@ fn in_french(error: CallError) -> &'static str {
     }
 }
 
-/// Gives the account a fresh key, and shows it this once.
+/// Gives the account a fresh key, and shows it this once. A form that was sent before, or was overtaken by another
+/// change of the account, is stale: loading the page of the new key again does not replace it.
 pub(super) async fn rotate_key(State(app): State<App>, posted: Posted) -> Shown {
-    let caller = &posted.session.caller;
+    let Posted { session, fields } = posted;
+    let version = fields.first("version").and_then(|version| version.parse().ok()).ok_or(Refusal::Stale)?;
+    let password = fields.first("current").unwrap_or_default().to_owned();
+    if !is_own_password(&app, &session, password).await? {
+        return Ok(page(&session, Some(Notice::Failed(&[WRONG_PASSWORD.to_owned()])), None));
+    }
+    let caller = &session.caller;
     let whose = (caller.0.id, caller.0.email.clone());
-    let key = app.registry.rotate_key(caller.actor(), whose).await?;
-    let key = key.ok_or_else(Problem::forbidden)?;
+    let key = app.registry.rotate_key(caller.actor(), whose, version).await?.ok_or(Refusal::Stale)?;
     let done = "La nouvelle clé est en service ; l’ancienne est refusée dès maintenant.";
-    Ok(page(&posted.session, Some(Notice::Done(done)), Some(&key)))
+    Ok(page(&session.renewed(&app), Some(Notice::Done(done)), Some(&key)))
+}
+
+/// Whether this is the password of whoever is at the keyboard, whomever they act for; tried as often as in logging in.
+async fn is_own_password(app: &App, session: &Session, password: String) -> Answer<bool> {
+    let (own, now) = (&session.own, app.clock.now());
+    app.passwords.is_right(&own.email, password, own.password_hash(), now).await
 }
 
 /// Changes the password, which ends all sessions of the account, this one too.
@@ -138,9 +155,8 @@ pub(super) async fn set_password(State(app): State<App>, posted: Posted) -> Show
     if new.is_empty() {
         return Ok(failed("Le nouveau mot de passe est vide."));
     }
-    let (account, now) = (session.own.clone(), app.clock.now());
-    if !app.passwords.is_right(&account.email, old, account.password_hash(), now).await? {
-        return Ok(failed("Le mot de passe actuel est incorrect."));
+    if !is_own_password(&app, session, old).await? {
+        return Ok(failed(WRONG_PASSWORD));
     }
     let mut wishes = Map::new();
     wishes.insert("password".to_owned(), json!(new));
@@ -203,10 +219,15 @@ fn endpoint(session: &Session) -> Markup {
             input #header name="operator_header_name" value=(account.operator_header_name) autocomplete="off";
             label for="secret" { "Valeur de cet en-tête" }
             p.hint #secret-hint {
-                @if has_secret { "Elle est enregistrée et n’est pas montrée ; vide, elle reste." }
+                @if has_secret { "Elle est enregistrée et n’est pas montrée ; laissez vide pour la conserver." }
                 @else { "Aucune n’est enregistrée." }
             }
-            input #secret name="operator_api_key" type="password" autocomplete="off" aria-describedby="secret-hint";
+            // With « off », browsers fill in the console's own password.
+            input #secret name="operator_api_key" type="password" autocomplete="new-password"
+                aria-describedby="secret-hint";
+            @if has_secret {
+                label { input name="remove_secret" type="checkbox" value="1"; " Retirer la valeur" }
+            }
             div.actions { button type="submit" { "Enregistrer" } }
         }
         form method="post" action="/console/account/trial" {
@@ -228,12 +249,20 @@ fn key_part(session: &Session, key: Option<&str>) -> Markup {
             p.key #key { (key) }
             button type="button" data-copies="key" hidden { "Copier la clé" }
         } @else {
-            p { "Votre clé n’est montrée qu’au moment où elle est faite. Si vous l’avez perdue, faites-en une autre." }
+            p { "Votre clé n’est montrée qu’au moment où elle est créée. Si vous l’avez perdue, créez-en une autre." }
         }
         form method="post" action="/console/account/key" {
             (session.token_field())
-            p.hint { "L’ancienne clé est refusée aussitôt : vos programmes devront utiliser la nouvelle." }
-            div.actions { button type="submit" { "Faire une nouvelle clé" } }
+            input type="hidden" name="version" value=(session.caller.0.version);
+            label for="current" {
+                @if session.acts_for_another() { "Votre propre mot de passe" } @else { "Mot de passe actuel" }
+            }
+            p.hint #current-hint {
+                "L’ancienne clé est refusée aussitôt : vos programmes devront utiliser la nouvelle."
+            }
+            input #current name="current" type="password" required autocomplete="current-password"
+                aria-describedby="current-hint";
+            div.actions { button type="submit" { "Créer une nouvelle clé" } }
         }
     }
 }
@@ -249,7 +278,7 @@ fn password(session: &Session) -> Markup {
             p.hint #new-hint { "Au moins " (PASSWORD_MIN) " caractères. Toutes vos sessions seront fermées." }
             input #new name="new" type="password" required minlength=(PASSWORD_MIN) autocomplete="new-password"
                 aria-describedby="new-hint";
-            label for="again" { "Encore le nouveau" }
+            label for="again" { "Confirmez le nouveau mot de passe" }
             input #again name="again" type="password" required autocomplete="new-password";
             div.actions { button type="submit" { "Changer le mot de passe" } }
         }

@@ -27,7 +27,7 @@ const FIELDS: &[Field] = &[
     Field::text("taxi_id", "Taxi"),
     Field::text("customer_id", "Client"),
     Field::text("moteur", "Application"),
-    Field::text("date", "Jour (AAAA/MM/JJ, UTC)"),
+    Field::day("date", "Jour (UTC)"),
 ];
 /// What administrators look for besides.
 const ADMIN_FIELDS: &[Field] = &[
@@ -37,7 +37,7 @@ const ADMIN_FIELDS: &[Field] = &[
     Field::text("customer_id", "Client"),
     Field::text("moteur", "Application"),
     Field::text("operateur", "Opérateur"),
-    Field::text("date", "Jour (AAAA/MM/JJ, UTC)"),
+    Field::day("date", "Jour (UTC)"),
 ];
 const COLUMNS: [&str; 7] = ["id", "statut", "cree_le", "application", "operateur", "taxi", "client"];
 
@@ -100,7 +100,7 @@ pub(super) async fn show(State(app): State<App>, session: Session, Path(id): Pat
     steps.sort_by(|(a, _), (b, _)| a.cmp(b));
     let content = html! {
         (facts(&hail))
-        h2 { "Déroulement" }
+        h2 { "Déroulement (heures UTC)" }
         ol.timeline {
             @for (at, step) in &steps { li { time datetime={(at) "Z"} { (moment(at)) } " " (step) } }
             @if let Some(deadline_at) = deadline_at {

@@ -1,13 +1,12 @@
 //! The home page: a few figures for everybody, and what is published.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
 use ingest::clock::Millis;
 use maud::{Markup, html};
-use tokio::sync::Mutex;
 
 use super::refusal::Shown;
 use super::session::Visitor;
@@ -22,15 +21,45 @@ use crate::routes::stats::letaxi::{self, PublicAnswer};
 pub(super) struct Figures(Mutex<Option<(Millis, Arc<PublicAnswer>)>>);
 
 impl Figures {
-    async fn read(&self, app: &App) -> Answer<Arc<PublicAnswer>> {
-        let mut last = self.0.lock().await;
-        let now = app.clock.now();
-        let stand_ms = i64::try_from(FIGURES_STAND.as_millis()).unwrap_or(i64::MAX);
-        if let Some((_, figures)) = last.as_ref().filter(|(read_at, _)| now.since(*read_at) < stand_ms) {
-            return Ok(figures.clone());
+    /// The figures: `read` anew where the last ones are old; those stand on where that fails, and for everybody else
+    /// until it is done.
+    async fn read(
+        &self,
+        now: Millis,
+        read: impl Future<Output = Answer<PublicAnswer>>,
+    ) -> Answer<Arc<PublicAnswer>> {
+        let last = match self.last(now) {
+            Some((figures, false)) => return Ok(figures),
+            last => last.map(|(figures, _)| figures),
+        };
+        match (read.await, last) {
+            (Ok(figures), _) => {
+                let figures = Arc::new(figures);
+                *self.lock() = Some((now, figures.clone()));
+                Ok(figures)
+            }
+            (Err(problem), Some(last)) => {
+                tracing::warn!(?problem, "the figures of the home page stay as they were");
+                Ok(last)
+            }
+            (Err(problem), None) => Err(problem),
         }
-        let Json(figures) = letaxi::read(State(app.clone())).await?;
-        Ok(last.insert((now, Arc::new(figures))).1.clone())
+    }
+
+    /// The last figures, and whether they are old; whoever hears so is alone to, for as long as figures stand.
+    fn last(&self, now: Millis) -> Option<(Arc<PublicAnswer>, bool)> {
+        let stand_ms = i64::try_from(FIGURES_STAND.as_millis()).unwrap_or(i64::MAX);
+        let mut last = self.lock();
+        let (read_at, figures) = last.as_mut()?;
+        let is_old = now.since(*read_at) >= stand_ms;
+        if is_old {
+            *read_at = now;
+        }
+        Some((figures.clone(), is_old))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Millis, Arc<PublicAnswer>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -40,7 +69,8 @@ pub(super) async fn show(
     Visitor(session): Visitor,
     Extension(figures): Extension<Arc<Figures>>,
 ) -> Shown {
-    let figures = figures.read(&app).await?;
+    let read = async { letaxi::read(State(app.clone())).await.map(|Json(figures)| figures) };
+    let figures = figures.read(app.clock.now(), read).await?;
     let content = html! {
         p {
             "Les opérateurs transmettent au registre la position de leurs taxis ; les applications de recherche y \
@@ -110,7 +140,40 @@ fn decimal(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::error::Problem;
+
+    fn figures(groups: usize) -> PublicAnswer {
+        let (taxis_connected, hails_growth) = (Vec::new(), BTreeMap::new());
+        PublicAnswer { groups, apps: 1, taxis_connected, hails_growth }
+    }
+
+    #[tokio::test]
+    async fn the_last_figures_stand_where_no_others_are_read() {
+        let (last, start) = (Figures::default(), Millis(1_790_000_000_000));
+        let old = |times: i64| start.plus(times * i64::try_from(FIGURES_STAND.as_millis()).unwrap());
+        let failing = || async { Err(Problem::internal()) };
+        assert!(last.read(start, failing()).await.is_err(), "there are none yet");
+        assert_eq!(last.read(start, async { Ok(figures(1)) }).await.unwrap().groups, 1);
+        assert_eq!(last.read(old(1).plus(-1), async { Ok(figures(2)) }).await.unwrap().groups, 1);
+        assert_eq!(last.read(old(1), failing()).await.unwrap().groups, 1);
+        assert_eq!(last.read(old(2), async { Ok(figures(3)) }).await.unwrap().groups, 3);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_whoever_reads_new_figures() {
+        let (last, start) = (Figures::default(), Millis(1_790_000_000_000));
+        let later = start.plus(i64::try_from(FIGURES_STAND.as_millis()).unwrap());
+        last.read(start, async { Ok(figures(1)) }).await.unwrap();
+        let reading = async {
+            // Within it, somebody else comes.
+            let others = last.read(later, std::future::pending()).await?;
+            Ok(figures(others.groups + 1))
+        };
+        assert_eq!(last.read(later, reading).await.unwrap().groups, 2);
+    }
 
     #[test]
     fn figures_are_written_as_in_french() {

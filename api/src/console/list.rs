@@ -10,8 +10,17 @@ use crate::limits::CSV_ROWS_MAX;
 pub(super) struct Field {
     name: &'static str,
     label: &'static str,
-    /// The values to choose from; none: any text.
-    choices: &'static [&'static str],
+    kind: Kind,
+}
+
+/// What is looked for in a field.
+#[derive(Debug)]
+enum Kind {
+    Text,
+    /// One of these values.
+    Choice(&'static [&'static str]),
+    /// Browsers write it with hyphens, the API with slashes.
+    Day,
 }
 
 impl Field {
@@ -21,12 +30,17 @@ impl Field {
         label: &'static str,
         choices: &'static [&'static str],
     ) -> Self {
-        Self { name, label, choices }
+        Self { name, label, kind: Kind::Choice(choices) }
     }
 
     /// A text.
     pub(super) const fn text(name: &'static str, label: &'static str) -> Self {
-        Self { name, label, choices: &[] }
+        Self { name, label, kind: Kind::Text }
+    }
+
+    /// A day.
+    pub(super) const fn day(name: &'static str, label: &'static str) -> Self {
+        Self { name, label, kind: Kind::Day }
     }
 }
 
@@ -44,7 +58,13 @@ pub(super) struct List<'a> {
 impl List<'_> {
     /// What the API is asked: fields that are left empty are not asked for.
     pub(super) fn asked(&self) -> Query {
-        Query::new(self.arguments(self.query.first("p").filter(|_| !self.is_download())))
+        let mut arguments = self.arguments(self.query.first("p").filter(|_| !self.is_download()));
+        for (name, text) in &mut arguments {
+            if self.fields.iter().any(|field| field.name == name && matches!(field.kind, Kind::Day)) {
+                *text = text.replace('-', "/");
+            }
+        }
+        Query::new(arguments)
     }
 
     /// Whether it is asked for as a file, of which there is one page.
@@ -72,13 +92,20 @@ impl List<'_> {
                     @let given = self.query.first(field.name).unwrap_or_default();
                     div {
                         label for=(field.name) { (field.label) }
-                        @if field.choices.is_empty() {
-                            input id=(field.name) name=(field.name) value=(given) autocomplete="off";
-                        } @else {
-                            select id=(field.name) name=(field.name) {
-                                option value="" { "Tous" }
-                                @for choice in field.choices {
-                                    option value=(choice) selected[*choice == given] { (choice) }
+                        @match field.kind {
+                            Kind::Text => {
+                                input id=(field.name) name=(field.name) value=(given) autocomplete="off";
+                            }
+                            Kind::Day => {
+                                @let given = given.replace('/', "-");
+                                input id=(field.name) name=(field.name) type="date" value=(given);
+                            }
+                            Kind::Choice(choices) => {
+                                select id=(field.name) name=(field.name) {
+                                    option value="" { "Tous" }
+                                    @for choice in choices {
+                                        option value=(choice) selected[*choice == given] { (choice) }
+                                    }
                                 }
                             }
                         }

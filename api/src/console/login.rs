@@ -1,14 +1,14 @@
 //! Logging in and out.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
 use reqwest::Url;
 
 use super::layout::{self, Notice};
 use super::refusal::Shown;
-use super::session::{Posted, Sent, Visitor, cookie, digest, new_token};
+use super::session::{Posted, Sent, Visitor, cookie, digest, new_token, sent};
 use super::{ROOT, is_page};
 use crate::app::App;
 use crate::error::Problem;
@@ -34,11 +34,20 @@ pub(super) async fn show(visitor: Visitor, query: Query) -> Response {
     form(&visitor, &query, changed.map(Notice::Done))
 }
 
-/// Logs in: the password is tried as by the API, as often and as slowly.
-pub(super) async fn log_in(State(app): State<App>, visitor: Visitor, Sent(fields): Sent) -> Shown {
+/// Logs in: the password is tried as by the API, as often and as slowly. The browser's session until then ends: its
+/// cookie is replaced, and nobody could log out of it any more.
+pub(super) async fn log_in(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Sent(fields): Sent,
+) -> Shown {
     let text = |name| fields.first(name).unwrap_or_default().to_owned();
     match begin(&app, text("email"), text("password")).await {
         Ok(token) => {
+            if let Some(former) = sent(&headers) {
+                app.registry.store().end_console_session(&digest(former)).await?;
+            }
             let done = Redirect::to(&way_on(&fields));
             Ok(([(header::SET_COOKIE, cookie(&app, Some(&token))?)], done).into_response())
         }

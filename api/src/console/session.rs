@@ -80,7 +80,7 @@ pub(super) fn cookie(app: &App, token: Option<&str>) -> Answer<HeaderValue> {
 }
 
 /// The token that a browser sent.
-fn sent(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn sent(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -94,7 +94,8 @@ async fn find(parts: &Parts, app: &App) -> Answer<Option<Session>> {
     let accounts = app.registry.accounts();
     let caller = Caller::of_session(app, (row.user_id, row.acting_as), parts).await?;
     let (Some(caller), Some(own)) = (caller, accounts.id(row.user_id).cloned()) else { return Ok(None) };
-    let may_act_for_others = own.has(Role::Admin) || !accounts.managed_by(own.id).is_empty();
+    let may_act_for_others =
+        own.has(Role::Admin) || accounts.managed_by(own.id).iter().any(|other| own.manages(other));
     let form_token = digest(&format!("form {token}"));
     Ok(Some(Session { own, caller, may_act_for_others, token_sha256, form_token }))
 }

@@ -77,6 +77,11 @@ impl Account {
         self.roles.contains(&role)
     }
 
+    /// Whether it acts for `other` as its manager: not for an administrator, who may do more than it.
+    pub fn manages(&self, other: &Self) -> bool {
+        other.manager_id == Some(self.id) && !other.has(Role::Admin)
+    }
+
     /// Whether it may report positions: an operator, or an administrator.
     pub fn is_operator(&self) -> bool {
         self.has(Role::Operateur) || self.has(Role::Admin)

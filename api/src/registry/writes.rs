@@ -183,14 +183,16 @@ impl Registry {
         .await
     }
 
-    /// Gives an account a fresh API key in place of the old one, as `by` wishes; gives the key. None: there is no such
-    /// account.
+    /// Gives an account of this version a fresh API key in place of the old one, as `by` wishes; gives the key. None:
+    /// there is no such account, or it has another version by now.
     pub async fn rotate_key(
         self: &Arc<Self>,
         by: Actor,
         (id, email): (i32, String),
+        version: i64,
     ) -> Result<Option<String>> {
-        let (key, changes) = fresh_key(&self.secret, &email)?;
+        let (key, mut changes) = fresh_key(&self.secret, &email)?;
+        changes.if_version = Some(version);
         Ok(self.change_user(by, (id, email), changes, None).await?.then_some(key))
     }
 

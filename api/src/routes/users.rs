@@ -125,7 +125,10 @@ pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answe
         });
         all
     } else {
-        accounts.managed_by(caller.0.id)
+        let mut managed = accounts.managed_by(caller.0.id);
+        // What is shown has the key.
+        managed.retain(|account| caller.0.manages(account));
+        managed
     };
     let wanted = |part: Option<&str>, text: &str| part.is_none_or(|part| contains(text, part));
     listed.retain(|account| {

@@ -95,6 +95,8 @@ pub struct UserChanges {
     pub manager_id: Option<Option<i32>>,
     /// How many taxis a group says that it has; inside, None: it says nothing.
     pub fleet_size: Option<Option<i32>>,
+    /// Nothing is written but over this version.
+    pub if_version: Option<i64>,
 }
 
 impl UserChanges {
@@ -170,7 +172,8 @@ impl Store {
         })
     }
 
-    /// Changes an account, as `by` wishes. False: there is no such account.
+    /// Changes an account, as `by` wishes. False: there is no such account, or it has another version than is to be
+    /// written over.
     pub async fn change_user(&self, by: Actor, id: i32, changes: &UserChanges) -> Result<bool> {
         let (now, fields) = (self.now_ms(), changes.fields());
         let (digest, sealed) = changes.apikey.clone().unzip();
@@ -187,7 +190,7 @@ impl Store {
                  apikey_sealed = coalesce($12, apikey_sealed),
                  manager_id = CASE WHEN $13 THEN $14 ELSE manager_id END,
                  fleet_size = CASE WHEN $15 THEN $16 ELSE fleet_size END,
-                 updated_at = $17, version = version + 1 WHERE id = $1",
+                 updated_at = $17, version = version + 1 WHERE id = $1 AND version = coalesce($18, version)",
             )
             .bind(id)
             .bind(changes.name.as_deref())
@@ -206,13 +209,14 @@ impl Store {
             .bind(changes.fleet_size.is_some())
             .bind(changes.fleet_size.flatten())
             .bind(now)
+            .bind(changes.if_version)
             .execute(&mut **tx)
             .await?
             .rows_affected();
             if done == 1 && !fields.is_empty() {
                 tx.remember(now, by, &Entry::account_changed(id, &fields)).await?;
             }
-            if changes.password_hash.is_some() {
+            if done == 1 && changes.password_hash.is_some() {
                 // Whoever knew the old one is to know the new one.
                 sqlx::query("DELETE FROM console_sessions WHERE user_id = $1").bind(id).execute(&mut **tx).await?;
             }

@@ -163,7 +163,9 @@ async fn accounts_are_kept_and_their_keys_shown_on_demand() {
     assert_eq!(shown["apikey"], added["apikey"]);
     assert_eq!(program.done(&["user", "list"]).await.lines().count(), 2);
 
-    let wrong: [(&[&str], &str); 6] = [
+    program.done(&["user", "add", "root", "--role", "admin"]).await;
+    let wrong: [(&[&str], &str); 7] = [
+        (&["user", "set-manager", "root", "boss"], "root is an administrator"),
         (&["user", "add", "op"], "already"),
         (&["user", "add", " "], "email"),
         (&["user", "add", "x", "--role", "king"], "king"),
@@ -175,8 +177,11 @@ async fn accounts_are_kept_and_their_keys_shown_on_demand() {
         let (status, _, complaints) = program.run(arguments).await;
         assert!(!status.success() && complaints.contains(told), "{arguments:?}: {complaints}");
     }
-    program.done(&["user", "remove", "op"]).await;
-    program.done(&["user", "remove", "boss"]).await;
+    program.done(&["user", "set-manager", "op", "root"]).await;
+    program.done(&["user", "set-manager", "root"]).await;
+    for account in ["op", "boss", "root"] {
+        program.done(&["user", "remove", account]).await;
+    }
     assert_eq!(program.done(&["user", "list", "--json"]).await.trim(), "[]");
 }
 

@@ -41,6 +41,10 @@ async fn each_side_sees_its_hails_and_an_administrator_all(world: &mut World) {
     let admin = Browser::of(world, "admin").await;
     admin.get("/console/hails?status=finished").await.says("Aucun résultat");
     admin.get("/console/hails?operateur=op-a&moteur=app").await.says("1 résultat");
+    let day = admin.get("/console/hails?date=2026-09-21").await;
+    day.says("1 résultat").says("name=\"date\" type=\"date\" value=\"2026-09-21\"");
+    admin.get("/console/hails?date=2026/09/21").await.says("1 résultat").says("value=\"2026-09-21\"");
+    admin.get("/console/hails?date=2026-09-20").await.says("Aucun résultat");
     let wrong = admin.get("/console/hails?status=teleported").await;
     assert_eq!(wrong.status, 400, "{wrong:?}");
     assert_eq!(admin.get("/console/hails/nowhere").await.status, 404);
@@ -57,7 +61,8 @@ async fn a_hail_is_a_time_line(world: &mut World) {
     world.clock.advance(1_250);
     world.take("op-a", &hail).await;
     let page = Browser::of(world, "op-a").await.get(&format!("/console/hails/{hail}")).await;
-    let story = page.says("Déroulement").html.split_once("class=\"timeline\"").unwrap().1;
+    let story =
+        page.says("<h2>Déroulement (heures UTC)</h2>").html.split_once("class=\"timeline\"").unwrap().1;
     let steps = [
         "14:13:20</time> <strong>reçue par le registre",
         "envoyée à l’opérateur",

@@ -1,7 +1,10 @@
 //! Logging in, out, and acting for others; what holds for every page.
 
+use api::activity::Actor;
 use api::limits::SESSION_LASTS;
 use api::passwords::TRIES_MAX;
+use api::role::Role;
+use api::store::users::UserChanges;
 use reqwest::header::ORIGIN;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
@@ -15,12 +18,14 @@ on_each_database!(
     who_logs_in_is_known_until_logging_out,
     a_session_ends_after_twelve_hours,
     another_password_ends_every_session,
+    logging_in_ends_the_session_that_the_browser_had,
     passwords_are_tried_so_often_and_no_more,
     forms_of_elsewhere_are_refused,
     nobody_is_brought_elsewhere_by_logging_in,
     cookies_are_for_https_alone_where_browsers_come_by_it,
     an_administrator_acts_for_others_under_a_banner,
     a_manager_acts_for_whom_it_manages_alone,
+    a_manager_does_not_act_for_an_administrator,
     only_the_hash_of_a_token_is_kept,
     many_sessions_end_the_oldest,
 );
@@ -100,6 +105,17 @@ async fn another_password_ends_every_session(world: &mut World) {
     change(json!({"password": "another horse"})).await;
     assert!(!browser.is_known().await);
     assert!(other.is_known().await, "somebody else's goes on");
+}
+
+async fn logging_in_ends_the_session_that_the_browser_had(world: &mut World) {
+    let mut browser = Browser::of(world, "op-a").await;
+    let elsewhere = Browser::of(world, "op-a").await;
+    let former = Browser { cookie: browser.cookie.clone(), ..Browser::new(world) };
+    assert_eq!(browser.log_in("op-a", "wrong horse").await.status, 401);
+    assert!(former.is_known().await, "nobody logged in");
+    browser.log_in("op-a", PASSWORD).await;
+    assert!(browser.is_known().await && !former.is_known().await);
+    assert!(elsewhere.is_known().await, "another browser's goes on");
 }
 
 async fn passwords_are_tried_so_often_and_no_more(world: &mut World) {
@@ -237,6 +253,30 @@ async fn a_manager_acts_for_whom_it_manages_alone(world: &mut World) {
     assert!(!manager.is_known().await);
 }
 
+async fn a_manager_does_not_act_for_an_administrator(world: &mut World) {
+    world.add_account("root", &[Role::Admin]).await;
+    let manager = Browser::of(world, "op-a").await;
+    // As somebody could be told to before that was refused.
+    let (root, number) = (world.number("root"), world.number("op-a"));
+    let changes = UserChanges { manager_id: Some(Some(number)), ..UserChanges::default() };
+    let registry = &world.server().app.registry;
+    let whose = (root, "root".to_owned());
+    assert!(registry.change_user(Actor::COMMAND_LINE, whose, changes, None).await.unwrap());
+    let page = manager.get("/console").await;
+    assert!(page.status == 200 && !page.html.contains("Agir pour un compte"), "{page:?}");
+    let refused = manager.post("/console", "/console/act-as", &[("account", &root.to_string())]).await;
+    assert_eq!(refused.status, 403, "{refused:?}");
+    // Neither by the API, nor with the administrator's key.
+    let with = |key: &str| {
+        let request = manager.request(Method::GET, "/users").header("X-Api-Key", key);
+        Page::of(request.header("X-Logas", "root"))
+    };
+    assert_eq!(with(world.key("op-a")).await.status, 401);
+    let listed = world.client.get(world.key("op-a"), "/users").await;
+    assert_eq!(listed.body["data"], json!([]));
+    assert_eq!(with(world.key("admin")).await.status, 200, "an administrator acts for anybody");
+}
+
 async fn only_the_hash_of_a_token_is_kept(world: &mut World) {
     let browser = Browser::of(world, "op-a").await;
     let (_, token) = browser.cookie.split_once('=').unwrap();
@@ -252,13 +292,13 @@ async fn only_the_hash_of_a_token_is_kept(world: &mut World) {
 
 async fn many_sessions_end_the_oldest(world: &mut World) {
     let first = Browser::of(world, "op-a").await;
-    let mut later = Browser::new(world);
     for _ in 1..api::limits::SESSIONS_AN_ACCOUNT {
         world.clock.advance(1);
-        later.log_in("op-a", PASSWORD).await;
+        Browser::new(world).log_in("op-a", PASSWORD).await;
     }
     assert!(first.is_known().await);
     world.clock.advance(1);
+    let mut later = Browser::new(world);
     later.log_in("op-a", PASSWORD).await;
     assert!(!first.is_known().await && later.is_known().await);
 }
