@@ -61,7 +61,7 @@ async fn a_list_has_pages_and_is_downloaded_whole(world: &mut World) {
     let file = browser.get("/console/taxis?licence_plate=AB&format=csv&p=2").await;
     assert_eq!(file.headers["content-type"], "text/csv; charset=utf-8");
     assert_eq!(file.headers["content-disposition"], "attachment; filename=\"taxis.csv\"");
-    assert!(file.html.starts_with("\"id\";\"statut\";\"immatriculation\";"), "{file:?}");
+    assert!(file.html.starts_with("\u{feff}\"id\";\"statut\";\"immatriculation\";"), "{file:?}");
     assert_eq!(file.html.lines().count(), 32);
 }
 
