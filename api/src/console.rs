@@ -21,6 +21,7 @@ use refusal::Refusal;
 mod account;
 mod act_as;
 mod assets;
+mod chart;
 mod csv;
 mod hails;
 mod home;

@@ -7,10 +7,11 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use ingest::clock::Millis;
 use maud::{Markup, html};
+use serde_json::{Value, json};
 
 use super::refusal::Shown;
 use super::session::Visitor;
-use super::{ROOT, layout};
+use super::{ROOT, chart, layout};
 use crate::app::App;
 use crate::error::Answer;
 use crate::limits::FIGURES_STAND;
@@ -108,6 +109,10 @@ fn connected(figures: &PublicAnswer) -> Markup {
         @if places.is_empty() {
             p { "Aucun taxi n’est encore inscrit dans les agglomérations suivies." }
         } @else {
+            (chart::scripts())
+            (chart::chart("Part des taxis inscrits, par mois et agglomération", &lines(figures), &json!({
+                "xaxis": {"type": "date"}, "yaxis": {"ticksuffix": " %"},
+            })))
             div.scroll tabindex="0" role="region" aria-label="Taxis inscrits par agglomération" {
                 table {
                     caption { "Part des taxis de l’agglomération inscrits au registre, au premier jour de chaque mois" }
@@ -127,6 +132,17 @@ fn connected(figures: &PublicAnswer) -> Markup {
             }
         }
     }
+}
+
+/// The same as lines of a chart.
+fn lines(figures: &PublicAnswer) -> Value {
+    let places = figures.taxis_connected.last().into_iter().flat_map(|(_, of_today)| of_today.keys());
+    let days: Vec<_> = figures.taxis_connected.iter().map(|(day, _)| day).collect();
+    let line = |place: &&str| {
+        let percents: Vec<_> = figures.taxis_connected.iter().map(|(_, of_day)| of_day.get(*place)).collect();
+        json!({"name": chart::text(&place_name(place)), "mode": "lines+markers", "x": days, "y": percents})
+    };
+    places.map(line).collect()
 }
 
 fn place_name(id: &str) -> String {

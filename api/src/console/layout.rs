@@ -112,7 +112,8 @@ fn document(title: &str, head: Option<&Markup>, banner: Option<&Markup>, content
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " – Registre des taxis" }
                 link rel="icon" href=(ICON);
-                link rel="stylesheet" href=(assets::STYLE.address());
+                // plotly adds its rules to the sheet of this name; one that it makes itself the policy would refuse.
+                link rel="stylesheet" id="plotly.js-style-global" href=(assets::STYLE.address());
                 script type="module" src=(assets::COPY.address()) {}
             }
             body {
