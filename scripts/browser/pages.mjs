@@ -1,0 +1,40 @@
+// Every page of the console, and who may see it: a new page is a line here. `scripts/browser/check.mjs` fails where a
+// route of `api/src/console.rs` is missing, or a line has none.
+//
+// - `path`: the route. Of one with a name in it, `at` makes an address, of what the world has.
+// - `roles`: who may see it; `everybody` includes who is not logged in. Others are refused (403), nobody is to log in.
+// - `hidden`: who is told that there is no such page (404).
+// - `form`: a route of forms alone: no page, and refused without the token of a page of ours.
+// - `shows`: a text that must be there, as text: the hostile name where anybody's words are shown.
+// - `ready`: what there must be before the page is looked at, as a selector.
+import { HOSTILE } from "./world.mjs";
+
+export const ROLES = ["admin", "operateur", "moteur", "groupement", "analyste"];
+
+const everybody = [...ROLES, null];
+
+export const PAGES = [
+  { path: "/console", roles: everybody },
+  { path: "/console/login", roles: everybody },
+  { path: "/console/logout", form: true },
+  { path: "/console/act-as", roles: ["admin"], shows: HOSTILE },
+  { path: "/console/act-as/end", form: true },
+  { path: "/console/account", roles: ROLES, shows: HOSTILE },
+  { path: "/console/account/endpoint", form: true },
+  { path: "/console/account/trial", form: true },
+  { path: "/console/account/key", form: true },
+  { path: "/console/account/password", form: true },
+  { path: "/console/taxis", roles: ["operateur"], shows: HOSTILE },
+  {
+    path: "/console/taxis/{id}", at: (world) => `/console/taxis/${world.taxi}`,
+    roles: ["operateur"], hidden: ["admin"], shows: HOSTILE,
+  },
+  { path: "/console/hails", roles: ["admin", "operateur", "moteur"] },
+  {
+    path: "/console/hails/{id}", at: (world) => `/console/hails/${world.hail}`,
+    roles: ["admin", "operateur", "moteur"], shows: HOSTILE,
+  },
+];
+
+// Routes that are no pages: what pages load, and what stands for all that is not there.
+export const OTHERS = ["/console/assets/{name}", "/console/{*path}"];
