@@ -7,7 +7,7 @@ use geo::{BoundingRect as _, InteriorPoint as _, Polygon, Rect};
 use h3o::{CellIndex, LatLng};
 use ingest::position::LatLon;
 
-use crate::functions::cell_at;
+pub use crate::functions::cell_at;
 use crate::limits::FEWEST_SHOWN;
 use crate::places::RESOLUTION;
 

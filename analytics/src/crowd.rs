@@ -74,6 +74,29 @@ impl Crowd {
         ScalarUDF::from(self.clone()).call(vec![operator, col(column)]).alias(column)
     }
 
+    /// That of a function of operators and towns.
+    pub(crate) fn within(function: &ScalarUDF) -> Option<&Self> {
+        function.inner().downcast_ref::<OfMany>().map(|function| &function.crowd)
+    }
+
+    /// As bytes: each operator, a colon, its towns with commas between them, a semicolon.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let towns = |towns: &BTreeSet<String>| towns.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        let each = self.operators.iter().map(|(operator, of_it)| format!("{operator}:{};", towns(of_it)));
+        each.collect::<String>().into_bytes()
+    }
+
+    /// From such bytes.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let parts = std::str::from_utf8(bytes).ok()?.split(';').filter(|part| !part.is_empty());
+        let operators = parts.map(|part| {
+            let (operator, towns) = part.split_once(':')?;
+            let towns = towns.split(',').filter(|town| !town.is_empty()).map(str::to_owned);
+            Some((operator.parse().ok()?, towns.collect()))
+        });
+        Some(Self { operators: Arc::new(operators.collect::<Option<_>>()?) })
+    }
+
     fn among(&self, operators: &ArrayRef, towns: &ArrayRef) -> Result<ArrayRef> {
         // Rows beside one another are of one operator and town, often.
         let mut last = None;

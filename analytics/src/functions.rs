@@ -38,6 +38,11 @@ pub(crate) fn all() -> impl Iterator<Item = ScalarUDF> {
     kinds.into_iter().map(|kind| ScalarUDF::new_from_impl(Function::new(kind)))
 }
 
+/// Whether a function is one of them.
+pub(crate) fn is_ours(function: &ScalarUDF) -> bool {
+    function.inner().downcast_ref::<Function>().is_some()
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Text,
@@ -165,7 +170,7 @@ fn middles_around(cell: CellIndex) -> Vec<(u64, Point)> {
 }
 
 /// The H3 cell of a point, as a number.
-pub(crate) fn cell_at(at: LatLon, resolution: Resolution) -> Option<u64> {
+pub fn cell_at(at: LatLon, resolution: Resolution) -> Option<u64> {
     LatLng::new(at.lat(), at.lon()).ok().map(|at| at.to_cell(resolution).into())
 }
 

@@ -7,6 +7,7 @@ pub mod blur;
 mod bounded;
 pub mod cells;
 pub mod clean;
+pub mod cluster;
 pub mod compact;
 pub mod compare;
 mod crowd;

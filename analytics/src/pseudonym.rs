@@ -43,6 +43,18 @@ impl Pseudonyms {
     }
 }
 
+impl Pseudonyms {
+    /// Those of a function of [`Self::function`].
+    pub(crate) fn of(function: &ScalarUDF) -> Option<Self> {
+        function.inner().downcast_ref::<Function>().map(|function| function.pseudonyms)
+    }
+
+    /// What they are made by.
+    pub(crate) fn secret(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Pseudonyms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pseudonyms(***)")

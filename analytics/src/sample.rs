@@ -22,10 +22,10 @@ use ingest::position::{
 };
 use tempfile::TempDir;
 
+use crate::cells::cell_at;
 use crate::digest::Digest;
 use crate::dimensions::{Account, Ads, Dimensions, Taxi};
 use crate::footer::Covered;
-use crate::functions::cell_at;
 use crate::layout::{Day, Hour, ManifestName, Part, Recent, Stream};
 use crate::manifest::{Listed, Manifest};
 use crate::places::{Place, RESOLUTION};

@@ -1,4 +1,5 @@
-//! Asking the archive and the registry in SQL, with `DataFusion` in this process.
+//! Asking the archive and the registry in SQL, with `DataFusion` in this process, or planned here and run on a
+//! [`Cluster`].
 //!
 //! A query runs on threads of its own, so that it takes none from whoever serves requests, and sees the archive as it
 //! was when it began. It reads and never writes: of statements there are `SELECT`, `EXPLAIN` and `SHOW`, and of tables
@@ -19,6 +20,8 @@ use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
 use futures_util::StreamExt as _;
 use thiserror::Error;
@@ -27,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use crate::cluster::{Cluster, reads_files, register};
 use crate::dimensions::Dimensions;
 use crate::land::Land;
 use crate::limits::{ANALYST_BATCH_ROWS, ANSWER_ROW_BYTES, BATCHES_AHEAD, STACK_BYTES};
@@ -127,13 +131,17 @@ impl Answer {
 }
 
 impl Warehouse {
-    /// Over an archive. Nothing of it is read yet.
+    /// Over an archive, asked in this process. Nothing of it is read yet.
     pub fn new(root: Root, limits: Limits) -> Result<Self, QueryError> {
+        Self::on(root, limits, None)
+    }
+
+    /// The same, asked on a cluster if there is one.
+    pub fn on(root: Root, limits: Limits, cluster: Option<Arc<dyn Cluster>>) -> Result<Self, QueryError> {
         let spill = DiskManagerBuilder::default().with_max_temp_directory_size(limits.spill_bytes);
         let shared = RuntimeEnvBuilder::new().with_disk_manager_builder(spill).build();
         let shared = shared.map_err(|error| unavailable(&error))?;
-        let url = ObjectStoreUrl::parse("archive://archive").map_err(|error| unavailable(&error))?;
-        shared.register_object_store(url.as_ref(), root.store().clone());
+        let url = register(&root, &shared).map_err(|error| unavailable(&error))?;
         Ok(Self {
             sessions: Arc::new(Sessions {
                 root,
@@ -142,6 +150,7 @@ impl Warehouse {
                 limits,
                 times: Arc::default(),
                 land: Land::default(),
+                cluster,
             }),
             turns: Arc::new(Semaphore::new(limits.at_once)),
             threads: Threads::new(limits.threads)
@@ -206,10 +215,10 @@ impl Turn<'_> {
         let Self { warehouse, held, ends_at } = self;
         let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
         let (begun, begins) = oneshot::channel();
-        let limits = warehouse.limits();
+        let (limits, cluster) = (warehouse.limits(), warehouse.sessions.cluster.clone());
         let query = warehouse.threads.spawn(async move {
             let _held = held;
-            let answered = timeout_at(ends_at, answer(query, limits, begun, &sender)).await;
+            let answered = timeout_at(ends_at, answer(query, cluster, limits, begun, &sender)).await;
             if let Err(error) = answered.unwrap_or(Err(QueryError::TooLong(limits.within))) {
                 // Whoever asked may have gone.
                 let _ = sender.send(Err(error)).await;
@@ -234,6 +243,7 @@ pub(crate) struct Sessions {
     limits: Limits,
     times: Arc<Times>,
     land: Land,
+    cluster: Option<Arc<dyn Cluster>>,
 }
 
 impl Sessions {
@@ -259,7 +269,10 @@ impl Sessions {
             .with_information_schema(true);
         let pool = FairSpillPool::new(self.limits.memory_bytes);
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.shared).with_memory_pool(Arc::new(pool));
-        let context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
+        let mut context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
+        if let Some(cluster) = &self.cluster {
+            context = SessionContext::new_with_state(cluster.prepare(context.state()));
+        }
         let Self { root, url, times, .. } = self;
         let archive = |stream| ArchiveTable::new(root.clone(), url.clone(), times.clone(), stream);
         let rollup = |rollup| RollupTable::new(root.clone(), url.clone(), rollup);
@@ -282,12 +295,26 @@ pub(crate) async fn plan(
 
 async fn answer(
     query: impl Future<Output = Result<DataFrame, DataFusionError>>,
+    cluster: Option<Arc<dyn Cluster>>,
     limits: Limits,
     begun: oneshot::Sender<SchemaRef>,
     sender: &mpsc::Sender<Result<RecordBatch, QueryError>>,
 ) -> Result<(), QueryError> {
     let told = |error: DataFusionError| told(&error, limits);
-    let mut stream = query.await.map_err(told)?.execute_stream().await.map_err(told)?;
+    let mut query = query.await.map_err(told)?;
+    // A cluster has all rows before any comes back: it is to have no more of them than are told.
+    let is_bounded = cluster.is_some() && limits.rows < u64::from(u32::MAX);
+    if is_bounded && !matches!(query.logical_plan(), LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
+        let most = usize::try_from(limits.rows + 1).unwrap_or(usize::MAX);
+        query = query.limit(0, Some(most)).map_err(told)?;
+    }
+    let session = query.task_ctx();
+    let plan = query.create_physical_plan().await.map_err(told)?;
+    let stream = match cluster.filter(|_| reads_files(&plan)) {
+        Some(cluster) => cluster.run(plan, session.session_config()).await,
+        None => execute_stream(plan, Arc::new(session)),
+    };
+    let mut stream = stream.map_err(told)?;
     let mut begun = Some(begun);
     let mut rows = 0;
     let schema = stream.schema();

@@ -11,6 +11,8 @@ use ingest::clock::Clock;
 use crate::config::{Config, Values};
 
 mod archive;
+#[cfg(feature = "ballista")]
+mod ballista;
 mod demo;
 mod export;
 mod file;
@@ -68,6 +70,10 @@ enum Command {
     Sql(sql::Args),
     /// Make one of the ministry's reports, or list them.
     Report(sql::ReportArgs),
+    /// Be a process of a cluster that answers queries.
+    #[cfg(feature = "ballista")]
+    #[command(subcommand)]
+    Ballista(ballista::Command),
     /// Write places as files that others can read.
     #[command(subcommand)]
     Export(export::Command),
@@ -97,6 +103,8 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
         Command::User(command) => user::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::Sql(args) => sql::run(&args, &Config::new(&values(&flags)?)?, clock).await,
         Command::Report(args) => sql::run_report(&args, &Config::new(&values(&flags)?)?, clock).await,
+        #[cfg(feature = "ballista")]
+        Command::Ballista(command) => ballista::run(command, &Config::new(&values(&flags)?)?).await,
         Command::Export(command) => export::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::Import(command) => import::run(&command, &Config::new(&values(&flags)?)?, clock).await,
     }

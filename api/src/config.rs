@@ -23,8 +23,10 @@ use crate::secrets::SecretKey;
 use crate::serve::ProcessRole;
 use crate::store::DatabaseUrl;
 
+mod query;
 mod settings;
 
+pub use query::QueryUrl;
 pub use settings::{ROLE, SETTINGS, Setting, global_settings};
 
 /// The file that is read when there is one and no other is named.
@@ -244,6 +246,8 @@ pub struct Config {
     pub archive: ArchiveUrl,
     /// How long what the log took waits for more before it is archived.
     pub archive_after: Duration,
+    /// Where queries of the archive run; None: in this process.
+    pub query: Option<QueryUrl>,
     /// Writer threads of the live map.
     pub shards: usize,
     /// Seals API keys; None: the key file in the data directory does.
@@ -295,6 +299,10 @@ impl Config {
                 value.parse().map_err(|error: analytics::root::BadArchiveUrl| error.to_string())
             })?,
             archive_after: Duration::from_secs(values.number("archive_after_s", 0..=3_600)?),
+            query: match text("query").as_str() {
+                "" => None,
+                _ => Some(values.parse("query", QueryUrl::from_str)?),
+            },
             shards: small("shards", 1..=64)?,
             secret_key: match text("secret_key").as_str() {
                 "" => None,

@@ -68,7 +68,7 @@ pub enum StartError {
     Log(#[from] ingest::log::OpenError),
     /// What the archive is asked with.
     #[error(transparent)]
-    Queries(#[from] analytics::session::QueryError),
+    Queries(#[from] crate::warehouse::NoWarehouse),
     /// The archive.
     #[error(transparent)]
     Archive(#[from] analytics::root::Unavailable),
@@ -178,7 +178,7 @@ impl Server {
             streams: Arc::new(Streams::new(limits, stop_serving.clone())),
             retention: config.retention,
             disclosure: config.disclosure,
-            asked: Arc::new(Asked::new(Root::open(&config.archive)?, &secret)?),
+            asked: Arc::new(Asked::new(config, &secret)?),
             behaviour: Arc::new(config.behaviour.clone()),
             intake: Intake { started_at: clock.now(), drops },
             refusals: refusals.clone(),

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use analytics::cluster::Cluster;
 use analytics::dimensions::{Account, Ads, Dimensions, Taxi};
 use analytics::pseudonym::Pseudonyms;
-use analytics::root::Root;
+use analytics::root::{Root, Unavailable};
 use analytics::session::{Limits, QueryError, Turn, Warehouse};
 use analytics::views::View;
 use engine::territory::Territory;
 use ingest::clock::Millis;
+use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::config::{Config, QueryUrl};
 use crate::limits::{
     DIMENSIONS_KEPT, OWN_QUERY_WITHIN, QUERIES_AT_ONCE, QUERY_MEMORY_BYTES, QUERY_ROWS_MAX,
     QUERY_SPILL_BYTES, QUERY_WITHIN,
@@ -47,6 +50,34 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The archive cannot be asked at all.
+#[derive(Debug, Error)]
+pub enum NoWarehouse {
+    /// It is not there.
+    #[error(transparent)]
+    Archive(#[from] Unavailable),
+    /// This machine has no room for queries.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// The archive, asked where the settings say.
+pub fn warehouse(config: &Config, limits: Limits) -> std::result::Result<Warehouse, NoWarehouse> {
+    let root = Root::open(&config.archive)?;
+    Ok(Warehouse::on(root, limits, config.query.as_ref().and_then(elsewhere))?)
+}
+
+#[cfg(feature = "ballista")]
+fn elsewhere(at: &QueryUrl) -> Option<Arc<dyn Cluster>> {
+    Some(Arc::new(cluster::Ballista::new(&at.host, at.port)))
+}
+
+/// Without the feature no such setting is taken.
+#[cfg(not(feature = "ballista"))]
+fn elsewhere(_: &QueryUrl) -> Option<Arc<dyn Cluster>> {
+    None
+}
+
 /// The archive as requests ask it. Shared by reference.
 pub struct Asked {
     warehouse: Warehouse,
@@ -57,9 +88,9 @@ pub struct Asked {
 
 impl Asked {
     /// Over an archive; taxis are named by a key of their own, derived from the deployment's.
-    pub fn new(root: Root, secret: &SecretKey) -> std::result::Result<Self, QueryError> {
+    pub fn new(config: &Config, secret: &SecretKey) -> std::result::Result<Self, NoWarehouse> {
         Ok(Self {
-            warehouse: Warehouse::new(root, shared_limits())?,
+            warehouse: warehouse(config, shared_limits())?,
             pseudonyms: Pseudonyms::new(secret.derive("analysts' pseudonyms")),
             dimensions: Mutex::new(None),
         })

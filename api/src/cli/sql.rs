@@ -7,7 +7,6 @@ use std::sync::Arc;
 use analytics::dimensions::Dimensions;
 use analytics::encode::{Encoder, Format, table};
 use analytics::report;
-use analytics::root::Root;
 use analytics::session::{Answer, Warehouse};
 use analytics::views::View;
 use anyhow::{Context as _, bail};
@@ -21,13 +20,14 @@ use crate::config::Config;
 use crate::registry::geometry::territory;
 use crate::routes::analytics::reports::{ReportAnswer, period};
 use crate::serve::open_store;
-use crate::warehouse::{dimensions, own_limits};
+use crate::warehouse::{dimensions, own_limits, warehouse};
 
 /// A query.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One statement: SELECT, EXPLAIN or SHOW. `SHOW TABLES` tells what there is to ask.
-    query: String,
+    #[arg(value_name = "QUERY")]
+    sql: String,
     #[command(flatten)]
     output: Output,
 }
@@ -72,7 +72,7 @@ enum Form {
 /// Answers a query.
 pub(super) async fn run(args: &Args, config: &Config, clock: Clock) -> anyhow::Result<()> {
     let (warehouse, dimensions) = open(config, clock).await?;
-    let rows = warehouse.query(&args.query, &View::Everything, &dimensions).await?;
+    let rows = warehouse.query(&args.sql, &View::Everything, &dimensions).await?;
     args.output.write(rows).await
 }
 
@@ -115,7 +115,7 @@ async fn open(config: &Config, clock: Clock) -> anyhow::Result<(Warehouse, Arc<D
     let read = async { anyhow::Ok(dimensions(&store, Arc::new(territory(store.places().await?)?)).await?) };
     let read = read.await;
     store.close().await;
-    Ok((Warehouse::new(Root::open(&config.archive)?, own_limits())?, Arc::new(read?)))
+    Ok((warehouse(config, own_limits())?, Arc::new(read?)))
 }
 
 impl Output {

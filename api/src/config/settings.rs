@@ -18,7 +18,7 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 28] = [
+pub const SETTINGS: [Setting; 29] = [
     setting(
         ROLE,
         "all",
@@ -68,6 +68,12 @@ pub const SETTINGS: [Setting; 28] = [
         "archive_after_s",
         "600",
         "how long what the log took waits for more before it is archived; the shorter, the more files",
+    ),
+    setting(
+        "query",
+        "",
+        "where queries of the archive run: ballista://<scheduler>[:50050], in a build with that feature; without \
+         it, in this process",
     ),
     setting("shards", "1", "writer threads of the live map"),
     Setting {

@@ -5,8 +5,19 @@ use std::path::Path;
 use crate::tree::File;
 
 /// What a path in our documents begins with; anything else between backticks is not one of ours.
-const ROOMS: [&str; 10] =
-    [".ci", "analytics", "api", "benches", "deploy", "docs", "engine", "ingest", "migrations", "scripts"];
+const ROOMS: [&str; 11] = [
+    ".ci",
+    "analytics",
+    "api",
+    "benches",
+    "cluster",
+    "deploy",
+    "docs",
+    "engine",
+    "ingest",
+    "migrations",
+    "scripts",
+];
 
 /// Paths of the tree in backticks, from the root, and links, from the document's folder. The changelog is exempt:
 /// it tells of what was.
