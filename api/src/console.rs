@@ -23,6 +23,7 @@ mod act_as;
 mod assets;
 mod chart;
 mod csv;
+mod guide;
 mod hails;
 mod home;
 mod layout;
@@ -63,6 +64,7 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/taxis/{id}", get(taxis::show))
         .route("/console/hails", get(hails::list))
         .route("/console/hails/{id}", get(hails::show))
+        .route("/doc/guide", get(guide::show))
         .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
         .layer(Extension(Arc::new(home::Figures::default())))
         .layer(from_fn(secured))

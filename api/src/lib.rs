@@ -14,6 +14,7 @@ pub mod error;
 pub mod fleet;
 pub mod form;
 pub mod geocoder;
+pub mod guide;
 pub mod hail;
 pub mod import;
 mod keep;

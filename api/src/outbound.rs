@@ -5,7 +5,7 @@ mod error;
 pub(crate) mod names;
 #[cfg(test)]
 pub(crate) mod partner;
-mod signature;
+pub(crate) mod signature;
 
 use std::sync::Arc;
 use std::time::Duration;

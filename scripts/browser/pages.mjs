@@ -16,6 +16,7 @@ const everybody = [...ROLES, null];
 export const PAGES = [
   { path: "/console", roles: everybody },
   { path: "/console/login", roles: everybody },
+  { path: "/doc/guide", roles: everybody },
   { path: "/console/logout", form: true },
   { path: "/console/act-as", roles: ["admin"], shows: HOSTILE },
   { path: "/console/act-as/end", form: true },

@@ -142,7 +142,7 @@ fn facts(hail: &HailAnswer) -> Markup {
 }
 
 /// A status in French.
-fn in_french(status: &str) -> &str {
+pub(super) fn in_french(status: &str) -> &str {
     match status {
         "received" => "reçue par le registre",
         "sent_to_operator" => "envoyée à l’opérateur",

@@ -129,6 +129,7 @@ fn document(title: &str, head: Option<&Markup>, banner: Option<&Markup>, content
                 }
                 footer {
                     p {
+                        a href=(super::guide::PATH) { "Guide des partenaires" } " · "
                         a href="/doc" lang="en" hreflang="en" { "API reference" } " · "
                         a href="/opendata" { "Catalogue de données ouvertes" } " · "
                         "maraude " (env!("CARGO_PKG_VERSION"))

@@ -39,7 +39,7 @@ pub fn table() -> String {
 }
 
 /// Every legal move.
-fn moves() -> impl Iterator<Item = (Status, Event, Status)> {
+pub fn moves() -> impl Iterator<Item = (Status, Event, Status)> {
     let pairs = Status::ALL.into_iter().flat_map(|status| Event::ALL.map(|event| (status, event)));
     pairs.filter_map(|(status, event)| Some((status, event, next(status, event)?)))
 }
@@ -63,7 +63,8 @@ fn name(event: Event) -> &'static str {
     }
 }
 
-fn span(lasts: Duration) -> String {
+/// A time as people say it.
+pub fn span(lasts: Duration) -> String {
     match lasts.as_secs() {
         s if s % 3600 == 0 => format!("{} h", s / 3600),
         s if s % 60 == 0 => format!("{} min", s / 60),

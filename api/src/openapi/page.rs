@@ -271,7 +271,8 @@ fn paragraphs(text: &str) -> Markup {
     html! { @for paragraph in paragraphs { p { (words(paragraph)) } } }
 }
 
-fn words(text: &str) -> Markup {
+/// A line with `code` and **strong** words in it.
+pub fn words(text: &str) -> Markup {
     html! {
         @for (i, part) in text.split('`').enumerate() {
             @if i % 2 == 1 { code { (part) } } @else {

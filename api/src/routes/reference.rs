@@ -63,6 +63,7 @@ fn home() -> String {
                  ceux qui sont libres autour d’un client."
             }
             ul {
+                li { a href="/doc/guide" { "Guide des partenaires" } }
                 li { a href="/doc" { "Documentation de l’API" } " (en anglais), " a href="/openapi.json" { "OpenAPI" } }
                 li { a href="/health/ready" { "État du service" } }
             }

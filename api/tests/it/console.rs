@@ -9,6 +9,7 @@ use crate::world::World;
 
 mod account;
 mod charts;
+mod guide;
 mod hails;
 mod sessions;
 mod taxis;
