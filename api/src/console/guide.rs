@@ -180,7 +180,7 @@ fn errors() -> Markup {
         }
         @for trouble in troubles(&document) { (trouble_part(&trouble)) }
         h3 { "Positions refusées" }
-        p { "Aucun datagramme ne reçoit de réponse ; les motifs sont ceux de " code { "GET /operators/me/refusals" } "." }
+        p { "Un datagramme ne reçoit pas de réponse ; les motifs sont ceux de " code { "GET /operators/me/refusals" } }
         div.scroll tabindex="0" role="region" aria-label="Motifs de refus d’une position" {
             table {
                 thead { tr { th scope="col" { "Motif" } th scope="col" { "Que faire" } } }
