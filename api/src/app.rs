@@ -15,6 +15,7 @@ use ingest::searches::Search;
 use ingest::udp::Drops;
 use reqwest::Url;
 
+use crate::config::Tiles;
 use crate::geocoder::Geocoder;
 use crate::hail::streams::Streams;
 use crate::metrics::Requests;
@@ -136,6 +137,8 @@ pub struct Behaviour {
     pub private_endpoints: bool,
     /// Where browsers reach the server, if that is not where it listens.
     pub public_url: Option<Url>,
+    /// What maps are drawn over, if anything.
+    pub tiles: Option<Tiles>,
 }
 
 /// How many searches were answered, and how fast.

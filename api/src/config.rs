@@ -25,9 +25,11 @@ use crate::store::DatabaseUrl;
 
 mod query;
 mod settings;
+mod tiles;
 
 pub use query::QueryUrl;
 pub use settings::{ROLE, SETTINGS, Setting, global_settings};
+pub use tiles::Tiles;
 
 /// The file that is read when there is one and no other is named.
 pub const FILE: &str = "maraude.toml";
@@ -324,6 +326,10 @@ impl Config {
                 public_url: match text("public_url").as_str() {
                     "" => None,
                     _ => Some(values.parse("public_url", read_public_url)?),
+                },
+                tiles: match text("tiles").as_str() {
+                    "" => None,
+                    _ => Some(values.parse("tiles", Tiles::from_str)?),
                 },
             },
             limits: crate::limits::Http::default(),

@@ -29,6 +29,7 @@ mod home;
 mod layout;
 mod list;
 mod login;
+mod map;
 mod refusal;
 mod session;
 mod taxis;
@@ -45,6 +46,22 @@ pub(crate) const ROOT: &str = "/console";
 /// - `frame-ancestors`, `base-uri`: nobody shows our pages within theirs, nothing changes what addresses mean.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// A page with a map on it, which may do what others may not:
+/// - `worker-src`: plotly's maps prepare what they draw in a worker, which they make of their own text;
+/// - `connect-src`, `img-src`: ask the host of the tiles for them, if there are any.
+fn with_map(app: &App, mut page: Response) -> Response {
+    let tiles = app.behaviour.tiles.as_ref().map_or("", |tiles| tiles.origin.as_str());
+    let mut policy = format!("{POLICY}; worker-src blob:");
+    for directive in ["connect-src 'self'", "img-src 'self' data:"] {
+        policy = policy.replace(directive, format!("{directive} {tiles}").trim_end());
+    }
+    // An origin is visible ASCII; were it not, the policy of every page would hold.
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    page
+}
 
 /// Every page.
 pub(crate) fn pages() -> Router<App> {
@@ -65,6 +82,9 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/hails", get(hails::list))
         .route("/console/hails/{id}", get(hails::show))
         .route("/doc/guide", get(guide::show))
+        .route("/console/map", get(map::show))
+        .route("/console/map/places", get(map::places))
+        .route("/console/map/live", get(map::live))
         .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
         .layer(Extension(Arc::new(home::Figures::default())))
         .layer(from_fn(secured))
@@ -80,13 +100,13 @@ async fn secured(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // With none at all, browsers would not say either where a form comes from.
         (header::REFERRER_POLICY, "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -64,6 +64,8 @@ pub const PER_PAGE: i64 = 30;
 pub const SUPPORT_PER_PAGE: i64 = 100;
 /// How many values of a filter a list may be asked for.
 pub const FILTERS_MAX: usize = 50;
+/// Towns that are outlined on a map: beyond, one sees nothing of each.
+pub const OUTLINED_TOWNS_MAX: usize = 600;
 /// Hails of one session in a list of sessions: a customer in need makes a few.
 pub const SESSION_HAILS_MAX: usize = 100;
 
@@ -126,16 +128,19 @@ pub const TURNED_AWAY_MAX: usize = 64;
 pub const STREAMS_MAX: usize = 10_000;
 /// Event streams of one account.
 pub const STREAMS_AN_ACCOUNT: usize = 2_500;
-/// Of these, streams of the map, each of which looks at its window twice a second.
-pub const LIVE_STREAMS_MAX: usize = 64;
+/// Of these, streams of the map, each of which is told what is new in its window twice a second.
+pub const LIVE_STREAMS_MAX: usize = 128;
 /// The same of one account.
-pub const LIVE_STREAMS_AN_ACCOUNT: usize = 16;
+pub const LIVE_STREAMS_AN_ACCOUNT: usize = 32;
 /// Such looks at a time, each of which takes a core for milliseconds; the others wait for their turn.
 pub const LIVE_LOOKS_MAX: usize = 2;
 /// The height and the width of such a window, in 1e-7 degrees: one degree, 40 thousand cells of each shard.
 pub const LIVE_SIDE_MAX_E7: i64 = 10_000_000;
-/// Taxis in such a window, each told in about 120 bytes.
-pub const LIVE_TAXIS_MAX: usize = 5_000;
+/// Taxis in such a window, each told in about 120 bytes: those of Paris.
+pub const LIVE_TAXIS_MAX: usize = 20_000;
+/// The height and the width of what is looked at for all streams together, in 1e-7 degrees: so that who looks at a town
+/// has no country looked at, and who looks at a country has few.
+pub const LIVE_TILE_E7: i64 = 1_000_000;
 /// Event streams that read rows at a time; the others wait for their turn.
 pub const STREAM_READINGS_MAX: usize = 2;
 /// Events that a stream may be behind those before it, with one account's or one hail's events, until it reads rows.
@@ -264,6 +269,10 @@ pub const EVENTS_A_PAGE: i64 = 20;
 pub const POSITIONS_EVERY: Duration = Duration::from_secs(1);
 /// How often a stream of the map looks at it.
 pub const LIVE_EVERY: Duration = Duration::from_millis(500);
+/// How long what was seen of a tile is told to others, too: a stream alone sees what is there at each of its beats.
+pub const FRAME_STANDS: Duration = Duration::from_millis(400);
+/// How often a stream that somebody looks at in the console asks whether the session lasts.
+pub const SESSION_ASKED_EVERY: Duration = Duration::from_secs(2);
 /// How often a stream says something even where there is nothing to say.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long requests under way may take once the server is to stop.
@@ -357,5 +366,9 @@ const _: () = assert!(
 );
 const _: () = assert!(LIVE_STREAMS_MAX < STREAMS_MAX, "who looks at the map leaves room to who listens");
 const _: () = assert!(LIVE_EVERY.as_millis() < HEARTBEAT.as_millis());
+const _: () =
+    assert!(FRAME_STANDS.as_millis() < LIVE_EVERY.as_millis(), "a stream is told news at each beat");
+const _: () =
+    assert!(1_800_000_000 % LIVE_TILE_E7 == 0 && LIVE_TILE_E7 * 10 <= LIVE_SIDE_MAX_E7, "tiles part the map");
 const _: () = assert!(GEOCODED_WITHIN.as_secs() < REQUEST_WITHIN.as_secs());
 const _: () = assert!(REPLY_MAX_BYTES <= BODY_MAX_BYTES, "nobody says more when asked than unasked");

@@ -152,6 +152,17 @@ impl Territory {
         near.filter(move |zone| zone.area.as_ref().is_some_and(|area| holds(area, point)))
     }
 
+    /// The towns that may be seen in a box given by two corners, sorted by code; a few beside it may be among them.
+    /// O(log towns + those).
+    pub fn towns_near(&self, corner: LatLon, opposite: LatLon) -> impl Iterator<Item = &Town> {
+        ranks_between(&self.town_boxes, corner, opposite).into_iter().map(|rank| &self.towns[rank])
+    }
+
+    /// The exclusion zones that may be seen there, likewise.
+    pub fn exclusions_near(&self, corner: LatLon, opposite: LatLon) -> impl Iterator<Item = &Exclusion> {
+        ranks_between(&self.exclusion_boxes, corner, opposite).into_iter().map(|rank| &self.exclusions[rank])
+    }
+
     /// The town of a code. O(log towns).
     pub fn town(&self, insee: Insee) -> Option<&Town> {
         let rank = self.towns.binary_search_by_key(&insee, |town| town.insee).ok()?;
@@ -199,8 +210,18 @@ fn first_at<'a>(boxes: &Boxes, at: LatLon, shape: impl Fn(usize) -> &'a MultiPol
 
 /// The shapes of which a box holds a point, each once, sorted.
 fn ranks_near(boxes: &Boxes, point: Coord<f64>) -> Vec<usize> {
-    let holding = boxes.locate_in_envelope_intersecting(&AABB::from_point([point.x, point.y]));
-    let mut ranks: Vec<usize> = holding.map(|polygon| polygon.data).collect();
+    ranks_meeting(boxes, &AABB::from_point([point.x, point.y]))
+}
+
+/// The shapes of which a box meets another, likewise.
+fn ranks_between(boxes: &Boxes, corner: LatLon, opposite: LatLon) -> Vec<usize> {
+    let corners = Rect::new(coord(corner), coord(opposite));
+    ranks_meeting(boxes, &AABB::from_corners(corners.min().into(), corners.max().into()))
+}
+
+fn ranks_meeting(boxes: &Boxes, area: &AABB<[f64; 2]>) -> Vec<usize> {
+    let mut ranks: Vec<usize> =
+        boxes.locate_in_envelope_intersecting(area).map(|polygon| polygon.data).collect();
     ranks.sort_unstable();
     ranks.dedup();
     ranks

@@ -225,3 +225,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_may_be_seen_in_a_box_is_found_once_and_in_order() {
+    let square = |west| polygon(&square(west, 48.0, 1.0), &[]);
+    let islands = town("20000", vec![square(2.0), square(4.0)]);
+    let zone = Exclusion { id: "e".to_owned(), name: "E".to_owned(), shape: MultiPolygon(vec![square(6.0)]) };
+    let territory = Territory::new(vec![islands, town("10000", vec![square(3.0)])], vec![], vec![zone]);
+    let at = |lat, lon| LatLon::new(lat, lon).unwrap();
+    let seen = |west, east| {
+        let (from, to) = (at(48.4, west), at(48.6, east));
+        let towns: Vec<_> = territory.towns_near(from, to).map(|town| town.insee.as_str()).collect();
+        (towns, territory.exclusions_near(to, from).count())
+    };
+    assert_eq!(seen(1.0, 7.0), (vec!["10000", "20000"], 1), "a town of two islands is one");
+    assert_eq!(seen(2.4, 2.6), (vec!["20000"], 0), "in the middle of it");
+    assert_eq!(seen(3.0, 3.5), (vec!["10000", "20000"], 0), "on the border");
+    assert_eq!(seen(5.2, 5.8), (vec![], 0));
+}

@@ -59,11 +59,12 @@ async function logIn(browser, world, role) {
 
 async function visit(context, world, page, role) {
   const address = page.at ? page.at(world) : page.path;
+  await page.before?.(world);
   const tab = await context.newPage();
   const wrong = listen(tab, world.url);
   const answer = await tab.goto(address);
   if (answer.status() !== 200) wrong.push(`is answered ${answer.status()}`);
-  if (page.ready) await tab.waitForSelector(page.ready);
+  if (page.ready) await tab.locator(page.ready(role)).first().waitFor();
   wrong.push(...(await textual(tab, page.shows)));
   wrong.push(...(await accessible(tab)));
   wrong.push(...(await keyboard(tab)));
@@ -90,7 +91,7 @@ async function refused(context, world, page, role) {
 
 async function main() {
   note("routes", forgotten());
-  const world = await World.start(resolve(positionals[0]), ROLES);
+  const world = new World();
   let browser;
   const end = async () => {
     await browser?.close();
@@ -98,10 +99,12 @@ async function main() {
   };
   for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => end().finally(() => process.exit(1)));
   try {
+    await world.begin(resolve(positionals[0]), ROLES);
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
     for (const role of [...ROLES, null]) {
       const context = await logIn(browser, world, role);
       for (const page of PAGES.filter((page) => !values.only || page.path.includes(values.only))) {
+        if (page.roles?.includes(role) && page.data) continue;
         if (page.roles?.includes(role)) await visit(context, world, page, role);
         else await refused(context, world, page, role);
       }

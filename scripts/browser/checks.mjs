@@ -81,10 +81,17 @@ export async function keyboard(page) {
       const isOutlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
       const isThere = box.width > 0 && box.height > 0 && box.right > 0 && box.left < innerWidth;
       const [isSkip, isBody] = [one.matches(".skip"), one === document.body];
-      return { what: one.outerHTML.slice(0, 120), isSkip, isBody, isSeen: isOutlined && isThere };
+      // A date has several stops.
+      const isAgain = (window.stops ??= new Set()).has(one) && one.type !== "date";
+      window.stops.add(one);
+      return { isAgain, what: one.outerHTML.slice(0, 120), isSkip, isBody, isSeen: isOutlined && isThere };
     });
     if (seen.isBody) {
       wrong.push(`keyboard: ${stop} of ${stops} can be reached`);
+      break;
+    }
+    if (seen.isAgain) {
+      wrong.push(`keyboard: after ${stop} of ${stops} one is again at ${seen.what}`);
       break;
     }
     if (!seen.isSeen) wrong.push(`keyboard: one does not see that it is at ${seen.what}`);

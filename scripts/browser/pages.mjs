@@ -5,8 +5,10 @@
 // - `roles`: who may see it; `everybody` includes who is not logged in. Others are refused (403), nobody is to log in.
 // - `hidden`: who is told that there is no such page (404).
 // - `form`: a route of forms alone: no page, and refused without the token of a page of ours.
+// - `data`: no page either, but what modules ask for: refused alike, and else left to the stories.
 // - `shows`: a text that must be there, as text: the hostile name where anybody's words are shown.
-// - `ready`: what there must be before the page is looked at, as a selector.
+// - `before`: what the world does first.
+// - `ready`: what there must be before the page is looked at, as a selector, by role.
 import { HOSTILE } from "./world.mjs";
 
 export const ROLES = ["admin", "operateur", "moteur", "groupement", "analyste"];
@@ -35,7 +37,15 @@ export const PAGES = [
     path: "/console/hails/{id}", at: (world) => `/console/hails/${world.hail}`,
     roles: ["admin", "operateur", "moteur"], shows: HOSTILE,
   },
+  {
+    path: "/console/map", roles: everybody, before: (world) => world.free(),
+    ready: (role) => (["admin", "operateur"].includes(role) ? "#rows button" : "#map[data-ready]"),
+  },
+  {
+    path: "/console/map/live", at: () => "/console/map/live?bbox=2,48,2.5,48.5",
+    roles: ["admin", "operateur"], data: true,
+  },
 ];
 
-// Routes that are no pages: what pages load, and what stands for all that is not there.
-export const OTHERS = ["/console/assets/{name}", "/console/{*path}"];
+// Routes for everybody that are no pages: what pages load, and what stands for all that is not there.
+export const OTHERS = ["/console/assets/{name}", "/console/map/places", "/console/{*path}"];

@@ -15,17 +15,7 @@ const STOP_MS = 10_000;
 const PLACE = { lat: 48.8566, lon: 2.3522 };
 
 export class World {
-  static async start(binary, roles) {
-    const world = new World();
-    world.folder = mkdtempSync(join(tmpdir(), "maraude-browser-"));
-    try {
-      await world.begin(binary, roles);
-    } catch (error) {
-      await world.stop();
-      throw error;
-    }
-    return world;
-  }
+  folder = mkdtempSync(join(tmpdir(), "maraude-browser-"));
 
   async begin(binary, roles) {
     const port = await freePort();
@@ -81,6 +71,18 @@ export class World {
     this.hail = hail.id;
   }
 
+  // The taxi is free again, where it began.
+  async free() {
+    await this.call("operateur", "PUT", `/taxis/${this.taxi}`, { status: "free" });
+    await this.move(0);
+  }
+
+  // The taxi is so much further north.
+  async move(degrees) {
+    const position = { taxi_id: this.taxi, lat: PLACE.lat + degrees, lon: PLACE.lon };
+    await this.call("operateur", "POST", "/geotaxi/", { positions: [position] });
+  }
+
   // One request to the API: its first element, if it has one.
   async call(role, method, path, body) {
     const headers = { "X-Api-Key": this.keys[role], "X-Version": "2", "Content-Type": "application/json" };
@@ -112,7 +114,7 @@ export class World {
   }
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((found, failed) => {
     const server = createServer();
     server.once("error", failed);

@@ -18,7 +18,7 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 29] = [
+pub const SETTINGS: [Setting; 30] = [
     setting(
         ROLE,
         "all",
@@ -31,6 +31,12 @@ pub const SETTINGS: [Setting; 29] = [
         "",
         "where browsers reach the server, like https://taxis.example.org; with https, the console's cookies are for \
          https alone; without it, the console is at the address of http",
+    ),
+    setting(
+        "tiles",
+        "",
+        "what maps of the console are drawn over: the URL of raster tiles with {z}, {x} and {y}, a space, and whose \
+         they are, which is shown; browsers ask that host for them; without it, maps have lines and points alone",
     ),
     setting("udp", "127.0.0.1:8090", "address on which positions come in as datagrams; not of the role api"),
     setting(

@@ -74,6 +74,10 @@ pub(super) static PLOTLY: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("plotly", "js", JS, Bytes::copy_from_slice(first_script(&sources).as_bytes()))
 });
 
+/// Draws the map.
+pub(super) static MAP: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("map", "js", JS, Bytes::from_static(include_bytes!("map.js"))));
+
 /// The text of the first script of a page; `MathJax` is the second, and typesets formulae that we have none of.
 fn first_script(page: &str) -> &str {
     let script = page.split_once("</script>").map_or(page, |(first, _)| first);
@@ -81,8 +85,8 @@ fn first_script(page: &str) -> &str {
 }
 
 /// All of them, by how their names begin: what nobody asks for is not made.
-static ALL: [(&str, &LazyLock<Asset>); 4] =
-    [("console", &STYLE), ("copy", &COPY), ("chart", &CHART), ("plotly", &PLOTLY)];
+static ALL: [(&str, &LazyLock<Asset>); 5] =
+    [("console", &STYLE), ("copy", &COPY), ("chart", &CHART), ("plotly", &PLOTLY), ("map", &MAP)];
 
 /// One of them.
 pub(super) async fn read(Path(name): Path<String>, headers: HeaderMap) -> Shown {

@@ -73,7 +73,7 @@ pub(super) fn notice(notice: Option<Notice<'_>>) -> Markup {
 
 /// Where somebody may go from any page.
 fn entries(session: Option<&Session>) -> Vec<(&'static str, &'static str)> {
-    let mut entries = vec![(ROOT, "Accueil")];
+    let mut entries = vec![(ROOT, "Accueil"), (super::map::PATH, "Carte")];
     if let Some(session) = session {
         let account = &session.caller.0;
         if account.has(Role::Operateur) {

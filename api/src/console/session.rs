@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use maud::{Markup, html};
+use tokio::time::interval;
 
 use super::ROOT;
 use super::refusal::Refusal;
@@ -13,7 +14,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
 use crate::form::query::Query;
-use crate::limits::SESSION_LASTS;
+use crate::limits::{SESSION_ASKED_EVERY, SESSION_LASTS};
 use crate::registry::accounts::Account;
 use crate::role::Role;
 use crate::router::Fields;
@@ -34,6 +35,8 @@ pub(super) struct Session {
     pub(super) caller: Caller,
     /// Whether they may act for other accounts.
     pub(super) may_act_for_others: bool,
+    /// That other's number, if so.
+    pub(super) acting_as: Option<i32>,
     /// What the session is found by.
     pub(super) token_sha256: String,
     form_token: String,
@@ -56,6 +59,18 @@ impl Session {
     /// tells nothing of it.
     pub(super) fn token_field(&self) -> Markup {
         html! { input type="hidden" name=(TOKEN_FIELD) value=(self.form_token); }
+    }
+}
+
+/// Until a session ends, or acts for somebody else than it did; while nobody can be asked it lasts.
+pub(super) async fn ended(app: App, token_sha256: String, acting_as: Option<i32>) {
+    let mut asked = interval(SESSION_ASKED_EVERY);
+    loop {
+        asked.tick().await;
+        let now = app.registry.store().console_session(&token_sha256).await;
+        if now.is_ok_and(|row| row.is_none_or(|row| row.acting_as != acting_as)) {
+            return;
+        }
     }
 }
 
@@ -97,7 +112,8 @@ async fn find(parts: &Parts, app: &App) -> Answer<Option<Session>> {
     let may_act_for_others =
         own.has(Role::Admin) || accounts.managed_by(own.id).iter().any(|other| own.manages(other));
     let form_token = digest(&format!("form {token}"));
-    Ok(Some(Session { own, caller, may_act_for_others, token_sha256, form_token }))
+    let acting_as = row.acting_as;
+    Ok(Some(Session { own, caller, may_act_for_others, acting_as, token_sha256, form_token }))
 }
 
 impl FromRequestParts<App> for Session {

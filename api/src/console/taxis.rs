@@ -120,7 +120,7 @@ fn driver(taxi: &TaxiAnswer) -> String {
 }
 
 /// A status in French.
-fn status(status: &str) -> &str {
+pub(super) fn status(status: &str) -> &str {
     match status {
         "free" => "libre",
         "occupied" => "occupé",

@@ -17,6 +17,7 @@ use crate::limits::{
     STREAM_READINGS_MAX,
 };
 use crate::routes::hails::answer::Eyes;
+use crate::routes::live::frames::Frames;
 use crate::shares::{NoShare, Share, Shares};
 
 /// What somebody may listen to.
@@ -75,6 +76,8 @@ pub struct Streams {
     pub stop: CancellationToken,
     /// Transitions that were sent, once for each stream.
     pub events_sent: Counter,
+    /// What those who look at the map share.
+    pub(crate) frames: Frames,
     /// Positions that were sent, likewise.
     pub positions_sent: Counter,
     lines: Mutex<Lines>,
@@ -94,6 +97,7 @@ impl Streams {
             stop,
             events_sent: Counter::default(),
             positions_sent: Counter::default(),
+            frames: Frames::default(),
             lines: Mutex::default(),
             all: Shares::new(limits.streams, limits.streams_an_account),
             of_map: Shares::new(LIVE_STREAMS_MAX, LIVE_STREAMS_AN_ACCOUNT),

@@ -2,7 +2,10 @@
 
 use engine::territory::{Exclusion, Territory, Town, Zupc};
 use geo::orient::{Direction, Orient as _};
-use geo::{Area as _, Coord, CoordsIter as _, InteriorPoint as _, MapCoords as _, MultiPolygon, unary_union};
+use geo::{
+    Area as _, Coord, CoordsIter as _, InteriorPoint as _, MapCoords as _, MultiPolygon, Simplify as _,
+    unary_union,
+};
 use geojson::GeometryValue;
 use ingest::position::LatLon;
 
@@ -47,6 +50,11 @@ pub fn land(territory: &Territory, zupc: &Zupc) -> MultiPolygon<f64> {
     // A union takes rings of one winding.
     let shapes: Vec<_> = towns.map(|town| town.shape.orient(Direction::Default)).collect();
     unary_union(&shapes)
+}
+
+/// A shape as one sees it from so far that this many degrees are a point: with the fewer corners.
+pub fn seen_from_afar(shape: &MultiPolygon<f64>, point_deg: f64) -> geojson::Geometry {
+    geojson(&shape.simplify(point_deg))
 }
 
 /// A point inside a shape, always the same.

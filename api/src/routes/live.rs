@@ -2,25 +2,22 @@
 //!
 //! A stream asks the map at beats of its own and tells what differs from what it told before. No writer knows of it, so
 //! none can be held up by it, and what it holds does not grow while its client reads slowly: a client that kept it
-//! waiting is told how many beats were left out, and begins anew.
+//! waiting is told how many beats were left out, and begins anew. What streams see of a tile they share.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use engine::engine::Seen;
-use engine::profile::Status;
 use engine::window::Window;
 use futures_util::stream::unfold;
-use ingest::position::{LatLon, MAX_REPORTABLE_LAT, OperatorKey, SourceKey};
+use ingest::position::{LatLon, MAX_REPORTABLE_LAT};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use super::hails::stream::{EVENT_STREAM, HEARTBEAT, RETRY_MS, endless, full};
+use super::hails::stream::{EVENT_STREAM, HEARTBEAT, endless, full};
 use super::search::not_yet;
 use crate::app::App;
 use crate::auth::Caller;
@@ -31,8 +28,12 @@ use crate::form::{Field, Form, messages};
 use crate::hail::streams::{Full, Line, Listener};
 use crate::limits::{LIVE_EVERY, LIVE_SIDE_MAX_E7};
 use crate::openapi::{Chapter, Operation};
-use crate::registry::card::Card;
 use crate::role::{REGISTRARS, Role};
+
+use view::{Told, View};
+
+pub(crate) mod frames;
+mod view;
 
 /// A taxi on the map, as one operator reports it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -69,9 +70,9 @@ pub async fn open(State(app): State<App>, caller: Caller, query: Query) -> Answe
     let mut beat = interval(LIVE_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let operator = (!caller.0.has(Role::Admin)).then(|| caller.operator());
-    let view = Arc::new(View { app: app.clone(), window, operator });
+    let view = Arc::new(View::new(app.clone(), window, operator));
     let looks = view.clone();
-    if !app.streams.look(move || looks.look().is_some()).await.ok_or_else(Problem::internal)? {
+    if !app.streams.look(move || looks.may_be_told()).await.ok_or_else(Problem::internal)? {
         return Err(too_many(app.streams.limits.live_taxis));
     }
     let now = Instant::now();
@@ -117,7 +118,8 @@ fn too_many(most: usize) -> Problem {
     Problem::invalid(json!({"bbox": [format!("Holds more than {most} taxis; look at less of the map.")]}))
 }
 
-fn read_window(form: &mut Form<'_>) -> Option<Window> {
+/// A window of the map.
+pub(crate) fn read_window(form: &mut Form<'_>) -> Option<Window> {
     form.required(
         "bbox",
         Corners.about(
@@ -156,96 +158,6 @@ impl Kind for Corners {
     }
 }
 
-/// What a caller sees of the map.
-struct View {
-    app: App,
-    window: Window,
-    /// Whose taxis alone.
-    operator: Option<OperatorKey>,
-}
-
-/// What was seen of a taxi.
-struct Shown {
-    source: SourceKey,
-    seen: Seen,
-    status: Status,
-    card: Arc<Card>,
-}
-
-impl View {
-    /// What is to be told to whom `before` was told, if anything is, and what it says: everything to whom nothing was
-    /// told yet, or who left out some beats. None where there are too many taxis. Some milliseconds.
-    fn tell(&self, before: Option<&[Shown]>, left_out: u32) -> Option<(Vec<Shown>, Option<String>)> {
-        let now = self.look()?;
-        let text = match before {
-            None => Some(format!("retry: {RETRY_MS}\n\n{}", self.snapshot(&now))),
-            Some(_) if left_out > 0 => {
-                Some(event("skipped", &json!({"beats": left_out})) + &self.snapshot(&now))
-            }
-            Some(before) => self.changes(before, &now),
-        };
-        Some((now, text))
-    }
-
-    /// Who is in the window, by their keys; None where they are too many.
-    fn look(&self) -> Option<Vec<Shown>> {
-        let (engine, most) = (&self.app.engine, self.app.streams.limits.live_taxis);
-        let is_own = |source: SourceKey| self.operator.is_none_or(|own| own == source.operator);
-        let found = engine.within(&self.window, self.app.clock.now(), most, is_own)?;
-        let shown = found.into_iter().filter_map(|(source, seen)| {
-            let status = engine.profiles().with(&source.taxi, |profile| {
-                profile.descriptions.iter().find(|one| one.operator == source.operator).map(|one| one.status)
-            })??;
-            Some(Shown { source, seen, status, card: self.app.registry.shown_card(source)? })
-        });
-        Some(shown.collect())
-    }
-
-    fn render<'a>(&self, shown: &'a Shown) -> LiveTaxi<'a> {
-        let Shown { source, seen: Seen { at, received_at }, status, card } = shown;
-        LiveTaxi {
-            taxi: &card.public_id,
-            operator: self.app.registry.email(source.operator),
-            status: status.as_str(),
-            lat: at.lat(),
-            lon: at.lon(),
-            last_update: received_at.0.div_euclid(1000),
-        }
-    }
-
-    fn snapshot(&self, shown: &[Shown]) -> String {
-        let taxis: Vec<_> = shown.iter().map(|one| self.render(one)).collect();
-        event("snapshot", &json!({ "taxis": taxis }))
-    }
-
-    /// What differs, if anything does; both by their keys.
-    fn changes(&self, before: &[Shown], now: &[Shown]) -> Option<String> {
-        let (mut moved, mut gone) = (Vec::new(), Vec::new());
-        let (mut before, mut now) = (before.iter().peekable(), now.iter().peekable());
-        loop {
-            let order = match (before.peek(), now.peek()) {
-                (None, None) => break,
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(old), Some(new)) => old.source.cmp(&new.source),
-            };
-            let old = if order.is_le() { before.next() } else { None };
-            let new = if order.is_ge() { now.next() } else { None };
-            match (old, new) {
-                (Some(old), None) => gone.push(GoneTaxi {
-                    taxi: &old.card.public_id,
-                    operator: self.app.registry.email(old.source.operator),
-                }),
-                (Some(old), Some(new)) if (old.seen, old.status) == (new.seen, new.status) => {}
-                (_, Some(new)) => moved.push(self.render(new)),
-                (None, None) => {}
-            }
-        }
-        let is_news = !moved.is_empty() || !gone.is_empty();
-        is_news.then(|| event("changes", &json!({"moved": moved, "gone": gone})))
-    }
-}
-
 /// A stream that is being sent.
 struct Live {
     view: Arc<View>,
@@ -254,7 +166,7 @@ struct Live {
     _listener: Listener,
     beat: Interval,
     /// What the client was told; none before the snapshot.
-    shown: Option<Vec<Shown>>,
+    shown: Option<Told>,
     /// When it was last told something.
     told_at: Instant,
     /// Since when the client was to take what it was told last.
@@ -283,8 +195,7 @@ impl Live {
                 return None;
             }
             let (view, before) = (self.view.clone(), self.shown.take());
-            let Some((now, text)) = streams.look(move || view.tell(before.as_deref(), left_out)).await?
-            else {
+            let Some((now, text)) = streams.look(move || view.tell(before, left_out)).await? else {
                 self.is_over = true;
                 return Some(event("too_many", &json!({"most": streams.limits.live_taxis})).into());
             };

@@ -11,6 +11,7 @@ mod account;
 mod charts;
 mod guide;
 mod hails;
+mod map;
 mod sessions;
 mod taxis;
 

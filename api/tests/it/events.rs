@@ -67,7 +67,11 @@ impl Stream {
             Some(last) => request.header("Last-Event-ID", last),
             None => request,
         };
-        let response = request.send().await.unwrap();
+        Self::of(request.send().await.unwrap())
+    }
+
+    /// What is answered, which is to be one.
+    pub(crate) fn of(response: reqwest::Response) -> Self {
         assert_eq!(response.status(), 200);
         for (name, value) in [
             ("content-type", "text/event-stream"),

@@ -19,6 +19,7 @@ on_each_database!(
     an_operator_sees_its_own_taxis_alone,
     who_reads_too_slowly_is_told_so_and_begins_anew,
     a_window_with_too_many_taxis_is_refused_and_a_stream_of_it_ends,
+    who_crosses_from_tile_to_tile_is_not_gone,
     windows_and_roles_are_checked,
     one_account_leaves_room_for_others,
 );
@@ -153,6 +154,37 @@ async fn a_window_with_too_many_taxis_is_refused_and_a_stream_of_it_ends(world: 
     assert_eq!((refused.status, &refused.body), (400, &told));
     let mut own = open(world, "op-b").await;
     assert_eq!(ids(&own.next("snapshot").await, "taxis").len(), 1, "others' are not counted");
+}
+
+/// A window is looked at tile by tile, each a tenth of a degree.
+async fn who_crosses_from_tile_to_tile_is_not_gone(world: &mut World) {
+    let a = taxi(world, "op-a", 1, (48.8566, 2.399)).await;
+    let wide = "/live?bbox=2.25,48.75,2.45,48.95";
+    let mut streams = Vec::new();
+    for account in ["admin", "admin", "op-a"] {
+        let mut stream = Stream::begin(&world.client, world.key(account), wide, None).await;
+        assert_eq!(ids(&stream.next("snapshot").await, "taxis"), [a.as_str()]);
+        streams.push(stream);
+    }
+    for (lat, lon) in [(48.8566, 2.401), (48.901, 2.401), (48.901, 2.399), (48.8566, 2.299)] {
+        world.clock.advance(1_000);
+        world.place("op-a", &a, (lat, lon)).await;
+        for stream in &mut streams {
+            loop {
+                let told = stream.next("changes").await;
+                assert_eq!(told.data["gone"], json!([]), "{told:?}");
+                if told.data["moved"][0]["lon"] == lon {
+                    break;
+                }
+            }
+        }
+    }
+    world.clock.advance(1_000);
+    world.place("op-a", &a, (48.8566, 2.46)).await;
+    for stream in &mut streams {
+        let told = stream.next("changes").await;
+        assert_eq!(ids(&told, "gone"), [a.as_str()], "{told:?}");
+    }
 }
 
 async fn windows_and_roles_are_checked(world: &mut World) {
