@@ -10,10 +10,11 @@ use ingest::counter::Flag;
 use ingest::log::{Log, Offset, Partition};
 
 use crate::archive::{ArchiveError, Filing, Registry};
-use crate::blur::{blur, due};
+use crate::blur::{Plan, blur, due};
 use crate::clean::clean;
 use crate::compact::{CompactError, Outcome, compact};
 use crate::current::Current;
+use crate::expire::{self, delete};
 use crate::footer::BadFile;
 use crate::layout::{Day, Stream};
 use crate::limits::GRACE_MS;
@@ -38,7 +39,8 @@ pub struct Settings {
     pub grace_ms: i64,
     /// For how long places are exact, in milliseconds: a day that ended longer ago is blurred.
     pub exact_ms: i64,
-    /// For how long hails are kept, in milliseconds: what a day that ended longer ago adds up to is not made anew.
+    /// For how long hails and searches are kept, in milliseconds: a day that ended longer ago is deleted, and what it
+    /// adds up to is not made anew.
     pub hails_ms: i64,
     /// How often it is looked whether a day is due, and again after how long what failed is tried again.
     pub every: Duration,
@@ -237,10 +239,15 @@ impl<L: Logged> Shared<L> {
     async fn write_due(&self, ends: &Mutex<Ends>) -> Result<(), CompactError> {
         let Self { root, settings, clock, meters, .. } = self;
         // A day whose manifest is damaged waits, and no other.
-        let (found, damaged) = Current::read_sound(root, L::STREAM).await?;
+        let (mut found, damaged) = Current::read_sound(root, L::STREAM).await?;
+        let mut failed = damaged.into_values().next().map(CompactError::from);
+        let expired = expire::due::<L>(&found, clock.now().plus(settings.hails_ms.saturating_neg()));
+        failed = failed.or(self.delete_days(&found, &expired).await);
+        // What could not be deleted is neither blurred nor written: it is to go.
+        found.days.retain(|day, _| !expired.contains(day));
+        found.recent.retain(|file| !expired.contains(&file.name.hour.day()));
         let due = due::<L>(&found, clock.now().plus(settings.exact_ms.saturating_neg()));
-        let blurring = self.blur_days(&due).await;
-        let mut failed = damaged.into_values().next().map(CompactError::from).or(blurring);
+        failed = failed.or(self.blur_days(&due).await);
         // A day that is blurred is written as it is.
         for day in found.open_days().into_iter().filter(|day| !due.contains(day)) {
             if !self.is_due(day, ends).await? {
@@ -268,8 +275,8 @@ impl<L: Logged> Shared<L> {
         }
         let Self { root, registry, settings, clock, .. } = self;
         let mut failed = None;
-        let hails_since = clock.now().plus(settings.hails_ms.saturating_neg());
-        for due in rollups::due(root, hails_since).await? {
+        let kept_since = clock.now().plus(settings.hails_ms.saturating_neg());
+        for due in rollups::due(root, kept_since).await? {
             let territory = registry.territory();
             match rollups::make(root, &territory, &settings.aside, due).await {
                 Ok(()) => tracing::debug!(?due, "what the archive adds up to was made"),
@@ -278,6 +285,23 @@ impl<L: Logged> Shared<L> {
         }
         rollups::clean(root, clock.now().plus(-settings.grace_ms)).await?;
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Deletes days. Returns what failed first: one day keeps no other waiting.
+    async fn delete_days(&self, found: &Current, days: &[Day]) -> Option<CompactError> {
+        let root = &self.root;
+        let delete = async |day| {
+            let rows = Plan::of(root, found, day).await?.rows;
+            if let Outcome::Written(_) = delete::<L>(root, day).await? {
+                tracing::info!(stream = %L::STREAM, %day, rows, "a day of the archive was deleted");
+            }
+            Ok(())
+        };
+        let mut failed = None;
+        for &day in days {
+            failed = failed.or(delete(day).await.err());
+        }
+        failed
     }
 
     /// Blurs days. Returns what failed first: one day keeps no other waiting.

@@ -66,7 +66,7 @@ pub async fn blur<R: Rows>(
     rewrite::<R>(root, &found, day, true, aside, told).await
 }
 
-/// What would be blurred of a day.
+/// What would be blurred, or deleted, of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Which day.
@@ -77,12 +77,10 @@ pub struct Plan {
     pub files: Vec<String>,
 }
 
-/// What would be blurred of a stream. Reads the footers of recent files.
-pub async fn plan<R: Rows>(root: &Root, exact_since: Millis) -> Result<Vec<Plan>, BadFile> {
-    let found = Current::read(root, R::STREAM).await?;
-    let mut plans = Vec::new();
-    for day in due::<R>(&found, exact_since) {
-        let mut plan = Plan { day, rows: 0, files: Vec::new() };
+impl Plan {
+    /// All of a day. Reads the footers of its recent files.
+    pub async fn of(root: &Root, found: &Current, day: Day) -> Result<Self, BadFile> {
+        let mut plan = Self { day, rows: 0, files: Vec::new() };
         if let Some(manifest) = found.days.get(&day) {
             plan.rows = manifest.rows();
             plan.files.extend(manifest.parts.iter().map(|listed| listed.part.to_string()));
@@ -91,9 +89,35 @@ pub async fn plan<R: Rows>(root: &Root, exact_since: Millis) -> Result<Vec<Plan>
             plan.rows += Footer::read(root, file).await?.rows;
             plan.files.push(file.name.to_string());
         }
-        plans.push(plan);
+        Ok(plan)
     }
-    Ok(plans)
+
+    /// Some days, and what is wrong with those that are damaged.
+    pub(crate) async fn of_each(
+        root: &Root,
+        found: &Current,
+        days: Vec<Day>,
+    ) -> Result<(Vec<Self>, Vec<BadFile>), BadFile> {
+        let (mut plans, mut damaged) = (Vec::new(), Vec::new());
+        for day in days {
+            match Self::of(root, found, day).await {
+                Ok(plan) => plans.push(plan),
+                Err(error @ BadFile::Damaged { .. }) => damaged.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((plans, damaged))
+    }
+}
+
+/// What would be blurred of a stream, and what is wrong with days that are damaged, whatever their age.
+pub async fn plan<R: Rows>(
+    root: &Root,
+    exact_since: Millis,
+) -> Result<(Vec<Plan>, Vec<BadFile>), BadFile> {
+    let (found, damaged) = Current::read_sound(root, R::STREAM).await?;
+    let (plans, more) = Plan::of_each(root, &found, due::<R>(&found, exact_since)).await?;
+    Ok((plans, damaged.into_values().chain(more).collect()))
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ async fn intact(root: &Root, name: &str) -> Result<Footer, BadFile> {
 }
 
 /// Ranges in order, those that follow one another as one.
-fn joined(day: Day, mut covers: Vec<Covered>) -> Result<Vec<Covered>, CompactError> {
+pub(crate) fn joined(day: Day, mut covers: Vec<Covered>) -> Result<Vec<Covered>, CompactError> {
     covers.sort_unstable();
     let mut joined: Vec<Covered> = Vec::new();
     for covered in covers {

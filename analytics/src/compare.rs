@@ -81,7 +81,8 @@ pub async fn compare<L: Logged>(root: &Root, log: &Log<L::Entry>) -> Result<Comp
             units.push(unit);
         }
     };
-    for (day, manifest) in &current.days {
+    // Of a day that was deleted the log may have more.
+    for (day, manifest) in current.days.iter().filter(|(_, manifest)| !manifest.parts.is_empty()) {
         let (is_blurred, rows, digest) = (!manifest.is_exact, manifest.rows(), manifest.digest());
         let found = Digest::default();
         add(Unit { name: format!("day {day}"), is_blurred, rows, digest, found }, &manifest.covers);

@@ -68,26 +68,21 @@ impl Rows for Hails {
     }
 }
 
-/// How many hails each day has that is in the archive. Reads all manifests.
+/// How many hails each day has that is in the archive; of one whose manifest is damaged nobody knows, and it counts as
+/// if all were there. Reads all manifests.
 pub async fn archived(root: &Root) -> Result<BTreeMap<Day, u64>, BadFile> {
     let mut days = BTreeMap::new();
     for (day, found) in manifests(root, Stream::Hails).await? {
-        let manifest = Manifest::read(root, found.name).await?;
-        days.insert(day, manifest.map_or(0, |manifest| manifest.rows()));
+        let hails = match Manifest::read(root, found.name).await {
+            Err(error @ BadFile::Damaged { .. }) => {
+                tracing::error!(%error, "a day of hails is as it is until it is mended");
+                u64::MAX
+            }
+            manifest => manifest?.map_or(0, |manifest| manifest.rows()),
+        };
+        days.insert(day, hails);
     }
     Ok(days)
-}
-
-/// Days that ended before `before` and have hails, with how many. Reads all manifests.
-pub async fn older(root: &Root, before: Millis) -> Result<BTreeMap<Day, u64>, BadFile> {
-    let mut days = archived(root).await?;
-    days.retain(|day, hails| *hails > 0 && day.next().begins() <= before);
-    Ok(days)
-}
-
-/// Deletes the hails of a day: there is a manifest of none, and the parts go as replaced ones do.
-pub async fn delete(root: &Root, day: Day) -> Result<Outcome, CompactError> {
-    HailsOfDay::begin(root, day).await?.finish().await
 }
 
 /// A day being written. Memory: one part.
@@ -200,6 +195,7 @@ mod tests {
     use super::*;
     use crate::clean::clean;
     use crate::current::Current;
+    use crate::expire;
     use crate::layout::Part;
     use crate::root::ArchiveUrl;
     use crate::verify::verify;
@@ -267,11 +263,17 @@ mod tests {
         let root = Root::open(&ArchiveUrl::File(folder.path().to_owned())).unwrap();
         assert!(matches!(write(&root, &[hail(1), hail(2)]).await, Outcome::Written(_)));
         let ends = DAY.next().begins();
-        assert_eq!(older(&root, ends.plus(-1)).await.unwrap(), BTreeMap::new());
-        assert_eq!(older(&root, ends).await.unwrap(), [(DAY, 2)].into());
+        let old = async |before| {
+            let (plans, damaged) = expire::plan::<Hails>(&root, before).await.unwrap();
+            assert!(damaged.is_empty(), "{damaged:?}");
+            plans.into_iter().map(|plan| (plan.day, plan.rows)).collect::<Vec<_>>()
+        };
+        assert_eq!(old(ends.plus(-1)).await, []);
+        assert_eq!(old(ends).await, [(DAY, 2)]);
 
-        assert!(matches!(delete(&root, DAY).await.unwrap(), Outcome::Written(_)));
-        assert_eq!(older(&root, ends).await.unwrap(), BTreeMap::new());
+        assert!(matches!(expire::delete::<Hails>(&root, DAY).await.unwrap(), Outcome::Written(_)));
+        assert_eq!(old(ends).await, []);
+        assert_eq!(expire::delete::<Hails>(&root, DAY).await.unwrap(), Outcome::Nothing);
         assert_eq!(archived(&root).await.unwrap(), [(DAY, 0)].into());
         assert_eq!(clean::<Hails>(&root, Millis(i64::MAX)).await.unwrap(), 2, "the part and its manifest");
         assert_eq!(root.list::<Part>("hails").await.unwrap(), []);

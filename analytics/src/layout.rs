@@ -105,6 +105,11 @@ impl Stream {
         }
     }
 
+    /// Whether its days go once they are as old as hails may be. Of positions the town is left, for good.
+    pub fn expires(self) -> bool {
+        self != Self::Positions
+    }
+
     /// The folder of its recent files.
     pub fn recent_folder(self) -> String {
         format!("recent/{self}")

@@ -16,6 +16,7 @@ pub mod digest;
 pub mod dimensions;
 pub mod encode;
 pub mod exact;
+pub mod expire;
 pub mod file;
 pub mod footer;
 mod functions;

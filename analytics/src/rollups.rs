@@ -132,15 +132,15 @@ impl Rollup {
     }
 }
 
-/// What is to be made, days before weeks, the oldest first. What days of hails that ended before `hails_since` add up
-/// to is as it was: there are no hails of them any more.
-pub async fn due(root: &Root, hails_since: Millis) -> Result<Vec<Due>, Unavailable> {
+/// What is to be made, days before weeks, the oldest first. What days of hails and searches that ended before
+/// `kept_since` add up to is as it was: there are none of them any more.
+pub async fn due(root: &Root, kept_since: Millis) -> Result<Vec<Due>, Unavailable> {
     let mut due = Vec::new();
     for stream in Stream::ALL {
         let written = manifests(root, stream).await?;
         let made = Rollup::last_of(stream).files(root).await?;
         let number_of = |day: Day| written.get(&day).map_or(0, |found| found.name.number);
-        let is_there = |day: &&Day| stream != Stream::Hails || day.next().begins() > hails_since;
+        let is_there = |day: &&Day| !stream.expires() || day.next().begins() > kept_since;
         for &day in written.keys().filter(is_there) {
             let number = number_of(day) + number_of(day.next());
             if made.get(&day).is_none_or(|found| found.name.number < number) {

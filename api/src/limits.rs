@@ -85,7 +85,7 @@ pub const HITS_MAX: usize = 1_000;
 /// The longest a search waits for others before it is logged, in milliseconds.
 pub const SEARCHES_GATHERED_MS: u64 = 200;
 
-/// Days for which searches are kept.
+/// Days for which searches are kept at most, in the statistics of them.
 pub const SEARCHES_KEPT_DAYS: i64 = 365;
 
 /// Searches in memory: 320 MB. Beyond, the oldest days go.

@@ -1,5 +1,5 @@
 //! Searches as statistics need them: each is logged as it is answered, and what is logged, by this process or another,
-//! is read back into memory, a year of it: what the log has forgotten, because it has exact points, from the archive.
+//! is read back into memory, a year of it at most: what the log has forgotten, because it has exact points, from the archive.
 //!
 //! A search waits for nothing here. One that the log does not take is counted, and in no statistic.
 
@@ -19,9 +19,10 @@ use ingest::counter::Counter;
 use ingest::log::{Log, LogError, LogUrl, Offset, OpenError, Partition, Settings};
 use ingest::searches::Search;
 
-use self::kept::Kept;
+use self::kept::{Kept, kept_days};
 use self::restore::Restoring;
 use crate::limits::{SEARCHES_GATHERED_MS, SEARCHES_KEPT_DAYS};
+use crate::retention::Retention;
 
 /// The searches of a year. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -59,19 +60,24 @@ pub fn open_log(
 }
 
 impl History {
-    /// Begins to read a log of searches and, as of `now`, what the archive has of the year before it. Points are exact
-    /// for as long as `exact`.
-    pub fn read(log: Log<Search>, archive: Root, exact: Duration, now: Millis) -> std::io::Result<Self> {
+    /// Begins to read a log of searches and, as of `now`, what the archive has of the time before it for which searches
+    /// are kept.
+    pub fn read(
+        log: Log<Search>,
+        archive: Root,
+        retention: &Retention,
+        now: Millis,
+    ) -> std::io::Result<Self> {
         let partitions = || (0..log.partitions()).map(Partition);
         let opened_at = partitions().map(|partition| log.end(partition)).collect();
         // What is before comes from the archive, and nothing else, however much the log forgets meanwhile.
         let read = Logged { epoch: log.epoch(), from: partitions().map(|of| log.start(of)).collect() };
-        let kept = Arc::new(RwLock::new(Kept::new(exact)));
+        let kept = Arc::new(RwLock::new(Kept::new(retention)));
         let reads = kept.clone();
         let follower = Follower::hand_over(log.clone(), &read.from, move |record| {
             reads.write().unwrap_or_else(PoisonError::into_inner).extend(record.entries);
         })?;
-        let since = Day::of(now.plus(-SEARCHES_KEPT_DAYS * 86_400_000));
+        let since = Day::of(now.plus(-kept_days(retention) * 86_400_000));
         let restoring = Restoring::start(archive, read, since, kept.clone())?;
         Ok(Self(Arc::new(Inner { log, follower, kept, restoring, opened_at, refused: Counter::default() })))
     }
@@ -166,7 +172,9 @@ mod tests {
     fn open(folder: &Path, now: Millis) -> (Log<Search>, History) {
         let url = LogUrl::File(folder.join("log"));
         let log = open_log(&url, &Settings::default(), EXACT, Clock::manual(now)).unwrap();
-        let history = History::read(log.clone(), archive(folder), EXACT, now).unwrap();
+        let hails = Duration::from_hours(24 * 365);
+        let retention = Retention { exact: EXACT, hails, taxis: hails };
+        let history = History::read(log.clone(), archive(folder), &retention, now).unwrap();
         (log, history)
     }
 

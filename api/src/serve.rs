@@ -338,7 +338,8 @@ async fn open_searches(
     let open = move || searches::open_log(&url, &settings, exact, clock);
     let log = aside("opening the log of searches", open).await??;
     let archive = Root::open(&config.archive)?;
-    let read = config.role.follows().then(|| History::read(log.clone(), archive, exact, now)).transpose();
+    let read = config.role.follows().then(|| History::read(log.clone(), archive, &config.retention, now));
+    let read = read.transpose();
     let failed = |error| StartError::System { what: "reading the log of searches".to_owned(), error };
     Ok((Some(log), read.map_err(failed)?))
 }

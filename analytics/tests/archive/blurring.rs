@@ -171,7 +171,7 @@ async fn days_around_the_limit_are_planned_and_named_to_the_millisecond() {
         for limit in [end.plus(-1), end, end.plus(1), end.plus(12 * HOUR)] {
             let old = days.iter().filter(|&&day| is_old(day, limit) && day != days[1]);
             let old: Vec<_> = old.copied().collect();
-            let plans = plan::<Positions>(&world.root, limit).await.unwrap();
+            let (plans, _) = plan::<Positions>(&world.root, limit).await.unwrap();
             assert_eq!(plans.iter().map(|plan| plan.day).collect::<Vec<_>>(), old);
             assert!(plans.iter().all(|plan| (plan.rows, plan.files.len()) == (20, 1)), "{plans:?}");
             let named = findings.too_exact(limit, NEVER);

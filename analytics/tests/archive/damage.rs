@@ -82,7 +82,7 @@ async fn no_flipped_byte_goes_unseen() {
     assert_eq!(world.verified().await.rows, 60);
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Registry for Nobody {
     fn territory(&self) -> Arc<Territory> {
@@ -128,10 +128,10 @@ async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
             .unwrap()
     };
     let writing = archiver(settings.clone());
-    until(|| writing.meters().days.get() == 1 && !writing.is_well()).await;
+    until(async || writing.meters().days.get() == 1 && !writing.is_well()).await;
     drop(writing);
     let blurring = archiver(Settings { exact_ms: HOUR, ..settings });
-    until(|| blurring.meters().blurred.get() == 1 && !blurring.is_well()).await;
+    until(async || blurring.meters().blurred.get() == 1 && !blurring.is_well()).await;
     drop(blurring);
 
     let findings = verify::<Positions>(&root, &|_, _| ()).await.unwrap();
@@ -140,9 +140,9 @@ async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
     assert_eq!(findings.rows, 20, "those of the next day");
 }
 
-async fn until(is_so: impl Fn() -> bool) {
+pub(crate) async fn until(is_so: impl AsyncFn() -> bool) {
     let looked = tokio::time::timeout(Duration::from_secs(30), async {
-        while !is_so() {
+        while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });

@@ -5,6 +5,7 @@
 mod blurring;
 mod compacting;
 mod damage;
+mod expiring;
 mod filing;
 mod searches;
 mod skipping;

@@ -19,7 +19,7 @@ use ingest::searches::Search;
 use crate::world::{MINUTE, NOON, World, append, open_log};
 
 /// The n-th of some searches from two towns, of which every third finds nothing.
-fn search(n: u16, at: Millis) -> Search {
+pub(crate) fn search(n: u16, at: Millis) -> Search {
     let found = n % 3;
     Search {
         at,

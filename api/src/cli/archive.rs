@@ -1,17 +1,17 @@
 //! `maraude archive`: what the archive holds, which files others may read, and whether it is what was written.
 
-use anyhow::{Context as _, bail};
+use std::fmt::Display;
+
+use anyhow::ensure;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::clock::{Clock, Millis};
 use ingest::log::Log;
 
-use analytics::blur::{Plan, blur, plan};
-use analytics::compact::{CompactError, Outcome, compact};
 use analytics::compare::{Compared, compare};
 use analytics::current::Current;
-use analytics::footer::{Footer, Skipped};
-use analytics::hails::{self, Hails};
+use analytics::footer::{BadFile, Footer, Skipped};
+use analytics::hails::Hails;
 use analytics::layout::{Day, Stream};
 use analytics::limits::REPLACED_LEFT_MS;
 use analytics::positions::Positions;
@@ -20,9 +20,11 @@ use analytics::rows::{Logged, Rows};
 use analytics::searches::Searches;
 use analytics::verify::{Findings, verify};
 
+use self::days::Days;
 use crate::config::Config;
 use crate::searches;
-use crate::serve::archive::settings;
+
+mod days;
 
 /// What is done.
 #[derive(Debug, Subcommand)]
@@ -51,9 +53,10 @@ pub(super) enum Command {
         #[arg(long, value_name = "YYYY-MM-DD", conflicts_with = "dry_run")]
         day: Option<Day>,
     },
-    /// Delete days of hails that are older than `retain_hails_days`. A server that archives does so by itself.
+    /// Delete days of searches and hails that are older than `retain_hails_days`. A server that archives does so by
+    /// itself.
     Delete {
-        /// Change nothing; list days and hails.
+        /// Change nothing; list days, files and rows.
         #[arg(long)]
         dry_run: bool,
     },
@@ -72,9 +75,11 @@ pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> any
     match command {
         Command::Status => {
             println!("archive {}", root.url());
+            let mut problems = Problems::default();
             for stream in Stream::ALL {
-                status(&root, stream).await?;
+                status(&root, stream, &mut problems).await?;
             }
+            problems.end()?;
         }
         Command::Files { stream } => {
             for name in Current::read(&root, *stream).await?.names() {
@@ -82,63 +87,62 @@ pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> any
             }
         }
         Command::Compact { day } => {
-            let written = write_days::<Positions>(&root, *day, config, &clock).await?
-                + write_days::<Searches>(&root, *day, config, &clock).await?;
-            if written == 0 {
-                println!("there is no day to write");
-            }
+            let mut days = Days::new(&root, config, &clock);
+            days.write::<Positions>(*day).await?;
+            days.write::<Searches>(*day).await?;
+            days.end("write")?;
         }
-        Command::Blur { dry_run: true, .. } => {
-            let exact_since = config.retention.exact_since(clock.now());
-            for (stream, plans) in [
-                (Stream::Positions, plan::<Positions>(&root, exact_since).await?),
-                (Stream::Searches, plan::<Searches>(&root, exact_since).await?),
-            ] {
-                for Plan { day, rows, files } in plans {
-                    println!("{day}: {} would be blurred: {}", counted(rows, stream), files.join(", "));
-                }
-            }
-        }
-        Command::Blur { day, .. } => {
-            let blurred = blur_days::<Positions>(&root, *day, config, &clock).await?
-                + blur_days::<Searches>(&root, *day, config, &clock).await?;
-            if blurred == 0 {
-                println!("there is no day to blur");
-            }
+        Command::Blur { dry_run, day } => {
+            let mut days = Days::new(&root, config, &clock);
+            days.blur::<Positions>(*day, *dry_run).await?;
+            days.blur::<Searches>(*day, *dry_run).await?;
+            days.end("blur")?;
         }
         Command::Delete { dry_run } => {
-            let days = hails::older(&root, config.retention.hails_since(clock.now())).await?;
-            for (&day, &rows) in &days {
-                if *dry_run {
-                    println!("{day}: {} would be deleted", counted(rows, Stream::Hails));
-                    continue;
-                }
-                hails::delete(&root, day).await.with_context(|| format!("deleting {day}"))?;
-                println!("{day}: {} deleted", counted(rows, Stream::Hails));
-            }
-            if days.is_empty() {
-                println!("there is no day to delete");
-            }
+            let mut days = Days::new(&root, config, &clock);
+            days.delete::<Searches>(*dry_run).await?;
+            days.delete::<Hails>(*dry_run).await?;
+            days.end("delete")?;
         }
         Command::Verify { with_log } => {
             let now = clock.now();
-            let mut problems = check::<Positions>(&root, config, now).await?
-                + check::<Searches>(&root, config, now).await?
-                + check::<Hails>(&root, config, now).await?;
+            let mut problems = Problems::default();
+            check::<Positions>(&root, config, now, &mut problems).await?;
+            check::<Searches>(&root, config, now, &mut problems).await?;
+            check::<Hails>(&root, config, now, &mut problems).await?;
             if *with_log {
                 let (log, clock) = (config.log.clone(), clock.clone());
                 let positions = Log::open(&log, &config.log_settings, clock.clone())?;
-                problems += hold_against::<Positions>(&root, &positions).await?;
+                hold_against::<Positions>(&root, &positions, &mut problems).await?;
                 let searches = searches::open_log(&log, &config.log_settings, config.retention.exact, clock)?;
-                problems += hold_against::<Searches>(&root, &searches).await?;
+                hold_against::<Searches>(&root, &searches, &mut problems).await?;
             }
-            if problems > 0 {
-                bail!("{problems} problem(s)");
-            }
+            problems.end()?;
             println!("all is as it was written");
         }
     }
     Ok(())
+}
+
+/// What is wrong, told as it is found: it keeps nothing else from being done or told.
+#[derive(Default)]
+struct Problems(usize);
+
+impl Problems {
+    fn tell(&mut self, problem: &dyn Display) {
+        println!("{problem}");
+        self.0 += 1;
+    }
+
+    fn tell_all(&mut self, problems: impl IntoIterator<Item = impl Display>) {
+        problems.into_iter().for_each(|problem| self.tell(&problem));
+    }
+
+    /// Fails if there was any.
+    fn end(&self) -> anyhow::Result<()> {
+        ensure!(self.0 == 0, "{} problem(s)", self.0);
+        Ok(())
+    }
 }
 
 /// What a stream's rows are, so many of them.
@@ -151,9 +155,10 @@ fn counted(rows: u64, stream: Stream) -> String {
     format!("{rows} {what}")
 }
 
-async fn status(root: &Root, stream: Stream) -> anyhow::Result<()> {
-    let current = Current::read(root, stream).await?;
+async fn status(root: &Root, stream: Stream, problems: &mut Problems) -> anyhow::Result<()> {
+    let (current, damaged) = Current::read_sound(root, stream).await?;
     println!("{stream}");
+    problems.tell_all(damaged.values());
     let parts: usize = current.days.values().map(|manifest| manifest.parts.len()).sum();
     let rows: u64 = current.days.values().map(analytics::manifest::Manifest::rows).sum();
     let days = current.days.keys();
@@ -166,10 +171,15 @@ async fn status(root: &Root, stream: Stream) -> anyhow::Result<()> {
     let bar = bar("{pos}/{len} files", current.recent.len() as u64);
     let (mut recent, mut until) = (0, None);
     for file in &current.recent {
-        let footer = Footer::read(root, file).await?;
-        recent += footer.rows;
-        until = until.max(footer.covered.map(|covered| covered.appended_until));
         bar.inc(1);
+        match Footer::read(root, file).await {
+            Ok(footer) => {
+                recent += footer.rows;
+                until = until.max(footer.covered.map(|covered| covered.appended_until));
+            }
+            Err(error @ BadFile::Damaged { .. }) => bar.suspend(|| problems.tell(&error)),
+            Err(error) => return Err(error.into()),
+        }
     }
     bar.finish_and_clear();
     println!("  recent   {} in {} file(s)", counted(recent, stream), current.recent.len());
@@ -185,78 +195,13 @@ async fn status(root: &Root, stream: Stream) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes days of a stream; gives how many were looked at.
-async fn write_days<R: Rows>(
+/// Reads a stream.
+async fn check<R: Rows>(
     root: &Root,
-    day: Option<Day>,
     config: &Config,
-    clock: &Clock,
-) -> anyhow::Result<usize> {
-    let today = Day::of(clock.now());
-    let days = match day {
-        Some(day) if day >= today => bail!("{day} is not over yet; it is in UTC"),
-        Some(day) => vec![day],
-        None => {
-            let closed = Current::read(root, R::STREAM).await?.closed_days();
-            closed.into_iter().filter(|day| *day < today).collect()
-        }
-    };
-    let aside = settings(config).aside;
-    for &day in &days {
-        rewritten(R::STREAM, day, async |told| compact::<R>(root, day, &aside, told).await).await?;
-    }
-    Ok(days.len())
-}
-
-/// Blurs days of a stream; gives how many were looked at.
-async fn blur_days<R: Rows>(
-    root: &Root,
-    day: Option<Day>,
-    config: &Config,
-    clock: &Clock,
-) -> anyhow::Result<usize> {
-    let days = match day {
-        Some(day) if day >= Day::of(clock.now()) => bail!("{day} is not over yet; it is in UTC"),
-        Some(day) => vec![day],
-        None => {
-            let plans = plan::<R>(root, config.retention.exact_since(clock.now())).await?;
-            plans.into_iter().map(|plan| plan.day).collect()
-        }
-    };
-    let aside = settings(config).aside;
-    for &day in &days {
-        rewritten(R::STREAM, day, async |told| blur::<R>(root, day, &aside, told).await).await?;
-    }
-    Ok(days.len())
-}
-
-/// Writes a day anew, tells how far that is and what became of it.
-async fn rewritten(
-    stream: Stream,
-    day: Day,
-    write: impl AsyncFnOnce(&dyn Fn(u64, u64)) -> Result<Outcome, CompactError>,
+    now: Millis,
+    problems: &mut Problems,
 ) -> anyhow::Result<()> {
-    let bar = bar(&format!("{{pos}}/{{len}} {stream}"), 0);
-    let told = |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    };
-    let outcome = write(&told).await.with_context(|| format!("writing {day}"))?;
-    bar.finish_and_clear();
-    match outcome {
-        Outcome::Written(manifest) => {
-            let rows = counted(manifest.rows(), stream);
-            let blurred = if manifest.is_exact { "" } else { ", blurred" };
-            println!("{day}: {rows} in {} file(s){blurred}", manifest.parts.len());
-        }
-        Outcome::Nothing => println!("{day}: there are no {stream} to write"),
-        Outcome::Outrun => println!("{day}: another process has written its {stream}"),
-    }
-    Ok(())
-}
-
-/// Reads a stream; gives how many problems it has.
-async fn check<R: Rows>(root: &Root, config: &Config, now: Millis) -> anyhow::Result<usize> {
     let bar = bar("{bytes}/{total_bytes} read", 0);
     let told = |done, all| {
         bar.set_length(all);
@@ -265,7 +210,7 @@ async fn check<R: Rows>(root: &Root, config: &Config, now: Millis) -> anyhow::Re
     let findings = verify::<R>(root, &told).await?;
     bar.finish_and_clear();
     let too_exact = findings.too_exact(config.retention.exact_since(now), now.plus(-REPLACED_LEFT_MS));
-    let Findings { files, rows, bytes, digest, mut problems, skipped, exact } = findings;
+    let Findings { files, rows, bytes, digest, problems: found, skipped, exact } = findings;
     println!("{files} file(s) with {}, {bytes} bytes, digest {digest}", counted(rows, R::STREAM));
     let replaced = exact.iter().filter(|file| file.replaced_at.is_some()).count();
     println!("{} file(s) with exact places, {replaced} of them replaced and soon removed", exact.len());
@@ -276,21 +221,20 @@ async fn check<R: Rows>(root: &Root, config: &Config, now: Millis) -> anyhow::Re
              archived"
         );
     }
-    problems.extend(too_exact);
-    for problem in &problems {
-        println!("{problem}");
-    }
-    Ok(problems.len())
+    problems.tell_all(found.iter().chain(&too_exact));
+    Ok(())
 }
 
-/// Holds a stream against its log; gives how many problems it has.
-async fn hold_against<L: Logged>(root: &Root, log: &Log<L::Entry>) -> anyhow::Result<usize> {
-    let Compared { rows, problems } = compare::<L>(root, log).await?;
+/// Holds a stream against its log.
+async fn hold_against<L: Logged>(
+    root: &Root,
+    log: &Log<L::Entry>,
+    problems: &mut Problems,
+) -> anyhow::Result<()> {
+    let Compared { rows, problems: found } = compare::<L>(root, log).await?;
     println!("{} compared with what their log has", counted(rows, L::STREAM));
-    for problem in &problems {
-        println!("{problem}");
-    }
-    Ok(problems.len())
+    problems.tell_all(found);
+    Ok(())
 }
 
 /// Progress on the standard error.

@@ -1,10 +1,13 @@
 //! `maraude retain`: what is too old, listed, or blurred and deleted now rather than tonight.
 
-use analytics::blur::plan;
+use std::collections::BTreeSet;
+
+use analytics::hails::Hails;
 use analytics::layout::Stream;
 use analytics::positions::Positions;
 use analytics::root::Root;
 use analytics::searches::Searches;
+use analytics::{blur, expire};
 use clap::Args as Arguments;
 use ingest::clock::Clock;
 use serde_json::json;
@@ -33,7 +36,7 @@ pub(super) async fn run(args: &Args, config: &Config, clock: Clock) -> anyhow::R
     let (store, _) = open_store(config, clock.clone()).await?;
     let territory = territory(store.places().await?)?;
     let keeping = Keeping { store: &store, territory: &territory, retention: config.retention };
-    let mut told = Vec::new();
+    let (mut told, mut problems) = (Vec::new(), BTreeSet::new());
     for step in Step::ALL {
         if args.dry_run {
             for plan in step.plan(&keeping, clock.now()).await? {
@@ -56,23 +59,31 @@ pub(super) async fn run(args: &Args, config: &Config, clock: Clock) -> anyhow::R
         }
     }
     if args.dry_run {
-        // What archives blurs the archive.
-        let (root, exact_since) = (Root::open(&config.archive)?, config.retention.exact_since(clock.now()));
-        for (stream, plans) in [
-            (Stream::Positions, plan::<Positions>(&root, exact_since).await?),
-            (Stream::Searches, plan::<Searches>(&root, exact_since).await?),
+        // What archives blurs the archive, and deletes of it.
+        let (root, retention, now) = (Root::open(&config.archive)?, config.retention, clock.now());
+        let (exact_since, kept_since) = (retention.exact_since(now), retention.hails_since(now));
+        for (stream, what, (plans, damaged)) in [
+            (Stream::Positions, "blurred", blur::plan::<Positions>(&root, exact_since).await?),
+            (Stream::Searches, "blurred", blur::plan::<Searches>(&root, exact_since).await?),
+            (Stream::Searches, "deleted", expire::plan::<Searches>(&root, kept_since).await?),
+            (Stream::Hails, "deleted", expire::plan::<Hails>(&root, kept_since).await?),
         ] {
             let files: Vec<_> = plans.into_iter().flat_map(|plan| plan.files).collect();
             if !args.json {
                 println!(
-                    "{} file(s) of archived {stream} would be blurred: {}",
+                    "{} file(s) of archived {stream} would be {what}: {}",
                     files.len(),
                     files.join(", ")
                 );
             }
-            told.push(json!({"table": format!("archive/{stream}"), "what": "blurred", "rows": files}));
+            told.push(json!({"table": format!("archive/{stream}"), "what": what, "rows": files}));
+            problems.extend(damaged.iter().map(ToString::to_string));
         }
     }
     store.close().await;
-    if args.json { json::print(&told) } else { Ok(()) }
+    if args.json {
+        json::print(&told)?;
+    }
+    anyhow::ensure!(problems.is_empty(), "{}", problems.into_iter().collect::<Vec<_>>().join("\n"));
+    Ok(())
 }

@@ -109,7 +109,11 @@ pub const SETTINGS: [Setting; 30] = [
         "days for which positions, hails and searches are exact; then they become those of their town, and hails lose \
          addresses and phone numbers",
     ),
-    setting("retain_hails_days", "365", "days after which hails are deleted; statistics outlive them"),
+    setting(
+        "retain_hails_days",
+        "365",
+        "days after which hails and archived searches are deleted; statistics outlive them",
+    ),
     setting(
         "retain_taxis_days",
         "365",

@@ -1,7 +1,8 @@
 //! What memory holds of searches: 32 bytes each, by days in UTC, and what statistics ask of them.
 //!
 //! Days are blurred and forgotten as wholes: a search's point becomes that of its town once its day ended as
-//! long ago as positions are exact, and it is gone once that was [`SEARCHES_KEPT_DAYS`] ago.
+//! long ago as positions are exact, and it is gone once that was as long ago as hails are kept, or
+//! [`SEARCHES_KEPT_DAYS`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -13,12 +14,15 @@ use ingest::position::LatLon;
 
 use crate::limits::{SEARCHES_KEPT_DAYS, SEARCHES_KEPT_MAX};
 use crate::registry::geometry::inside;
+use crate::retention::Retention;
 
 /// Searches, in the order of their days.
 #[derive(Debug)]
 pub struct Kept {
     /// Days for which they are exact.
     exact_days: i64,
+    /// Days for which they are kept.
+    kept_days: i64,
     /// By the number of the day since 1970.
     days: BTreeMap<i64, Day>,
     towns: Vec<Insee>,
@@ -74,6 +78,15 @@ pub struct Statistics {
 /// The values at a quarter, a half and three quarters.
 pub type Quartiles = [f64; 3];
 
+/// For how many days searches are kept: as long as hails, and no longer than statistics look back.
+pub fn kept_days(retention: &Retention) -> i64 {
+    whole_days(retention.hails).min(SEARCHES_KEPT_DAYS)
+}
+
+fn whole_days(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs() / 86_400).unwrap_or(i64::MAX)
+}
+
 impl<S: Into<PastSearch>> Extend<S> for Kept {
     fn extend<I: IntoIterator<Item = S>>(&mut self, searches: I) {
         for search in searches {
@@ -83,11 +96,11 @@ impl<S: Into<PastSearch>> Extend<S> for Kept {
 }
 
 impl Kept {
-    /// None yet; they are exact for so many whole days.
-    pub fn new(exact: Duration) -> Self {
-        let exact_days = i64::try_from(exact.as_secs() / 86_400).unwrap_or(i64::MAX);
+    /// None yet; they are exact and kept for so many whole days.
+    pub fn new(retention: &Retention) -> Self {
         Self {
-            exact_days,
+            exact_days: whole_days(retention.exact),
+            kept_days: kept_days(retention),
             days: BTreeMap::new(),
             towns: Vec::new(),
             numbers: HashMap::new(),
@@ -116,7 +129,7 @@ impl Kept {
     pub fn forget(&mut self, now: Millis, territory: &Territory) {
         let today = now.0.div_euclid(DAY_MS);
         while let Some(oldest) = self.days.first_entry() {
-            if *oldest.key() >= today - SEARCHES_KEPT_DAYS {
+            if *oldest.key() >= today - self.kept_days {
                 break;
             }
             self.len -= oldest.remove().searches.len();
@@ -301,8 +314,14 @@ mod tests {
         .into()
     }
 
+    /// For how long places are exact, and hails are kept, in days.
+    fn retained(exact: u64, hails: u64) -> Retention {
+        let [exact, hails] = [exact, hails].map(|days| Duration::from_hours(24 * days));
+        Retention { exact, hails, taxis: hails }
+    }
+
     fn kept(now: Millis) -> Kept {
-        let mut kept = Kept::new(Duration::from_hours(24 * 60));
+        let mut kept = Kept::new(&retained(60, 365));
         kept.extend(searches());
         kept.forget(now, &territory());
         kept
@@ -367,6 +386,16 @@ mod tests {
         assert_eq!(first(at("2026-01-31 00:00")), Some((45.76, 4.835)));
         assert_eq!(kept(at("2026-12-01 23:59")).len(), 8);
         assert_eq!(kept(at("2026-12-02 00:00")).len(), 7);
+        for (hails, left) in [(90, 7), (107, 7), (108, 8), (36_500, 8)] {
+            let mut kept = Kept::new(&retained(60, hails));
+            kept.extend(searches());
+            kept.forget(at("2026-03-19 00:00"), &territory());
+            assert_eq!(kept.len(), left, "hails are kept for {hails} days");
+        }
+        let mut kept = Kept::new(&retained(60, 36_500));
+        kept.extend(searches());
+        kept.forget(at("2026-12-02 00:00"), &territory());
+        assert_eq!(kept.len(), 7, "statistics look back a year");
     }
 
     #[test]
@@ -383,7 +412,7 @@ mod tests {
 
     #[test]
     fn beyond_what_it_may_hold_the_oldest_days_go_and_the_newest_takes_no_more() {
-        let mut kept = Kept { most: 3, ..Kept::new(Duration::from_hours(24 * 60)) };
+        let mut kept = Kept { most: 3, ..Kept::new(&retained(60, 365)) };
         kept.extend(searches());
         let of_the_last_day = |_, caller| caller != APP2;
         assert_eq!((kept.len(), kept.left_out()), (3, 0));

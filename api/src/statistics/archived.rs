@@ -3,9 +3,11 @@
 //! Any number of processes may do so: what the archive has of a day is whole, whoever wrote it. Days that are older
 //! than hails are kept are deleted, and not archived again from their copies, which have no taxi any more.
 
+use analytics::blur::Plan;
 use analytics::clean::clean;
 use analytics::compact::{CompactError, Outcome};
-use analytics::hails::{self, Hail, Hails, HailsOfDay, archived};
+use analytics::expire;
+use analytics::hails::{Hail, Hails, HailsOfDay, archived};
 use analytics::layout::Day;
 use analytics::root::Root;
 use ingest::clock::Millis;
@@ -75,8 +77,9 @@ async fn archive(
     let until = store.hails_copied_until().await?;
     let Some(until) = until.filter(|until| done != Some(*until)) else { return Ok(done) };
     let since = app.clock.now().plus(kept.hails_ms.saturating_neg());
-    for (day, rows) in hails::older(root, since).await.map_err(CompactError::from)? {
-        if let Outcome::Written(_) = hails::delete(root, day).await? {
+    let (plans, _) = expire::plan::<Hails>(root, since).await.map_err(CompactError::from)?;
+    for Plan { day, rows, .. } in plans {
+        if let Outcome::Written(_) = expire::delete::<Hails>(root, day).await? {
             tracing::info!(%day, rows, "a day of hails was deleted from the archive");
         }
     }

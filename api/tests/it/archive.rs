@@ -71,7 +71,7 @@ async fn positions_and_searches_come_into_the_archive_and_outlive_a_kill() {
     let compared = program.done(&["archive", "verify", "--with-log"]).await;
     assert!(compared.contains("20 position(s) compared with what their log has"), "{compared}");
     assert!(program.done(&["archive", "blur"]).await.contains("no day to blur"));
-    assert_eq!(program.done(&["archive", "blur", "--dry-run"]).await, "");
+    assert!(program.done(&["archive", "blur", "--dry-run"]).await.contains("no day to blur"));
     let second = files.lines().nth(1).unwrap();
     std::fs::remove_file(second).unwrap();
     let (outcome, out, complaints) = program.run(&["archive", "verify"]).await;

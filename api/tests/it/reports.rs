@@ -146,7 +146,7 @@ async fn reports_tell_of_what_was_asked_and_hailed(world: &mut World) {
     a_year_later(world).await;
 }
 
-/// Hails go, and what they add up to stays.
+/// Searches and hails go, and what they add up to stays.
 async fn a_year_later(world: &mut World) {
     let program = world.program();
     let sum = async |sql: &str| {
@@ -155,16 +155,24 @@ async fn a_year_later(world: &mut World) {
         told["data"][0]["n"].clone()
     };
     let added_up = "SELECT CAST(sum(hails) AS BIGINT) AS n FROM hails_day";
-    within(SOON, "three hails added up", async || (sum(added_up).await == 3).then_some(())).await;
+    let searched = "SELECT CAST(sum(searches) AS BIGINT) AS n FROM searches_hour";
+    let are_added_up = async || (sum(added_up).await == 3 && sum(searched).await == 3).then_some(());
+    within(SOON, "three searches and three hails added up", are_added_up).await;
     let young = ["archive", "delete", "--dry-run", "--retain-exact-days", "3", "--retain-hails-days", "4"];
-    assert_eq!(program.done(&young).await, format!("{}: 3 hail(s) would be deleted\n", DAY.0));
+    let listed = program.done(&young).await;
+    let listed: Vec<_> = listed.lines().map(|line| line.rsplit_once(": ").unwrap().0).collect();
+    let of_day = |rows| format!("{}: {rows} would be deleted", DAY.0);
+    assert_eq!(listed, [of_day("3 search(es)"), of_day("3 hail(s)")]);
     assert_eq!(program.done(&["archive", "delete"]).await, "there is no day to delete\n");
 
     world.clock.advance(365 * 24 * HOUR_MS);
-    let left = "SELECT count(*) AS n FROM hails";
-    within(SOON, "no hail in the archive", async || (sum(left).await == 0).then_some(())).await;
+    for left in ["SELECT count(*) AS n FROM hails", "SELECT count(*) AS n FROM searches"] {
+        within(SOON, left, async || (sum(left).await == 0).then_some(())).await;
+    }
     // The next round of what is added up finds nothing to do.
     world.clock.advance(24 * HOUR_MS);
     assert_eq!(program.done(&[&young[..2], &young[3..]].concat()).await, "there is no day to delete\n");
-    assert_eq!(sum(added_up).await, 3);
+    assert_eq!([sum(added_up).await, sum(searched).await], [3, 3]);
+    let verified = program.done(&["archive", "verify"]).await;
+    assert!(verified.contains("0 file(s) with 0 search(es)"), "{verified}");
 }

@@ -147,6 +147,8 @@ async fn the_command_line_lists_what_is_old_and_does_it(world: &mut World) {
             "customers",
             "archive/positions",
             "archive/searches",
+            "archive/searches",
+            "archive/hails",
         ]
     );
     assert!(listed.iter().all(|plan| plan["rows"] == json!([])), "{listed:?}");
