@@ -31,6 +31,7 @@ pub mod past;
 mod pieces;
 pub mod places;
 pub mod positions;
+mod prefix;
 pub mod progress;
 pub mod pseudonym;
 pub mod report;

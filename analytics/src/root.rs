@@ -18,12 +18,12 @@ use ingest::clock::Millis;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
 use thiserror::Error;
 
 use crate::limits::REMOVED_AT_ONCE;
 use crate::manifest::Known;
+use crate::prefix::Prefixed;
 
 /// Where an archive is: `file:<path of a directory>` or `s3://<bucket>[/<prefix>]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Root {
             ArchiveUrl::S3 { bucket, prefix } => {
                 let built = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
                 let store = built.map_err(|error| failed(error.to_string()))?;
-                Arc::new(PrefixStore::new(store, prefix.as_str()))
+                Arc::new(Prefixed::new(store, prefix))
             }
         };
         Ok(Self { url: url.clone(), store, known: Arc::default() })
