@@ -111,10 +111,7 @@ impl Plan {
 }
 
 /// What would be blurred of a stream, and what is wrong with days that are damaged, whatever their age.
-pub async fn plan<R: Rows>(
-    root: &Root,
-    exact_since: Millis,
-) -> Result<(Vec<Plan>, Vec<BadFile>), BadFile> {
+pub async fn plan<R: Rows>(root: &Root, exact_since: Millis) -> Result<(Vec<Plan>, Vec<BadFile>), BadFile> {
     let (found, damaged) = Current::read_sound(root, R::STREAM).await?;
     let (plans, more) = Plan::of_each(root, &found, due::<R>(&found, exact_since)).await?;
     Ok((plans, damaged.into_values().chain(more).collect()))

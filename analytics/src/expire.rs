@@ -1,9 +1,9 @@
 //! What is too old is deleted: searches and hails, by days, once these ended as long ago as hails are kept.
 //!
-//! Of a day a manifest is left that lists no part. It covers the records of the log that were in it, of hours that never
-//! became a day, too, so that none of them is taken for missing, or for one to be archived. It replaces the day as any
-//! manifest does: queries under way end well, and the files go after a time of grace, by [`crate::clean`]. What the day
-//! added up to stays, and is not made anew.
+//! Of a day a manifest is left that lists no part. It covers the records of the log that were in it, of hours that
+//! never became a day, too, so that none of them is taken for missing, or for one to be archived. It replaces the day
+//! as any manifest does: queries under way end well, and the files go after a time of grace, by [`crate::clean`]. What
+//! the day added up to stays, and is not made anew.
 
 use ingest::clock::Millis;
 

@@ -178,7 +178,8 @@ impl From<NoFooter> for ParquetError {
 
 const ROWS: &str = "maraude.rows";
 const DIGEST: &str = "maraude.digest";
-const SEAL: &str = "maraude.seal";
+/// The key of a file's seal: see [`crate::seal`].
+pub(crate) const SEAL: &str = "maraude.seal";
 const EPOCH: &str = "maraude.epoch";
 const PARTITION: &str = "maraude.partition";
 const FROM: &str = "maraude.from";

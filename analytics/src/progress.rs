@@ -24,6 +24,9 @@ pub struct Reached {
 pub const NOTHING: Reached = Reached { next: Offset(0), appended_until: Millis(i64::MIN) };
 
 /// How far each partition of a log is archived: the newest file of a partition says it, or the newest day that has it.
+///
+/// A day whose manifest is damaged says nothing, and keeps no other waiting. What only it would say is blurred, so old
+/// that the log has it no more; where a log does, that is filed again, and counts if the manifest is gone for good.
 pub async fn progress(
     root: &Root,
     stream: Stream,
@@ -46,7 +49,10 @@ pub async fn progress(
     }
     // A later day has later records.
     for (_, found) in manifests(root, stream).await?.into_iter().rev() {
-        let manifest = Manifest::read(root, found.name).await?;
+        let manifest = match Manifest::read(root, found.name).await {
+            Err(BadFile::Damaged { .. }) => continue,
+            manifest => manifest?,
+        };
         let manifest = manifest.ok_or_else(|| BadFile::Gone(found.name.to_string()))?;
         let of_log = manifest.covers.iter().filter(|covered| covered.epoch == epoch);
         // They are in order: the last of a partition counts.

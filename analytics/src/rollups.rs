@@ -28,6 +28,7 @@ use crate::root::{Found, Root, Unavailable};
 
 pub(crate) mod make;
 pub(crate) mod table;
+pub mod verify;
 
 pub use make::{RollupError, make};
 
@@ -115,7 +116,18 @@ impl Rollup {
         format!("{FOLDER}/{self}")
     }
 
-    /// The last that is made of a day of a stream: where it is, all are.
+    /// Those that are made of a day of a stream, in this order.
+    fn of(stream: Stream) -> &'static [Self] {
+        match stream {
+            Stream::Positions => {
+                &[Self::ConnectedMinute, Self::ConnectedHour, Self::ConnectedDay, Self::Heard]
+            }
+            Stream::Searches => &[Self::SearchesHour],
+            Stream::Hails => &[Self::HailsDay],
+        }
+    }
+
+    /// The last of them: where it is, all are, but for what somebody removed.
     fn last_of(stream: Stream) -> Self {
         match stream {
             Stream::Positions => Self::Heard,
@@ -138,12 +150,16 @@ pub async fn due(root: &Root, kept_since: Millis) -> Result<Vec<Due>, Unavailabl
     let mut due = Vec::new();
     for stream in Stream::ALL {
         let written = manifests(root, stream).await?;
-        let made = Rollup::last_of(stream).files(root).await?;
+        let mut made = Vec::new();
+        for rollup in Rollup::of(stream) {
+            made.push(rollup.files(root).await?);
+        }
         let number_of = |day: Day| written.get(&day).map_or(0, |found| found.name.number);
         let is_there = |day: &&Day| !stream.expires() || day.next().begins() > kept_since;
         for &day in written.keys().filter(is_there) {
             let number = number_of(day) + number_of(day.next());
-            if made.get(&day).is_none_or(|found| found.name.number < number) {
+            // One that was damaged and removed is made again, like one that never was.
+            if made.iter().any(|files| files.get(&day).is_none_or(|found| found.name.number < number)) {
                 due.push(Due::Day(stream, day, number));
             }
         }

@@ -26,6 +26,11 @@ pub(crate) fn is_intact(content: &[u8]) -> bool {
     hasher.finalize().to_hex().as_bytes() == digits
 }
 
+/// Whether a file says that it is sealed, under this key or by a mark: one that says neither is of before.
+pub(crate) fn is_marked(content: &[u8], key: &str) -> bool {
+    [key, MARK].iter().any(|text| content.windows(text.len()).any(|window| window == text.as_bytes()))
+}
+
 const MARK: &str = "blake3:";
 const DIGITS: usize = 64;
 

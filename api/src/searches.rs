@@ -1,5 +1,6 @@
 //! Searches as statistics need them: each is logged as it is answered, and what is logged, by this process or another,
-//! is read back into memory, a year of it at most: what the log has forgotten, because it has exact points, from the archive.
+//! is read back into memory, a year of it at most: what the log has forgotten, because it has exact points, from the
+//! archive.
 //!
 //! A search waits for nothing here. One that the log does not take is counted, and in no statistic.
 

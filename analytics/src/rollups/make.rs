@@ -21,10 +21,12 @@ use thiserror::Error;
 use super::{Due, Rollup, RollupName};
 use crate::bounded;
 use crate::encode::{EncodeError, Encoder, Format};
+use crate::footer::SEAL;
 use crate::layout::{Day, Stream};
 use crate::limits::FEWEST_SHOWN;
 use crate::root::{Root, Unavailable};
 use crate::schema::{instant, word};
+use crate::seal;
 use crate::tables::ArchiveTable;
 use crate::views::register_batch;
 
@@ -217,14 +219,18 @@ impl<'a> Making<'a> {
 
     /// Writes rows, unless somebody else has made the file meanwhile.
     async fn create(&self, name: RollupName, rows: DataFrame) -> Result<(), RollupError> {
-        let schema: SchemaRef = Arc::new(schema_of(name.rollup));
-        let mut writer = Encoder::new(Format::Parquet, schema.clone())?;
+        let schema = schema_of(name.rollup);
+        // In the footer of the file there is room for its seal.
+        let sealed = schema.clone().with_metadata([(SEAL.to_owned(), seal::unsealed())].into());
+        let schema: SchemaRef = Arc::new(schema);
+        let mut writer = Encoder::new(Format::Parquet, Arc::new(sealed))?;
         let mut content = Vec::new();
         let mut rows = rows.execute_stream().await?;
         while let Some(batch) = rows.try_next().await? {
             content.extend(writer.rows(&fitted(&batch, &schema)?)?);
         }
         content.extend(writer.finish()?);
+        seal::seal(&mut content);
         self.root.create(&name, content.into()).await?;
         Ok(())
     }

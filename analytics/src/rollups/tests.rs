@@ -225,6 +225,46 @@ async fn every_figure_is_that_of_sets_counted_one_by_one() {
     }
 }
 
+#[tokio::test]
+async fn no_flipped_byte_of_a_rollup_goes_unseen_and_a_removed_one_is_made_again() {
+    let sample = Sample::new();
+    sample.day(10, &[heard("2026-03-18T10:00:05", 1, 2, LYON_ADS)]).await;
+    sample.searches(&[("2026-03-18T10:10:00", 4, LYON, LYON_ADS, 2, 1, Some(80.0))]).await;
+    make_all(&sample).await;
+    let verified = async || verify::verify(&sample.root, &|_, _| ()).await.unwrap();
+    let sound = verified().await;
+    assert_eq!((sound.files, sound.unsealed, sound.problems), (4 + 1 + 1, 0, vec![]));
+    assert_eq!(sound.rows, 4 * 8 + 1 + 1, "eight of each grain, who was heard, and an hour of searches");
+
+    let name: RollupName = "rollups/connected_hour/date=2026-03-18/000001.parquet".parse().unwrap();
+    let path = sample.root.place_of(&name);
+    let content = std::fs::read(&path).unwrap();
+    for at in (0..content.len()).step_by(5) {
+        let mut changed = content.clone();
+        changed[at] ^= 0x10;
+        std::fs::write(&path, &changed).unwrap();
+        let problems = verified().await.problems;
+        assert!(problems.len() == 1 && problems[0].starts_with(&name.to_string()), "byte {at}: {problems:?}");
+    }
+    // One of before has no seal.
+    let told = sample.warehouse(LIMITS).query("SELECT 1 AS n", &View::Everything, &sample.dimensions).await;
+    let rows = told.unwrap().collect().await.unwrap();
+    let mut writer = Encoder::new(Format::Parquet, rows[0].schema()).unwrap();
+    let mut before = writer.rows(&rows[0]).unwrap();
+    before.extend(writer.finish().unwrap());
+    std::fs::write(&path, &before).unwrap();
+    let found = verified().await;
+    assert_eq!((found.unsealed, found.problems), (1, vec![]));
+    std::fs::write(&path, &before[..before.len() / 2]).unwrap();
+    assert_eq!(verified().await.problems.len(), 1);
+
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(verified().await.problems, [format!("{name} is not there")]);
+    assert_eq!(make_all(&sample).await, [Due::Day(Stream::Positions, name.day, 1)]);
+    assert_eq!(verified().await.problems, [""; 0]);
+    assert_eq!(std::fs::read(&path).unwrap(), content, "the same rows are the same bytes");
+}
+
 #[test]
 fn names_say_what_they_name() {
     let day = "2026-03-18".parse().unwrap();

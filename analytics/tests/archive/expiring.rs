@@ -79,7 +79,11 @@ async fn of_a_deleted_day_no_file_is_left_and_no_record_is_missing() {
         assert_eq!(delete::<Searches>(&world.root, day).await.unwrap(), Outcome::Nothing);
         assert_eq!(left(&world, &log).await, 20 - 10 * count as u64);
     }
-    assert_eq!(verify::<Searches>(&world.root, &|_, _| ()).await.unwrap().exact.len(), 4, "until the grace ended");
+    assert_eq!(
+        verify::<Searches>(&world.root, &|_, _| ()).await.unwrap().exact.len(),
+        4,
+        "until the grace ended"
+    );
     while clean::<Searches>(&world.root, Millis(i64::MAX)).await.unwrap() > 0 {}
     let files = world.root.list::<Recent>("recent/searches").await.unwrap();
     assert!(files.iter().all(|file| file.name.hour.day() == days[2]), "{files:?}");

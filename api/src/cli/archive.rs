@@ -15,6 +15,7 @@ use analytics::hails::Hails;
 use analytics::layout::{Day, Stream};
 use analytics::limits::REPLACED_LEFT_MS;
 use analytics::positions::Positions;
+use analytics::rollups;
 use analytics::root::Root;
 use analytics::rows::{Logged, Rows};
 use analytics::searches::Searches;
@@ -60,8 +61,8 @@ pub(super) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Read every file again: count, digest, look for records of the log that are missing or there twice, and for exact
-    /// places older than `retain_exact_days`.
+    /// Read every file again, of what days add up to, too: count, digest, look for records of the log that are missing
+    /// or there twice, and for exact places older than `retain_exact_days`.
     Verify {
         /// Compare with the logs, too, as far back as they go; an embedded one must not be in use.
         #[arg(long)]
@@ -110,6 +111,7 @@ pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> any
             check::<Positions>(&root, config, now, &mut problems).await?;
             check::<Searches>(&root, config, now, &mut problems).await?;
             check::<Hails>(&root, config, now, &mut problems).await?;
+            check_rollups(&root, &mut problems).await?;
             if *with_log {
                 let (log, clock) = (config.log.clone(), clock.clone());
                 let positions = Log::open(&log, &config.log_settings, clock.clone())?;
@@ -222,6 +224,24 @@ async fn check<R: Rows>(
         );
     }
     problems.tell_all(found.iter().chain(&too_exact));
+    Ok(())
+}
+
+/// Reads what the archive adds up to.
+async fn check_rollups(root: &Root, problems: &mut Problems) -> anyhow::Result<()> {
+    let bar = bar("{bytes}/{total_bytes} read", 0);
+    let told = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let rollups::verify::Findings { files, rows, bytes, unsealed, problems: found } =
+        rollups::verify::verify(root, &told).await?;
+    bar.finish_and_clear();
+    println!("{files} file(s) of what that adds up to, with {rows} row(s), {bytes} bytes");
+    if unsealed > 0 {
+        println!("{unsealed} of them are of a version that did not seal them: they can be read");
+    }
+    problems.tell_all(found);
     Ok(())
 }
 

@@ -21,8 +21,8 @@ use crate::retention::Retention;
 pub struct Kept {
     /// Days for which they are exact.
     exact_days: i64,
-    /// Days for which they are kept.
-    kept_days: i64,
+    /// Days after which they are gone.
+    gone_days: i64,
     /// By the number of the day since 1970.
     days: BTreeMap<i64, Day>,
     towns: Vec<Insee>,
@@ -100,7 +100,7 @@ impl Kept {
     pub fn new(retention: &Retention) -> Self {
         Self {
             exact_days: whole_days(retention.exact),
-            kept_days: kept_days(retention),
+            gone_days: kept_days(retention),
             days: BTreeMap::new(),
             towns: Vec::new(),
             numbers: HashMap::new(),
@@ -129,7 +129,7 @@ impl Kept {
     pub fn forget(&mut self, now: Millis, territory: &Territory) {
         let today = now.0.div_euclid(DAY_MS);
         while let Some(oldest) = self.days.first_entry() {
-            if *oldest.key() >= today - self.kept_days {
+            if *oldest.key() >= today - self.gone_days {
                 break;
             }
             self.len -= oldest.remove().searches.len();

@@ -85,6 +85,34 @@ async fn positions_and_searches_come_into_the_archive_and_outlive_a_kill() {
     assert!(program.done(&["archive", "compact"]).await.contains("no day to write"));
     let tomorrow = program.run(&["archive", "blur", "--day", "2999-01-01"]).await;
     assert!(!tomorrow.0.success() && tomorrow.2.contains("not over yet"), "{tomorrow:?}");
+    let (archive, _) = files.split_once("/recent/").unwrap();
+    what_is_damaged_is_named_and_the_rest_is_done(&program, Path::new(archive)).await;
+}
+
+async fn what_is_damaged_is_named_and_the_rest_is_done(program: &Program, archive: &Path) {
+    const MANIFEST: &str = "manifests/searches/date=2001-01-01/000001.json";
+    const ROLLUP: &str = "rollups/hails_day/date=2001-01-01/000001.parquet";
+    for name in [MANIFEST, ROLLUP] {
+        std::fs::create_dir_all(archive.join(name).parent().unwrap()).unwrap();
+        std::fs::write(archive.join(name), "{").unwrap();
+    }
+    let commands: [(&[&str], &str); 7] = [
+        (&["status"], "hails\n"),
+        (&["compact"], ""),
+        (&["blur"], ""),
+        (&["blur", "--dry-run"], ""),
+        (&["delete"], ""),
+        (&["delete", "--dry-run"], ""),
+        (&["verify"], ROLLUP),
+    ];
+    for (command, rest) in commands {
+        let (outcome, out, complaints) = program.run(&[&["archive"][..], command].concat()).await;
+        assert!(!outcome.success() && complaints.contains("problem(s)"), "{command:?}: {complaints}");
+        assert!(out.contains(MANIFEST) && out.contains(rest), "{command:?}: {out}");
+    }
+    let (outcome, out, complaints) = program.run(&["retain", "--dry-run"]).await;
+    assert!(!outcome.success() && complaints.contains(MANIFEST), "{complaints}");
+    assert!(out.contains("of archived hails would be deleted"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,14 +42,13 @@ impl<'a> Days<'a> {
 
     /// Writes one day, or those that are over, from their hours.
     pub(super) async fn write<R: Rows>(&mut self, day: Option<Day>) -> anyhow::Result<()> {
-        let days = match self.over(day)? {
-            Some(day) => vec![day],
-            None => {
-                let (current, damaged) = Current::read_sound(self.root, R::STREAM).await?;
-                self.problems.tell_all(damaged.values());
-                let today = Day::of(self.clock.now());
-                current.closed_days().into_iter().filter(|day| *day < today).collect()
-            }
+        let days = if let Some(day) = self.over(day)? {
+            vec![day]
+        } else {
+            let (current, damaged) = Current::read_sound(self.root, R::STREAM).await?;
+            self.problems.tell_all(damaged.values());
+            let today = Day::of(self.clock.now());
+            current.closed_days().into_iter().filter(|day| *day < today).collect()
         };
         let (root, aside) = (self.root, settings(self.config).aside);
         for day in days {
@@ -60,13 +59,12 @@ impl<'a> Days<'a> {
 
     /// Blurs one day, or those that are old enough.
     pub(super) async fn blur<R: Rows>(&mut self, day: Option<Day>, dry_run: bool) -> anyhow::Result<()> {
-        let days = match self.over(day)? {
-            Some(day) => vec![day],
-            None => {
-                let exact_since = self.config.retention.exact_since(self.clock.now());
-                let planned = blur::plan::<R>(self.root, exact_since).await?;
-                self.planned(R::STREAM, planned, dry_run.then_some("blurred"))
-            }
+        let days = if let Some(day) = self.over(day)? {
+            vec![day]
+        } else {
+            let exact_since = self.config.retention.exact_since(self.clock.now());
+            let planned = blur::plan::<R>(self.root, exact_since).await?;
+            self.planned(R::STREAM, planned, dry_run.then_some("blurred"))
         };
         let (root, aside) = (self.root, settings(self.config).aside);
         for day in days {
