@@ -20,7 +20,7 @@ use analytics::layout::{Day, Stream};
 use analytics::meters::Meters;
 use analytics::positions::Positions;
 use analytics::report::{self, Period};
-use analytics::rollups::{self, RollupName};
+use analytics::rollups::{self, RollupName, Since};
 use analytics::root::{ArchiveUrl, Root};
 use analytics::session::{Answer, Warehouse};
 use analytics::verify::verify;
@@ -221,8 +221,9 @@ fn add_up(
     let (mut made, mut took) = (0, Used::default());
     // Weeks are made of days.
     for _ in ["days", "weeks"] {
-        for due in runtime.block_on(rollups::due(root, Millis(i64::MIN)))? {
-            let (outcome, used) = measured(|| runtime.block_on(rollups::make(root, territory, aside, due)))?;
+        for due in runtime.block_on(rollups::due(root, Since::EVER))? {
+            let (outcome, used) =
+                measured(|| runtime.block_on(rollups::make(root, territory, aside, (due, Since::EVER))))?;
             outcome?;
             took += used;
             made += 1;

@@ -20,7 +20,7 @@ use crate::layout::{Day, Stream};
 use crate::limits::GRACE_MS;
 use crate::meters::Meters;
 use crate::progress::progress;
-use crate::rollups::{self, RollupError};
+use crate::rollups::{self, RollupError, Since, presence};
 use crate::root::Root;
 use crate::rows::Logged;
 
@@ -275,10 +275,15 @@ impl<L: Logged> Shared<L> {
         }
         let Self { root, registry, settings, clock, .. } = self;
         let mut failed = None;
-        let kept_since = clock.now().plus(settings.hails_ms.saturating_neg());
-        for due in rollups::due(root, kept_since).await? {
+        let before = |kept_ms: i64| clock.now().plus(kept_ms.saturating_neg());
+        let since = Since { kept: before(settings.hails_ms), exact: before(settings.exact_ms) };
+        let forgotten = presence::forget(root, since.exact).await?;
+        if forgotten > 0 {
+            tracing::info!(files = forgotten, "where taxis were by cell was forgotten");
+        }
+        for due in rollups::due(root, since).await? {
             let territory = registry.territory();
-            match rollups::make(root, &territory, &settings.aside, due).await {
+            match rollups::make(root, &territory, &settings.aside, (due, since)).await {
                 Ok(()) => tracing::debug!(?due, "what the archive adds up to was made"),
                 Err(error) => failed = failed.or(Some(error)),
             }

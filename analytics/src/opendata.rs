@@ -17,6 +17,7 @@ use crate::functions::cell_at;
 use crate::suppress::{Gift, Rule, SIDES, Table, Told, suppress};
 
 mod cells;
+pub mod presence;
 
 /// The code of the country among those of towns and departments.
 pub const COUNTRY: &str = "FRA";

@@ -11,6 +11,9 @@
 //! |                    |                                                    | once, delays p50 and p90 where     |
 //! |                    |                                                    | five hails have them               |
 //!
+//! Beside these tables there are two kinds of files that nobody is shown: `heard`, of which weeks are made, and
+//! [`presence`].
+//!
 //! Each is a file of SQL, which says what is counted, run over one day of when things happened, or over the days of a
 //! week. A day is made once its manifest is there, and again with the next day's, which has what was received before
 //! midnight and logged after it, or when either is rewritten: files are numbered by the sum of the numbers of these
@@ -22,11 +25,13 @@ use std::str::FromStr;
 
 use ingest::clock::Millis;
 
+use crate::blur::is_old;
 use crate::layout::{Day, NoName, Stream, number, same};
 use crate::manifest::manifests;
 use crate::root::{Found, Root, Unavailable};
 
 pub(crate) mod make;
+pub mod presence;
 pub(crate) mod table;
 pub mod verify;
 
@@ -44,6 +49,8 @@ pub enum Rollup {
     ConnectedHour,
     /// Of each day.
     ConnectedDay,
+    /// In which cell each taxi was in how many minutes: see [`presence`].
+    Presence,
     /// Who they were, a row a day: no table, but what weeks are made of.
     Heard,
     /// Connected taxis of each week, under its Monday.
@@ -65,6 +72,20 @@ pub struct RollupName {
     pub number: u32,
 }
 
+/// Of when what was taken into account may be added up still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Days of hails and searches that ended before are deleted.
+    pub kept: Millis,
+    /// Days of positions that ended before are not exact any more.
+    pub exact: Millis,
+}
+
+impl Since {
+    /// Of ever.
+    pub const EVER: Self = Self { kept: Millis(i64::MIN), exact: Millis(i64::MIN) };
+}
+
 /// What is to be made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Due {
@@ -76,10 +97,11 @@ pub enum Due {
 
 impl Rollup {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ConnectedMinute,
         Self::ConnectedHour,
         Self::ConnectedDay,
+        Self::Presence,
         Self::Heard,
         Self::ConnectedWeek,
         Self::SearchesHour,
@@ -92,6 +114,7 @@ impl Rollup {
             Self::ConnectedMinute => "connected_minute",
             Self::ConnectedHour => "connected_hour",
             Self::ConnectedDay => "connected_day",
+            Self::Presence => "presence",
             Self::Heard => "heard",
             Self::ConnectedWeek => "connected_week",
             Self::SearchesHour => "searches_hour",
@@ -99,9 +122,15 @@ impl Rollup {
         }
     }
 
-    /// Whether it can be asked. Who was heard is told by `positions`.
+    /// Whether it can be asked. Who was heard, and where, is told by `positions`.
     pub(crate) fn is_table(self) -> bool {
-        self != Self::Heard
+        !matches!(self, Self::Heard | Self::Presence)
+    }
+
+    /// Whether it is made of a day of positions, where these are exact since then: what is finer than a town is not, of
+    /// an old one.
+    fn is_made_of(self, day: Day, exact_since: Millis) -> bool {
+        self != Self::Presence || !is_old(day, exact_since)
     }
 
     /// The column that says of how many a row is. A taxi's hails are many, and tell of it alone.
@@ -120,7 +149,7 @@ impl Rollup {
     fn of(stream: Stream) -> &'static [Self] {
         match stream {
             Stream::Positions => {
-                &[Self::ConnectedMinute, Self::ConnectedHour, Self::ConnectedDay, Self::Heard]
+                &[Self::ConnectedMinute, Self::ConnectedHour, Self::ConnectedDay, Self::Presence, Self::Heard]
             }
             Stream::Searches => &[Self::SearchesHour],
             Stream::Hails => &[Self::HailsDay],
@@ -144,22 +173,26 @@ impl Rollup {
     }
 }
 
-/// What is to be made, days before weeks, the oldest first. What days of hails and searches that ended before
-/// `kept_since` add up to is as it was: there are none of them any more.
-pub async fn due(root: &Root, kept_since: Millis) -> Result<Vec<Due>, Unavailable> {
+/// What is to be made, days before weeks, the oldest first. What days of hails and searches that are deleted add up to
+/// is as it was.
+pub async fn due(root: &Root, since: Since) -> Result<Vec<Due>, Unavailable> {
     let mut due = Vec::new();
     for stream in Stream::ALL {
         let written = manifests(root, stream).await?;
         let mut made = Vec::new();
-        for rollup in Rollup::of(stream) {
-            made.push(rollup.files(root).await?);
+        for &rollup in Rollup::of(stream) {
+            made.push((rollup, rollup.files(root).await?));
         }
         let number_of = |day: Day| written.get(&day).map_or(0, |found| found.name.number);
-        let is_there = |day: &&Day| !stream.expires() || day.next().begins() > kept_since;
+        let is_there = |day: &&Day| !stream.expires() || day.next().begins() > since.kept;
         for &day in written.keys().filter(is_there) {
             let number = number_of(day) + number_of(day.next());
             // One that was damaged and removed is made again, like one that never was.
-            if made.iter().any(|files| files.get(&day).is_none_or(|found| found.name.number < number)) {
+            let is_behind = |files: &BTreeMap<Day, Found<RollupName>>| {
+                files.get(&day).is_none_or(|found| found.name.number < number)
+            };
+            let mut wanted = made.iter().filter(|(rollup, _)| rollup.is_made_of(day, since.exact));
+            if wanted.any(|(_, files)| is_behind(files)) {
                 due.push(Due::Day(stream, day, number));
             }
         }

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::ops::Range;
 
 use analytics::encode::EncodeError;
+use analytics::footer::BadFile;
 use analytics::opendata::{COUNTRY, Column, Given, Month, Published, Tables};
 use analytics::suppress::{Rule, SIDES};
 use chrono::{Months, NaiveDate};
@@ -31,6 +32,8 @@ use crate::store::releases::{NewFile, NewRelease};
 use crate::store::statistics::published::{MonthsHail, MonthsHours};
 use crate::store::{Result, StoreError};
 
+mod presence;
+
 /// A table that is published each month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dataset {
@@ -40,11 +43,13 @@ pub enum Dataset {
     HailsByCell,
     /// Hours of connected taxis by town.
     Availability,
+    /// Minutes of connected taxis by H3 cell.
+    AvailabilityByCell,
 }
 
 impl Dataset {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Hails, Self::HailsByCell, Self::Availability];
+    pub const ALL: [Self; 4] = [Self::Hails, Self::HailsByCell, Self::Availability, Self::AvailabilityByCell];
 
     /// Its name, in addresses and in the ledger.
     pub fn name(self) -> &'static str {
@@ -52,6 +57,7 @@ impl Dataset {
             Self::Hails => "hails",
             Self::HailsByCell => "hails-by-cell",
             Self::Availability => "availability",
+            Self::AvailabilityByCell => "availability-by-cell",
         }
     }
 
@@ -61,6 +67,7 @@ impl Dataset {
             Self::Hails => &HAILS,
             Self::HailsByCell => &HAILS[..HAILS_BY_CELL],
             Self::Availability => &AVAILABILITY,
+            Self::AvailabilityByCell => &AVAILABILITY_BY_CELL,
         }
     }
 }
@@ -91,6 +98,8 @@ static AVAILABILITY: [Column; 5] = [
     Column { name: "taxi_hours_12_17", part: Some(QUARTERS[2]) },
     Column { name: "taxi_hours_18_23", part: Some(QUARTERS[3]) },
 ];
+
+static AVAILABILITY_BY_CELL: [Column; 1] = [Column { name: "taxi_minutes", part: None }];
 
 /// A file, compressed, and its digest.
 #[derive(Clone, Debug)]
@@ -150,7 +159,7 @@ pub(crate) async fn publish(app: &App, run: &Run, stop: &CancellationToken) -> R
             return Ok(());
         }
     }
-    Ok(())
+    presence::publish(app, run, stop, |month| is_new(Dataset::AvailabilityByCell, month)).await
 }
 
 /// The months that were known from their first day on, if that was first so at `first`, and that were over at `until`.
@@ -257,6 +266,8 @@ pub const PARQUET: &str = "parquet";
 /// Files could not be made.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
+    #[error(transparent)]
+    Archive(#[from] BadFile),
     #[error(transparent)]
     Encode(#[from] EncodeError),
     #[error(transparent)]

@@ -80,6 +80,7 @@ fn elsewhere(_: &QueryUrl) -> Option<Arc<dyn Cluster>> {
 
 /// The archive as requests ask it. Shared by reference.
 pub struct Asked {
+    root: Root,
     warehouse: Warehouse,
     pseudonyms: Pseudonyms,
     /// What the registry knew a moment ago.
@@ -90,10 +91,16 @@ impl Asked {
     /// Over an archive; taxis are named by a key of their own, derived from the deployment's.
     pub fn new(config: &Config, secret: &SecretKey) -> std::result::Result<Self, NoWarehouse> {
         Ok(Self {
+            root: Root::open(&config.archive)?,
             warehouse: warehouse(config, shared_limits())?,
             pseudonyms: Pseudonyms::new(secret.derive("analysts' pseudonyms")),
             dimensions: Mutex::new(None),
         })
+    }
+
+    /// The archive.
+    pub fn root(&self) -> &Root {
+        &self.root
     }
 
     /// Takes a turn to ask, if there is one. What the registry knows is read within it.

@@ -15,10 +15,11 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::prelude::{DataFrame, SessionContext, col};
 use engine::territory::Territory;
 use futures_util::TryStreamExt as _;
+use ingest::clock::Millis;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use super::{Due, Rollup, RollupName};
+use super::{Due, Rollup, RollupName, Since};
 use crate::bounded;
 use crate::encode::{EncodeError, Encoder, Format};
 use crate::footer::SEAL;
@@ -31,6 +32,7 @@ use crate::tables::ArchiveTable;
 use crate::views::register_batch;
 
 const PRESENT: &str = include_str!("present.sql");
+const PRESENCE: &str = include_str!("presence.sql");
 const HEARD: &str = include_str!("heard.sql");
 const CONNECTED: &str = include_str!("connected.sql");
 const SEARCHES: &str = include_str!("searches.sql");
@@ -60,10 +62,15 @@ impl From<ArrowError> for RollupError {
 }
 
 /// Makes what is due. `aside` is a directory for what does not fit in memory.
-pub async fn make(root: &Root, territory: &Territory, aside: &FilePath, due: Due) -> Result<(), RollupError> {
+pub async fn make(
+    root: &Root,
+    territory: &Territory,
+    aside: &FilePath,
+    (due, since): (Due, Since),
+) -> Result<(), RollupError> {
     let making = Making::new(root, territory, aside)?;
     match due {
-        Due::Day(Stream::Positions, day, number) => making.connected(day, number).await,
+        Due::Day(Stream::Positions, day, number) => making.connected(day, number, since.exact).await,
         Due::Day(Stream::Searches, day, number) => {
             let rows = making.of(SEARCHES, day).await?;
             making.create(RollupName { rollup: Rollup::SearchesHour, day, number }, rows).await
@@ -96,6 +103,11 @@ pub(crate) fn schema_of(rollup: Rollup) -> Schema {
                 ]
                 .concat(),
             )
+        }
+        Rollup::Presence => {
+            let columns =
+                columns(&[("cell", DataType::UInt64), ("taxi", number.clone()), ("minutes", number)], false);
+            Schema::new(columns)
         }
         Rollup::Heard => Schema::new(
             [vec![at], columns(&[("taxi", number.clone()), ("operator", number)], false), vec![town]]
@@ -171,7 +183,7 @@ impl<'a> Making<'a> {
     }
 
     /// What positions of a day add up to. They are read once: the rest is made of who was there in which minute.
-    async fn connected(&self, day: Day, number: u32) -> Result<(), RollupError> {
+    async fn connected(&self, day: Day, number: u32, exact_since: Millis) -> Result<(), RollupError> {
         // It goes when it was used. Where it stays, the next start sweeps it away.
         let _present = self.find_present(day).await?;
         for (rollup, grain) in [
@@ -181,6 +193,10 @@ impl<'a> Making<'a> {
         ] {
             let rows = self.context.sql(&connected_each(grain)).await?;
             self.create(RollupName { rollup, day, number }, rows).await?;
+        }
+        if Rollup::Presence.is_made_of(day, exact_since) {
+            let presence = self.context.sql(PRESENCE).await?;
+            self.create(RollupName { rollup: Rollup::Presence, day, number }, presence).await?;
         }
         let heard = self.context.sql(HEARD).await?;
         self.create(RollupName { rollup: Rollup::Heard, day, number }, heard).await

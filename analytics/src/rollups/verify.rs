@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ingest::clock::Millis;
 
-use super::{Rollup, RollupName};
+use super::{Rollup, RollupName, presence};
 use crate::file;
 use crate::footer::SEAL;
 use crate::layout::Stream;
@@ -28,14 +29,21 @@ pub struct Findings {
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Reads what counts. `told` hears of how many bytes are read, and how many there are.
-pub async fn verify(root: &Root, told: &dyn Fn(u64, u64)) -> Result<Findings, Unavailable> {
+/// Reads what counts, and looks for what is finer than a town of days that are not exact any more. `told` hears of how
+/// many bytes are read, and how many there are.
+pub async fn verify(
+    root: &Root,
+    exact_since: Millis,
+    told: &dyn Fn(u64, u64),
+) -> Result<Findings, Unavailable> {
     let (mut findings, mut files) = (Findings::default(), Vec::new());
+    let old = presence::old(root, exact_since).await?.into_iter();
+    findings.problems.extend(old.map(|name| format!("{name} has cells that are too old")));
     for stream in Stream::ALL {
         let made = Rollup::last_of(stream).files(root).await?;
         for &rollup in Rollup::of(stream) {
             let found = rollup.files(root).await?;
-            for (&day, last) in &made {
+            for (&day, last) in made.iter().filter(|(day, _)| rollup.is_made_of(**day, exact_since)) {
                 let number = last.name.number;
                 if found.get(&day).is_none_or(|found| found.name.number < number) {
                     findings.problems.push(format!("{} is not there", RollupName { rollup, day, number }));

@@ -28,7 +28,7 @@ use analytics::digest::Digest;
 use analytics::layout::{Day, Part, Recent};
 use analytics::meters::Meters;
 use analytics::positions::Positions;
-use analytics::rollups::{self, RollupName};
+use analytics::rollups::{self, RollupName, Since};
 use analytics::root::{ArchiveUrl, Root};
 use analytics::rows::{Logged, Rows as _, placed};
 use analytics::searches::Searches;
@@ -167,14 +167,16 @@ async fn add_up(folder: &Path) {
     let made = root.list::<RollupName>("rollups/heard").await.unwrap().len();
     // Weeks are made of days.
     for _ in ["days", "weeks"] {
-        for due in rollups::due(&root, Millis(i64::MIN)).await.unwrap() {
-            rollups::make(&root, &Nobody.territory(), &folder.join("sorting"), due).await.unwrap();
+        for due in rollups::due(&root, Since::EVER).await.unwrap() {
+            rollups::make(&root, &Nobody.territory(), &folder.join("sorting"), (due, Since::EVER))
+                .await
+                .unwrap();
         }
     }
     println!("{made} days added up between kills");
     assert!(made > 0, "days were added up between kills");
     assert_eq!(
-        rollups::due(&root, Millis(i64::MIN)).await.unwrap(),
+        rollups::due(&root, Since::EVER).await.unwrap(),
         [],
         "whatever was cut off, all that is due is made"
     );

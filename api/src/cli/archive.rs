@@ -97,6 +97,7 @@ pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> any
             let mut days = Days::new(&root, config, &clock);
             days.blur::<Positions>(*day, *dry_run).await?;
             days.blur::<Searches>(*day, *dry_run).await?;
+            days.forget_cells(*day, *dry_run).await?;
             days.end("blur")?;
         }
         Command::Delete { dry_run } => {
@@ -111,7 +112,7 @@ pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> any
             check::<Positions>(&root, config, now, &mut problems).await?;
             check::<Searches>(&root, config, now, &mut problems).await?;
             check::<Hails>(&root, config, now, &mut problems).await?;
-            check_rollups(&root, &mut problems).await?;
+            check_rollups(&root, config, now, &mut problems).await?;
             if *with_log {
                 let (log, clock) = (config.log.clone(), clock.clone());
                 let positions = Log::open(&log, &config.log_settings, clock.clone())?;
@@ -228,14 +229,20 @@ async fn check<R: Rows>(
 }
 
 /// Reads what the archive adds up to.
-async fn check_rollups(root: &Root, problems: &mut Problems) -> anyhow::Result<()> {
+async fn check_rollups(
+    root: &Root,
+    config: &Config,
+    now: Millis,
+    problems: &mut Problems,
+) -> anyhow::Result<()> {
     let bar = bar("{bytes}/{total_bytes} read", 0);
     let told = |done, all| {
         bar.set_length(all);
         bar.set_position(done);
     };
+    let exact_since = config.retention.exact_since(now);
     let rollups::verify::Findings { files, rows, bytes, unsealed, problems: found } =
-        rollups::verify::verify(root, &told).await?;
+        rollups::verify::verify(root, exact_since, &told).await?;
     bar.finish_and_clear();
     println!("{files} file(s) of what that adds up to, with {rows} row(s), {bytes} bytes");
     if unsealed > 0 {

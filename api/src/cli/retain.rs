@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use analytics::hails::Hails;
 use analytics::layout::Stream;
 use analytics::positions::Positions;
+use analytics::rollups::presence::old;
 use analytics::root::Root;
 use analytics::searches::Searches;
 use analytics::{blur, expire};
@@ -79,6 +80,11 @@ pub(super) async fn run(args: &Args, config: &Config, clock: Clock) -> anyhow::R
             told.push(json!({"table": format!("archive/{stream}"), "what": what, "rows": files}));
             problems.extend(damaged.iter().map(ToString::to_string));
         }
+        let files: Vec<_> = old(&root, exact_since).await?.iter().map(ToString::to_string).collect();
+        if !args.json {
+            println!("{} file(s) of cells of taxis would be deleted: {}", files.len(), files.join(", "));
+        }
+        told.push(json!({"table": "archive/rollups/presence", "what": "deleted", "rows": files}));
     }
     store.close().await;
     if args.json {

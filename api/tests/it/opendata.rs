@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
+use analytics::layout::Day;
+use analytics::rollups::presence::{of_days, written};
 use api::form::instant::instant;
 use api::hail::Status;
 use api::publication::Dataset;
@@ -11,6 +13,7 @@ use api::store::daily::{Run, Stands};
 use api::store::releases::NewRelease;
 use api::store::statistics::copies::{HailCopy, TIMED};
 use axum::body::Bytes;
+use ingest::clock::Millis;
 use serde_json::{Value, json};
 
 use crate::harness::places::{EAST, MIDDLE, WEST};
@@ -173,6 +176,7 @@ async fn a_month_is_published_once_and_stays_as_it_is(world: &mut World) {
     assert_eq!(hours.split_once('\n').unwrap().1, rows.concat());
     assert!(!csv.contains(WEST) && !hours.contains(WEST));
 
+    let october = presence_is_published_once_the_archive_has_the_month(world).await;
     files_are_as_the_catalogue_and_the_ledger_say(world, &october).await;
     let before = contents(&world.client.base, &october).await;
     let (another, _folder) = world.another(|_| {}).await;
@@ -181,13 +185,43 @@ async fn a_month_is_published_once_and_stays_as_it_is(world: &mut World) {
 
     // What comes later changes nothing of it.
     copy_late(world).await;
-    let later = published(world, "2026-12-02T04:30:00", 6).await;
+    let later = published(world, "2026-12-02T04:30:00", 7).await;
     let of_october: Vec<_> = later.iter().filter(|release| release["period"] == "2026-10").cloned().collect();
     assert_eq!(of_october, october);
     assert_eq!(contents(&world.client.base, &october).await, before);
     for path in ["/opendata/hails-2026-12.csv", "/opendata/hails-2026-1%00.csv"] {
         assert_eq!(get(&world.client.base, path, &[]).await.0, 404, "{path}");
     }
+}
+
+/// Where the eleven taxis were in October is told by cell once a day of November is written; gives the ledger then.
+async fn presence_is_published_once_the_archive_has_the_month(world: &mut World) -> Vec<Value> {
+    let taxi = world.register("op-a", 20, MIDDLE).await;
+    world.place("op-a", &taxi, IN_MIDDLE).await;
+    world.clock.advance(24 * HOUR_MS);
+    let root = world.server().app.asked.root().clone();
+    let [october, november] = ["2026-10-01", "2026-11-01"].map(|day| day.parse::<Day>().unwrap());
+    let is_whole = async || {
+        let (_, last) = written(&root).await.unwrap()?;
+        let files = of_days(&root, october..november, Millis(i64::MIN)).await.unwrap()?;
+        (last >= november && files.len() == 1).then_some(())
+    };
+    within(2 * SOON, "the month in the archive", is_whole).await;
+    let told = published(world, "2026-11-04T04:30:00", 4).await;
+    let by_cell = &told[1];
+    assert_eq!(
+        (&by_cell["dataset"], &by_cell["period"]),
+        (&json!("availability-by-cell"), &json!("2026-10"))
+    );
+    let csv = text(world, "/opendata/availability-by-cell-2026-10.csv").await;
+    let mut finest: Vec<_> = csv.lines().filter(|line| line.starts_with("2026-10,8,")).collect();
+    finest.sort_by_key(|line| line.rsplit_once(',').unwrap().1);
+    // A minute each.
+    assert!(matches!(finest[..], [east, middle] if east.ends_with(",5") && middle.ends_with(",6")), "{csv}");
+    let path = "/opendata/availability-by-cell.schema.json";
+    let schema: Value = serde_json::from_str(&text(world, path).await).unwrap();
+    assert_eq!(schema["fields"][3]["name"], "taxi_minutes");
+    told
 }
 
 fn files(ledger: &[Value]) -> impl Iterator<Item = &Value> {

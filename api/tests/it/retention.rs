@@ -149,6 +149,7 @@ async fn the_command_line_lists_what_is_old_and_does_it(world: &mut World) {
             "archive/searches",
             "archive/searches",
             "archive/hails",
+            "archive/rollups/presence",
         ]
     );
     assert!(listed.iter().all(|plan| plan["rows"] == json!([])), "{listed:?}");

@@ -6,6 +6,7 @@ use analytics::current::Current;
 use analytics::expire;
 use analytics::footer::BadFile;
 use analytics::layout::{Day, Stream};
+use analytics::rollups::presence;
 use analytics::root::Root;
 use analytics::rows::Rows;
 use anyhow::{bail, ensure};
@@ -69,6 +70,23 @@ impl<'a> Days<'a> {
         let (root, aside) = (self.root, settings(self.config).aside);
         for day in days {
             self.rewritten(R::STREAM, day, async |told| blur::<R>(root, day, &aside, told).await).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets in which cells taxis were on days that are old enough, or on one.
+    pub(super) async fn forget_cells(&mut self, day: Option<Day>, dry_run: bool) -> anyhow::Result<()> {
+        let old = match day {
+            Some(day) => presence::of_day(self.root, day).await?,
+            None => presence::old(self.root, self.config.retention.exact_since(self.clock.now())).await?,
+        };
+        self.looked_at += old.len();
+        let what = if dry_run { "would be removed" } else { "removed" };
+        for name in &old {
+            println!("{name} {what}");
+        }
+        if !dry_run {
+            self.root.remove(old).await?;
         }
         Ok(())
     }

@@ -116,10 +116,11 @@ pub async fn read(State(app): State<App>, Path(name): Path<String>, asked: Heade
 
 /// `GET /opendata/{file}` in the reference.
 pub fn describe_read() -> Operation {
-    let about = "`hails-2026-09.csv`, `hails-by-cell-2026-09.csv`, `availability-2026-09.csv`: statistics of a month, \
-                 and the same as `.parquet`, by H3 cell as GeoParquet; `hails.schema.json` and its like: what their \
-                 columns are. The catalogue lists them. A figure that is missing is nil or withheld: it is about too \
-                 few vehicles or customers or mostly about one, or would give away one that is.";
+    let about = "`hails-2026-09.csv`, `hails-by-cell-2026-09.csv`, `availability-2026-09.csv`, \
+                 `availability-by-cell-2026-09.csv`: statistics of a month, and the same as `.parquet`, by H3 cell as \
+                 GeoParquet; `hails.schema.json` and its like: what their columns are. The catalogue lists them. A \
+                 figure that is missing is nil or withheld: it is about too few vehicles or customers or mostly about \
+                 one, or would give away one that is.";
     let name = json!({"type": "string", "pattern": "^[a-z0-9.-]+$"});
     file("Open data: statistics of a month", about, Form::Csv.media_type())
         .path("file", &name, "Which file.", "hails.schema.json")
@@ -216,6 +217,11 @@ fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
             "Taxis connectés par commune",
             "Les heures (UTC) où des taxis étaient connectés, une par véhicule, par commune de l'ADS.",
         ),
+        Dataset::AvailabilityByCell => (
+            "Présence des taxis connectés par cellule H3",
+            "Les minutes où des taxis connectés se trouvaient dans une cellule H3, une par taxi et cellule de \
+             résolution 8, dont les autres sont la somme.",
+        ),
     };
     let files = files.iter().filter_map(|file| {
         let form = [Form::Csv, Form::Parquet].into_iter().find(|form| form.extension() == file.form)?;
@@ -246,7 +252,7 @@ fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
 fn key(dataset: Dataset) -> &'static str {
     match dataset {
         Dataset::Hails | Dataset::Availability => "code",
-        Dataset::HailsByCell => "cell",
+        Dataset::HailsByCell | Dataset::AvailabilityByCell => "cell",
     }
 }
 
@@ -266,7 +272,7 @@ fn columns(dataset: Dataset) -> Vec<Column> {
             },
             Column { name: "name", description: "Nom", required: false, ..column },
         ],
-        Dataset::HailsByCell => vec![
+        Dataset::HailsByCell | Dataset::AvailabilityByCell => vec![
             month,
             Column {
                 name: "resolution",
@@ -301,6 +307,9 @@ fn meaning(figure: &str) -> &'static str {
         "hails_incident_customer" => "Interrompues par le client",
         "hails_failure" => "Non parvenues au taxi",
         "taxi_hours" => "Heures au cours desquelles un taxi était connecté, une par véhicule",
+        "taxi_minutes" => {
+            "Minutes au cours desquelles un taxi a donné une position de la cellule, une par taxi"
+        }
         "taxi_hours_00_05" => "De celles-ci, de 0 h à 6 h UTC",
         "taxi_hours_06_11" => "De celles-ci, de 6 h à 12 h UTC",
         "taxi_hours_12_17" => "De celles-ci, de 12 h à 18 h UTC",
