@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::array::{Array as _, ArrayRef, RecordBatch, UInt64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::WriterBuilder;
 use datafusion::arrow::json::writer::LineDelimited;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
@@ -60,10 +61,55 @@ pub fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String, Enco
     Ok(pretty_format_batches_with_schema(schema.clone(), batches).map(|table| table.to_string())?)
 }
 
+/// A value as people read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// Nobody knows it.
+    Unknown,
+    /// A number, with a point before its decimals.
+    Number(String),
+    /// Anything else. Moments are in UTC, a space between day and time.
+    Text(String),
+}
+
+/// How moments are written in cells.
+const MOMENT: &str = "%Y-%m-%d %H:%M:%S%.f";
+
+/// The rows as people read them. Whole numbers of 64 bits without a sign are numbers as long as every reader knows them
+/// exactly: others, as H3 cells are, are names.
+pub fn cells(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, EncodeError> {
+    let options =
+        FormatOptions::new().with_timestamp_format(Some(MOMENT)).with_timestamp_tz_format(Some(MOMENT));
+    let mut rows = vec![Vec::with_capacity(batch.num_columns()); batch.num_rows()];
+    for column in batch.columns() {
+        let is_number = column.data_type().is_numeric() && !has_names(column);
+        let formatter = ArrayFormatter::try_new(column, &options)?;
+        for (i, row) in rows.iter_mut().enumerate() {
+            row.push(match is_number {
+                _ if column.is_null(i) => Cell::Unknown,
+                true => Cell::Number(formatter.value(i).try_to_string()?),
+                false => Cell::Text(formatter.value(i).try_to_string()?),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// Whether numbers of a column are beyond those that every reader knows exactly.
+fn has_names(column: &ArrayRef) -> bool {
+    const EXACT: u64 = 1 << 53;
+    let numbers = column.as_any().downcast_ref::<UInt64Array>();
+    numbers.is_some_and(|numbers| numbers.iter().flatten().any(|number| number >= EXACT))
+}
+
 /// Writes one answer.
 pub struct Encoder(Kind);
 
+/// Writes a line of cells.
+pub type Line = fn(&[Cell]) -> String;
+
 enum Kind {
+    Lines { heading: String, line: Line },
     Json { is_first: bool },
     Csv { heading: Option<SchemaRef> },
     Parquet(Box<ArrowWriter<Vec<u8>>>),
@@ -90,9 +136,20 @@ impl Encoder {
         }))
     }
 
+    /// Of lines that somebody else writes: what they begin with, the names of the columns, and each row.
+    pub fn of_lines(schema: &SchemaRef, begin: &str, line: Line) -> Self {
+        let names: Vec<_> = schema.fields().iter().map(|field| Cell::Text(field.name().clone())).collect();
+        Self(Kind::Lines { heading: format!("{begin}{}", line(&names)), line })
+    }
+
     /// The next bytes, which may be none.
     pub fn rows(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, EncodeError> {
         match &mut self.0 {
+            Kind::Lines { heading, line } => {
+                let mut text = std::mem::take(heading);
+                text.extend(cells(batch)?.iter().map(|row| line(row)));
+                Ok(text.into_bytes())
+            }
             Kind::Json { is_first } => {
                 let mut bytes = if std::mem::take(is_first) { BEGIN.to_vec() } else { b",".to_vec() };
                 bytes.extend(objects(batch)?);
@@ -114,6 +171,7 @@ impl Encoder {
     /// The last bytes.
     pub fn finish(self) -> Result<Vec<u8>, EncodeError> {
         match self.0 {
+            Kind::Lines { heading, .. } => Ok(heading.into_bytes()),
             Kind::Json { is_first } => Ok(if is_first { [BEGIN, END].concat() } else { END.to_vec() }),
             Kind::Csv { heading: None } => Ok(Vec::new()),
             Kind::Csv { heading: Some(schema) } => {
@@ -160,7 +218,7 @@ fn with_text_of_large_numbers(batch: &RecordBatch) -> Result<RecordBatch, ArrowE
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use datafusion::arrow::array::{Int64Array, StringArray, TimestampMillisecondArray, UInt64Array};
+    use datafusion::arrow::array::{Int64Array, StringArray, TimestampMillisecondArray};
     use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
     use super::*;
@@ -203,6 +261,27 @@ mod tests {
                         1,é,-3,\n1,é,-3,\n";
         assert_eq!(told, expected);
         assert_eq!(encode(Format::Csv, &[]), b"cell,text,n,at\n");
+    }
+
+    #[test]
+    fn lines_are_written_by_others() {
+        let line: Line = |cells| {
+            let text = |cell: &Cell| match cell {
+                Cell::Unknown => "?".to_owned(),
+                Cell::Number(number) => format!("#{number}"),
+                Cell::Text(text) => text.clone(),
+            };
+            cells.iter().map(text).collect::<Vec<_>>().join("|") + "\n"
+        };
+        let mut encoder = Encoder::of_lines(&batch().schema(), "^", line);
+        let mut bytes = encoder.rows(&batch()).unwrap();
+        bytes.extend(encoder.finish().unwrap());
+        let expected =
+            "^cell|text|n|at\n18446744073709551615|a \"b\"\n,c|?|1970-01-01 00:00:01.500\n1|é|#-3|?\n";
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+        assert_eq!(Encoder::of_lines(&batch().schema(), "", line).finish().unwrap(), b"cell|text|n|at\n");
+        let small = cells(&batch().slice(1, 1)).unwrap();
+        assert_eq!(small[0][0], Cell::Number("1".to_owned()), "what counts is a number, of whatever type");
     }
 
     #[test]

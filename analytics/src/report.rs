@@ -1,5 +1,7 @@
 //! The ministry's reports: one file of SQL each, which begins with what it means.
 //!
+//! Beside it, `<name>.fr.txt` says the same in French, without the dashes.
+//!
 //! ```text
 //! -- Title
 //! --
@@ -39,6 +41,16 @@ use crate::views::{View, register_batch};
 pub struct Report {
     /// What it is asked for by.
     pub name: &'static str,
+    /// What it means, in English.
+    pub words: Words,
+    /// The same in French.
+    pub french: Words,
+    sql: &'static str,
+}
+
+/// What a report means, in one language.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
     /// What it is about.
     pub title: String,
     /// What is counted.
@@ -49,7 +61,6 @@ pub struct Report {
     pub source: String,
     /// Its columns: name and meaning.
     pub columns: Vec<(String, String)>,
-    sql: &'static str,
 }
 
 /// Of when.
@@ -153,53 +164,53 @@ fn tables(period: Period, towns: &BTreeSet<Insee>) -> Result<[(&'static str, Rec
 }
 
 static REPORTS: LazyLock<Vec<Report>> = LazyLock::new(|| {
-    let files = [
-        ("availability", include_str!("reports/availability.sql")),
-        ("balance", include_str!("reports/balance.sql")),
-        ("compliance", include_str!("reports/compliance.sql")),
-        ("coverage", include_str!("reports/coverage.sql")),
-        ("response", include_str!("reports/response.sql")),
-        ("work", include_str!("reports/work.sql")),
-    ];
-    files.into_iter().map(|(name, sql)| Report::read(name, sql)).collect()
+    macro_rules! files {
+        ($($name:literal),+) => {
+            [$((
+                $name,
+                include_str!(concat!("reports/", $name, ".sql")),
+                include_str!(concat!("reports/", $name, ".fr.txt")),
+            )),+]
+        };
+    }
+    let files = files!("availability", "balance", "compliance", "coverage", "response", "work");
+    let comments = |sql: &'static str| sql.lines().map_while(|line| line.strip_prefix("--"));
+    let read = |(name, sql, french): (_, _, &'static str)| Report {
+        name,
+        words: Words::read(comments(sql)),
+        french: Words::read(french.lines()),
+        sql,
+    };
+    files.into_iter().map(read).collect()
 });
 
-impl Report {
-    fn read(name: &'static str, sql: &'static str) -> Self {
-        let mut report = Self {
-            name,
-            title: String::new(),
-            definition: String::new(),
-            unit: String::new(),
-            source: String::new(),
-            columns: Vec::new(),
-            sql,
-        };
+impl Words {
+    fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+        let mut words = Self::default();
         let mut under_way = "";
-        let comments = sql.lines().map_while(|line| line.strip_prefix("--")).map(str::trim);
-        for line in comments.filter(|line| !line.is_empty()) {
+        for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
             let begun = line.split_once(": ").filter(|(word, _)| KEYS.contains(word));
             let text = begun.map_or(line, |(key, text)| {
                 under_way = key;
                 text
             });
             match under_way {
-                "Definition" => add(&mut report.definition, text),
-                "Unit" => add(&mut report.unit, text),
-                "Source" => add(&mut report.source, text),
+                "Definition" => add(&mut words.definition, text),
+                "Unit" => add(&mut words.unit, text),
+                "Source" => add(&mut words.source, text),
                 "Column" if begun.is_some() => {
                     let (name, meaning) = text.split_once(": ").unwrap_or((text, ""));
-                    report.columns.push((name.to_owned(), meaning.to_owned()));
+                    words.columns.push((name.to_owned(), meaning.to_owned()));
                 }
                 "Column" => {
-                    if let Some((_, meaning)) = report.columns.last_mut() {
+                    if let Some((_, meaning)) = words.columns.last_mut() {
                         add(meaning, text);
                     }
                 }
-                _ => add(&mut report.title, text),
+                _ => add(&mut words.title, text),
             }
         }
-        report
+        words
     }
 }
 

@@ -31,7 +31,10 @@ mod list;
 mod login;
 mod map;
 mod refusal;
+mod reports;
+mod rows;
 mod session;
+mod sql;
 mod taxis;
 
 /// Where its pages begin.
@@ -85,6 +88,9 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/map", get(map::show))
         .route("/console/map/places", get(map::places))
         .route("/console/map/live", get(map::live))
+        .route("/console/reports", get(reports::list))
+        .route("/console/reports/{name}", get(reports::show))
+        .route("/console/sql", get(sql::show).post(sql::ask))
         .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
         .layer(Extension(Arc::new(home::Figures::default())))
         .layer(from_fn(secured))

@@ -45,6 +45,9 @@ export const PAGES = [
     path: "/console/map/live", at: () => "/console/map/live?bbox=2,48,2.5,48.5",
     roles: ["admin", "operateur"], data: true,
   },
+  { path: "/console/reports", roles: ["admin", "analyste"] },
+  { path: "/console/reports/{name}", at: () => "/console/reports/coverage", roles: ["admin", "analyste"] },
+  { path: "/console/sql", roles: ["admin", "analyste"] },
 ];
 
 // Routes for everybody that are no pages: what pages load, and what stands for all that is not there.

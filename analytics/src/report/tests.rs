@@ -29,7 +29,7 @@ async fn of(sample: &Sample, name: &str, towns: Option<&str>, fewest: u32) -> Ve
     let (turn, report) = (warehouse.turn().unwrap(), named(name).unwrap());
     let answer = turn.report_of(report, period, towns, &sample.dimensions, fewest).await.unwrap();
     let columns: Vec<_> = answer.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let described: Vec<_> = report.columns.iter().map(|(name, _)| name.clone()).collect();
+    let described: Vec<_> = report.words.columns.iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(columns, described, "{name}: its columns are those that it describes");
     let text = table(&answer.collect().await.unwrap());
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
@@ -74,7 +74,7 @@ fn middle_of((lat, lon): (f64, f64)) -> LatLon {
 #[test]
 fn every_report_says_what_it_is() {
     for report in all() {
-        let Report { name, title, definition, unit, source, columns, .. } = report;
+        let Report { name, words: Words { title, definition, unit, source, columns }, french, .. } = report;
         assert!(title.contains(": ") && definition.len() > 100, "{name}");
         assert!(!unit.is_empty() && !source.is_empty() && columns.len() > 3, "{name}");
         assert!(columns.iter().all(|(_, meaning)| !meaning.is_empty()), "{name}");
@@ -83,6 +83,14 @@ fn every_report_says_what_it_is() {
             definition.contains("subtracted from another's is not prevented"),
             "{name}: what it does not do"
         );
+        assert!(french.title.contains(" : ") && french.definition.contains("moins de 5 "), "{name}");
+        let limit = "Rien n’empêche de soustraire le rapport d’une période";
+        assert!(french.definition.contains(limit), "{name}: what it does not do");
+        assert!(!french.unit.is_empty() && !french.source.is_empty(), "{name}");
+        let names =
+            |columns: &[(String, String)]| columns.iter().map(|one| one.0.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&french.columns), names(columns), "{name}: in French, too");
+        assert!(french.columns.iter().all(|(_, meaning)| !meaning.is_empty()), "{name}");
     }
     assert!(named("coverage").is_some() && named("").is_none());
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use analytics::dimensions::Dimensions;
 use analytics::encode::{Encoder, Format, table};
-use analytics::report;
+use analytics::report::{self, Words};
 use analytics::session::{Answer, Warehouse};
 use analytics::views::View;
 use anyhow::{Context as _, bail};
@@ -98,11 +98,9 @@ fn list(form: Form) -> anyhow::Result<()> {
         return json::print(&report::all().iter().map(ReportAnswer::new).collect::<Vec<_>>());
     }
     for report in report::all() {
-        println!(
-            "{}\n  {}\n  {}\n  Unit: {}. Source: {}.",
-            report.name, report.title, report.definition, report.unit, report.source
-        );
-        for (name, meaning) in &report.columns {
+        let Words { title, definition, unit, source, columns } = &report.words;
+        println!("{}\n  {title}\n  {definition}\n  Unit: {unit}. Source: {source}.", report.name);
+        for (name, meaning) in columns {
             println!("    {name}: {meaning}");
         }
         println!();

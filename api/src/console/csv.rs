@@ -1,9 +1,13 @@
 //! A list as a table for spreadsheets, as French ones read it: with semicolons, and a mark that says that it is UTF-8.
 
+use analytics::encode::{Cell, Encoder};
+use analytics::session::Answer as Rows;
+use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::error::{Answer, Problem};
+use crate::error::Answer;
+use crate::routes::analytics::written;
 
 /// What a spreadsheet would take for the beginning of a formula.
 const FORMULAE: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
@@ -13,27 +17,36 @@ const SEPARATORS: [char; 5] = [';', ',', '\t', '\n', '\r'];
 const MARK: &str = "\u{feff}";
 
 /// A file of these rows, to be kept under this name.
-pub(super) fn download(
-    name: &str,
-    columns: &[&str],
-    rows: impl Iterator<Item = Vec<String>>,
-) -> Answer<Response> {
-    let text = write(columns, rows).map_err(|error| Problem::internal().because(&error))?;
+pub(super) fn download(name: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Response {
+    let heading = line(columns.iter().map(|column| plain(column)));
+    let text: String = rows.map(|row| line(row.iter().map(|cell| plain(cell)))).collect();
+    file(name, Body::from(format!("{MARK}{heading}{text}")))
+}
+
+/// A file of the archive's rows as they come.
+pub(super) async fn of_rows(name: &str, rows: Rows) -> Answer<Response> {
+    let encoder = Encoder::of_lines(&rows.schema(), MARK, |cells| line(cells.iter().map(cell)));
+    Ok(file(name, written(rows, encoder).await?))
+}
+
+fn file(name: &str, body: Body) -> Response {
     let place = format!("attachment; filename=\"{name}.csv\"");
     let headers =
         [(header::CONTENT_TYPE, "text/csv; charset=utf-8"), (header::CONTENT_DISPOSITION, place.as_str())];
-    Ok((headers, text).into_response())
+    (headers, body).into_response()
 }
 
-fn write(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> csv::Result<Vec<u8>> {
-    let mut builder = csv::WriterBuilder::new();
-    builder.delimiter(b';').quote_style(csv::QuoteStyle::Always);
-    let mut writer = builder.from_writer(MARK.as_bytes().to_vec());
-    writer.write_record(columns)?;
-    for row in rows {
-        writer.write_record(row.iter().map(|cell| plain(cell)))?;
+fn line(cells: impl Iterator<Item = String>) -> String {
+    let quoted: Vec<_> = cells.map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect();
+    quoted.join(";") + "\n"
+}
+
+fn cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Unknown => String::new(),
+        Cell::Number(number) => number.replace('.', ","),
+        Cell::Text(text) => plain(text),
     }
-    writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
 }
 
 /// A text that no spreadsheet computes: whoever named a vehicle is not who opens the file.
@@ -55,13 +68,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formulae_are_texts() {
-        let rows = [vec!["=1+1".to_owned(), "a;\"b\"".to_owned()], vec!["-x".to_owned(), "é".to_owned()]];
-        let text = write(&["a", "b"], rows.into_iter()).unwrap();
-        assert_eq!(
-            String::from_utf8(text).unwrap(),
-            "\u{feff}\"a\";\"b\"\n\"'=1+1\";\"a;\"\"b\"\"\"\n\"'-x\";\"é\"\n"
-        );
+    fn formulae_are_texts_and_numbers_are_computed_with() {
+        let row = [Cell::Text("=1+1".to_owned()), Cell::Number("-1.5".to_owned()), Cell::Unknown];
+        assert_eq!(line(row.iter().map(cell)), "\"'=1+1\";\"-1,5\";\"\"\n");
+        assert_eq!(line(["a;\"b\"", "é"].map(plain).into_iter()), "\"a;\"\"b\"\"\";\"é\"\n");
     }
 
     #[test]

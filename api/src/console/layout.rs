@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::session::Session;
 use super::{ROOT, assets};
-use crate::role::{Role, SEARCHERS};
+use crate::role::{ANALYSTS, Role, SEARCHERS};
 
 /// What a page is.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
@@ -81,6 +81,9 @@ fn entries(session: Option<&Session>) -> Vec<(&'static str, &'static str)> {
         }
         if SEARCHERS.iter().any(|role| account.has(*role)) {
             entries.push((super::hails::PATH, "Courses"));
+        }
+        if ANALYSTS.iter().any(|role| account.has(*role)) {
+            entries.extend([(super::reports::PATH, "Rapports"), (super::sql::PATH, "SQL")]);
         }
         entries.push((super::account::PATH, "Mon compte"));
         if session.may_act_for_others {

@@ -1,8 +1,7 @@
 //! What is shown in place of a page.
 
-use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use maud::html;
 use serde_json::Value;
 
@@ -52,12 +51,29 @@ impl IntoResponse for Refusal {
             StatusCode::BAD_REQUEST => messages(problem.errors()),
             _ => Vec::new(),
         };
-        // The status, when to come again, and what the log is to tell are the problem's.
-        let (mut parts, _) = problem.into_response().into_parts();
-        parts.headers.remove(header::CONTENT_LENGTH);
-        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(layout::HTML));
-        Response::from_parts(parts, Body::from(layout::plain(title, &said(why, &wrong))))
+        let content = said(why, &wrong);
+        answered(problem, Html(layout::plain(title, &content)).into_response())
     }
+}
+
+/// A page that stays what it is and says what whoever asked can set right: what is wrong, or that the server has no
+/// room now. Other problems are no pages.
+pub(super) fn within(problem: Problem, page: impl FnOnce(&[String]) -> Response) -> Shown {
+    let why = match problem.status() {
+        StatusCode::BAD_REQUEST => messages(problem.errors()),
+        status @ StatusCode::SERVICE_UNAVAILABLE => vec![words(status).1.to_owned()],
+        _ => return Err(problem.into()),
+    };
+    let page = page(&why);
+    Ok(answered(problem, page))
+}
+
+/// A page as the answer to a problem: the status, when to come again, and what the log is to tell are the problem's.
+fn answered(problem: Problem, page: Response) -> Response {
+    let (mut parts, _) = problem.into_response().into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(layout::HTML));
+    Response::from_parts(parts, page.into_body())
 }
 
 fn page(title: &str, why: &str, wrong: &[String]) -> Response {
@@ -109,6 +125,14 @@ fn in_french(message: &str) -> &str {
         "Invalid header value" => "Cette valeur d’en-tête n’est pas valable.",
         "Shorter than minimum length 8." => "Le mot de passe doit avoir au moins 8 caractères.",
         "Not a valid integer." => "Il faut un nombre entier.",
+        "Not a valid date." => "Il faut une date : AAAA-MM-JJ.",
+        "Missing data for required field." => "Une valeur requise manque.",
+        "No town, departement or ZUPC is called so." => {
+            "Aucune commune, aucun département et aucune ZUPC ne s’appelle ainsi."
+        }
+        late if late.starts_with("Must be later than the first day") => {
+            "La fin doit suivre le début, d’un an au plus."
+        }
         "Unknown field." => "Cet argument n’existe pas.",
         other => other,
     }

@@ -39,7 +39,7 @@ pub(super) async fn list(State(app): State<App>, session: Session, query: Query)
     let page = taxis::found(&app, &session.caller, &list.asked(), per_page).await?;
     let (taxis, meta) = page.into_parts();
     if list.is_download() {
-        return Ok(csv::download("taxis", &COLUMNS, taxis.iter().map(row))?);
+        return Ok(csv::download("taxis", &COLUMNS, taxis.iter().map(row)));
     }
     let content = html! {
         (list.search())

@@ -18,6 +18,8 @@ pub const TRIALS_MAX: usize = 8;
 pub const CALLS_SHOWN: i64 = 100;
 /// Rows of a list that is downloaded as CSV, the newest; a narrower search reaches the others.
 pub const CSV_ROWS_MAX: i64 = 10_000;
+/// Rows of the archive that a page shows; a file has all of them.
+pub const ROWS_SHOWN: usize = 500;
 
 const _: () =
     assert!(TRIAL_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "whoever tries hears what came of it");

@@ -31,12 +31,17 @@ pub async fn query(
     headers: HeaderMap,
     Payload(body): Payload,
 ) -> Answer<Response> {
+    answer(rows(&app, &caller, &body).await?, format_of(&headers), "query").await
+}
+
+/// The rows of a query.
+pub(crate) async fn rows(app: &App, caller: &Caller, body: &Value) -> Answer<Rows> {
     caller.require(ANALYSTS)?;
-    let sql = envelope::one(&body, Object(read_query))?;
+    let sql = envelope::one(body, Object(read_query))?;
     let turn = app.asked.turn().map_err(|error| problem(&error))?;
     let dimensions = app.asked.dimensions(app.registry.store(), app.registry.territory()).await?;
     let rows = turn.query(&sql, app.asked.view(app.clock.now()), &dimensions).await;
-    answer(rows.map_err(|error| problem(&error))?, format_of(&headers), "query").await
+    rows.map_err(|error| problem(&error))
 }
 
 /// `POST /analytics/query` in the reference.
@@ -95,11 +100,29 @@ fn format_of(headers: &HeaderMap) -> Format {
     known.into_iter().next().unwrap_or(Format::Json)
 }
 
-/// Sends rows as they come. What fails while little of them was written is an answer of its own; later the connection
-/// is cut off, so that nobody takes a part for the whole.
-async fn answer(mut rows: Rows, format: Format, name: &str) -> Answer<Response> {
+/// Sends rows in a form.
+pub(crate) async fn answer(rows: Rows, format: Format, name: &str) -> Answer<Response> {
+    let encoder = Encoder::new(format, rows.schema()).map_err(|error| Problem::internal().because(&error))?;
+    let mut response = written(rows, encoder).await?.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let extension = match format {
+        Format::Json => return Ok(response),
+        Format::Csv => "csv",
+        Format::Parquet => "parquet",
+    };
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.{extension}\""));
+    if let Ok(disposition) = disposition {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
+}
+
+/// Writes rows down as they come. What fails while little of them was written is an answer of its own; later the
+/// connection is cut off, so that nobody takes a part for the whole.
+pub(crate) async fn written(mut rows: Rows, mut encoder: Encoder) -> Answer<Body> {
     let failed = |error: &dyn std::fmt::Display| Problem::internal().because(error);
-    let mut encoder = Encoder::new(format, rows.schema()).map_err(|error| failed(&error))?;
     let mut held = Vec::new();
     let mut is_whole = false;
     while held.len() < ANSWER_HELD_BYTES {
@@ -109,7 +132,7 @@ async fn answer(mut rows: Rows, format: Format, name: &str) -> Answer<Response> 
         };
         held.extend(encoder.rows(&batch.map_err(|error| problem(&error))?).map_err(|error| failed(&error))?);
     }
-    let body = if is_whole {
+    Ok(if is_whole {
         held.extend(encoder.finish().map_err(|error| failed(&error))?);
         Body::from(held)
     } else {
@@ -129,25 +152,11 @@ async fn answer(mut rows: Rows, format: Format, name: &str) -> Answer<Response> 
         });
         let rest = rest.map_ok(Bytes::from);
         Body::from_stream(once(async { Ok(Bytes::from(held)) }).chain(rest))
-    };
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let extension = match format {
-        Format::Json => return Ok(response),
-        Format::Csv => "csv",
-        Format::Parquet => "parquet",
-    };
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.{extension}\""));
-    if let Ok(disposition) = disposition {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
-    }
-    Ok(response)
+    })
 }
 
 /// What is said where a query is not answered.
-fn problem(error: &QueryError) -> Problem {
+pub(crate) fn problem(error: &QueryError) -> Problem {
     match error {
         QueryError::Refused(_)
         | QueryError::TooLong(_)

@@ -23,7 +23,7 @@ const SUM: &str = "SELECT operator, status, town, count(*) AS n, count(DISTINCT 
 const DAY: (&str, &str) = ("2026-09-21", "2026-09-22");
 
 /// A world with an analyst, whose archive holds two positions of one taxi.
-async fn archived(world: &mut World) -> String {
+pub(crate) async fn archived(world: &mut World) -> String {
     world.add_account("analyst", &[Role::Analyste]).await;
     world.stop().await;
     world.start_as(|config| config.archive_after = Duration::ZERO).await;

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::world::World;
 
 mod account;
+mod analysts;
 mod charts;
 mod guide;
 mod hails;

@@ -3,7 +3,7 @@
 use analytics::layout::Day;
 use analytics::limits::REPORT_DAYS_MAX;
 use analytics::report::{self, Period, Report};
-use analytics::session::QueryError;
+use analytics::session::{Answer as Rows, QueryError};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -59,13 +59,14 @@ impl ReportAnswer {
             name: name.clone(),
             meaning: meaning.clone(),
         };
+        let words = report.words.clone();
         Self {
             name: report.name,
-            title: report.title.clone(),
-            definition: report.definition.clone(),
-            unit: report.unit.clone(),
-            source: report.source.clone(),
-            columns: report.columns.iter().map(column).collect(),
+            title: words.title,
+            definition: words.definition,
+            unit: words.unit,
+            source: words.source,
+            columns: words.columns.iter().map(column).collect(),
         }
     }
 }
@@ -93,8 +94,19 @@ pub async fn read(
     query: Query,
     headers: HeaderMap,
 ) -> Answer<Response> {
+    let (report, rows) = rows(&app, &caller, &name, &query).await?;
+    answer(rows, format_of(&headers), report.name).await
+}
+
+/// The rows of a report.
+pub(crate) async fn rows(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    query: &Query,
+) -> Answer<(&'static Report, Rows)> {
     caller.require(ANALYSTS)?;
-    let report = report::named(&name).ok_or_else(unknown)?;
+    let report = report::named(name).ok_or_else(unknown)?;
     let asked = query.read_strictly(read_report)?;
     let period = period(asked.from, asked.to).ok_or_else(no_period)?;
     let turn = app.asked.turn().map_err(|error| problem(&error))?;
@@ -107,7 +119,7 @@ pub async fn read(
         QueryError::Refused(_) => Problem::internal().because(&error),
         error => problem(&error),
     })?;
-    answer(rows, format_of(&headers), report.name).await
+    Ok((report, rows))
 }
 
 /// `GET /analytics/reports/{name}` in the reference.
