@@ -26,8 +26,9 @@ use std::str::FromStr;
 use ingest::clock::Millis;
 
 use crate::blur::is_old;
-use crate::layout::{Day, NoName, Stream, number, same};
-use crate::manifest::manifests;
+use crate::footer::BadFile;
+use crate::layout::{Day, ManifestName, NoName, Stream, number, same};
+use crate::manifest::{Manifest, manifests};
 use crate::root::{Found, Root, Unavailable};
 
 pub(crate) mod make;
@@ -192,7 +193,11 @@ pub async fn due(root: &Root, since: Since) -> Result<Vec<Due>, Unavailable> {
                 files.get(&day).is_none_or(|found| found.name.number < number)
             };
             let mut wanted = made.iter().filter(|(rollup, _)| rollup.is_made_of(day, since.exact));
-            if wanted.any(|(_, files)| is_behind(files)) {
+            if wanted.any(|(_, files)| is_behind(files))
+                && !(stream.expires()
+                    && made.iter().all(|(_, files)| files.contains_key(&day))
+                    && is_deleted(root, written[&day].name).await?)
+            {
                 due.push(Due::Day(stream, day, number));
             }
         }
@@ -206,6 +211,16 @@ pub async fn due(root: &Root, since: Since) -> Result<Vec<Due>, Unavailable> {
     weeks.retain(|monday, number| made.get(monday).is_none_or(|found| found.name.number < *number));
     due.extend(weeks.into_iter().map(|(monday, number)| Due::Week(monday, number)));
     Ok(due)
+}
+
+/// Whether nothing is left of a day, by whosever setting: of nothing, what it added up to would be made anew.
+async fn is_deleted(root: &Root, name: ManifestName) -> Result<bool, Unavailable> {
+    match Manifest::read(root, name).await {
+        Ok(manifest) => Ok(manifest.is_some_and(|manifest| manifest.parts.is_empty())),
+        Err(BadFile::Unavailable(error)) => Err(error),
+        // Making its rollups says what is wrong.
+        Err(_) => Ok(false),
+    }
 }
 
 /// Removes files that others replaced before `before`: queries that began until then may still read them.

@@ -9,6 +9,7 @@ use ingest::clock::Millis;
 
 use super::{Rollup, RollupName};
 use crate::blur::is_old;
+use crate::current::Current;
 use crate::footer::BadFile;
 use crate::layout::{Day, Stream};
 use crate::manifest::{Manifest, manifests};
@@ -28,19 +29,27 @@ pub async fn of_days(
     days: Range<Day>,
     exact_since: Millis,
 ) -> Result<Option<Vec<Found<RollupName>>>, BadFile> {
-    let written = manifests(root, Stream::Positions).await?;
+    let (written, damaged) = Current::read_sound(root, Stream::Positions).await?;
     let mut made = Rollup::Presence.files(root).await?;
-    let number_of = |day: Day| written.get(&day).map_or(0, |found| found.name.number);
+    let number_of = |day: Day| written.days.get(&day).map_or(0, |manifest| manifest.name.number);
+    // What came before midnight may have been archived after it.
+    let is_waited_for = |day: Day| {
+        let may_have_some = [day, day.next()];
+        may_have_some.iter().any(|day| damaged.contains_key(day))
+            || written.recent.iter().any(|file| may_have_some.contains(&file.name.hour.day()))
+    };
     let mut files = Vec::new();
-    for (&day, found) in written.range(days) {
-        let is_exact = match Manifest::read(root, found.name).await {
-            Err(BadFile::Damaged { .. }) => false,
-            manifest => manifest?.is_some_and(|manifest| manifest.is_exact),
-        };
+    for day in days.start.0..days.end.0 {
+        let day = Day(day);
+        if is_waited_for(day) {
+            return Ok(None);
+        }
+        // On a day that is not written, and waits for nothing, nobody gave a position.
+        let Some(manifest) = written.days.get(&day) else { continue };
         let file =
             made.remove(&day).filter(|file| file.name.number >= number_of(day) + number_of(day.next()));
         match file {
-            Some(file) if is_exact && !is_old(day, exact_since) => files.push(file),
+            Some(file) if manifest.is_exact && !is_old(day, exact_since) => files.push(file),
             _ => return Ok(None),
         }
     }
@@ -53,8 +62,20 @@ pub async fn old(root: &Root, exact_since: Millis) -> Result<Vec<RollupName>, Un
     Ok(files.into_iter().map(|file| file.name).filter(|name| is_old(name.day, exact_since)).collect())
 }
 
-/// The files of a day, replaced ones among them.
-pub async fn of_day(root: &Root, day: Day) -> Result<Vec<RollupName>, Unavailable> {
+/// The files of a day that is blurred, replaced ones among them; none, while its places are exact.
+pub async fn of_blurred_day(root: &Root, day: Day) -> Result<Vec<RollupName>, BadFile> {
+    let found = manifests(root, Stream::Positions).await?.remove(&day);
+    let manifest = match found {
+        Some(found) => Manifest::read(root, found.name).await?,
+        None => None,
+    };
+    if manifest.is_none_or(|manifest| manifest.is_exact) {
+        return Ok(Vec::new());
+    }
+    Ok(of_day(root, day).await?)
+}
+
+async fn of_day(root: &Root, day: Day) -> Result<Vec<RollupName>, Unavailable> {
     let files = root.list::<RollupName>(&Rollup::Presence.folder()).await?;
     Ok(files.into_iter().map(|file| file.name).filter(|name| name.day == day).collect())
 }
@@ -171,6 +192,21 @@ mod tests {
         make_all(&sample).await;
         assert_eq!(files(second..second.next(), EVER).await, None);
         assert_eq!(files(first..second, EVER).await, Some(1));
+        assert_eq!(of_blurred_day(&sample.root, first).await.unwrap(), []);
+        assert_ne!(of_blurred_day(&sample.root, second).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_day_that_is_not_written_yet_is_waited_for_and_one_of_nobody_is_not() {
+        let sample = Sample::new();
+        let (first, third) = (day("2026-03-18"), day("2026-03-20"));
+        sample.day(10, &[heard(at("2026-03-18T10:00:00"), 1, 2, LYON)]).await;
+        sample.day(20, &[heard(at("2026-03-20T10:00:00"), 1, 2, LYON)]).await;
+        make_all(&sample).await;
+        let files = async || of_days(&sample.root, first..third.next(), EVER).await.unwrap();
+        assert_eq!(files().await.map(|files| files.len()), Some(2));
+        sample.recent(30, &[heard(at("2026-03-19T10:00:00"), 1, 2, LYON)]).await;
+        assert_eq!(files().await, None);
     }
 
     #[tokio::test]

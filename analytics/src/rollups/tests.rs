@@ -339,3 +339,21 @@ async fn analysts_see_hails_of_many_taxis_and_not_the_many_hails_of_one() {
     assert!(shown.contains("| finished         | 5     |       |"), "{shown}");
     assert_eq!(told(analyst, rows).await.iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
 }
+
+#[tokio::test]
+async fn what_a_deleted_day_added_up_to_stays_under_whatever_setting() {
+    let sample = Sample::new();
+    let steps: &[(&str, i64)] = &[];
+    sample.hails(&[("2026-03-18T10:10:00", "finished", 2, 1, LYON_ADS, steps)]).await;
+    make_all(&sample).await;
+    let written = manifests(&sample.root, Stream::Hails).await.unwrap();
+    let name = written.values().next().unwrap().name;
+    let mut manifest = Manifest::read(&sample.root, name).await.unwrap().unwrap();
+    manifest.name.number += 1;
+    assert!(manifest.create(&sample.root).await.unwrap());
+    assert_eq!(due(&sample.root, Since::EVER).await.unwrap().len(), 1, "its rows may be others");
+    manifest.name.number += 1;
+    manifest.parts.clear();
+    assert!(manifest.create(&sample.root).await.unwrap());
+    assert_eq!(due(&sample.root, Since::EVER).await.unwrap(), []);
+}

@@ -38,7 +38,9 @@ pub(super) async fn publish(
             return Ok(());
         }
     };
-    let months = known.map_or(Vec::new(), |(first, last)| months(first.begins(), last.begins()));
+    // Whatever a clock that was wrong made of the days' names, no month is over before it is.
+    let until = |last: Day| last.begins().min(run.due_at);
+    let months = known.map_or(Vec::new(), |(first, last)| months(first.begins(), until(last)));
     // Of one that began before, the first days are not known any more.
     let is_exact = |month: &NaiveDate| range(*month).start >= exact_since;
     for month in months.into_iter().filter(|month| is_exact(month) && is_new(month)) {

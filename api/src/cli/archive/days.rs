@@ -77,7 +77,7 @@ impl<'a> Days<'a> {
     /// Forgets in which cells taxis were on days that are old enough, or on one.
     pub(super) async fn forget_cells(&mut self, day: Option<Day>, dry_run: bool) -> anyhow::Result<()> {
         let old = match day {
-            Some(day) => presence::of_day(self.root, day).await?,
+            Some(day) => presence::of_blurred_day(self.root, day).await?,
             None => presence::old(self.root, self.config.retention.exact_since(self.clock.now())).await?,
         };
         self.looked_at += old.len();

@@ -308,7 +308,8 @@ fn meaning(figure: &str) -> &'static str {
         "hails_failure" => "Non parvenues au taxi",
         "taxi_hours" => "Heures au cours desquelles un taxi était connecté, une par véhicule",
         "taxi_minutes" => {
-            "Minutes au cours desquelles un taxi a donné une position de la cellule, une par taxi"
+            "Minutes au cours desquelles un taxi a donné une position de la cellule, une par taxi ; d'une cellule \
+             plus grande, la somme de celles de résolution 8"
         }
         "taxi_hours_00_05" => "De celles-ci, de 0 h à 6 h UTC",
         "taxi_hours_06_11" => "De celles-ci, de 6 h à 12 h UTC",
