@@ -206,7 +206,8 @@ async fn presence_is_published_once_the_archive_has_the_month(world: &mut World)
         let files = of_days(&root, october..november, Millis(i64::MIN)).await.unwrap()?;
         (last >= november && files.len() == 1).then_some(())
     };
-    within(2 * SOON, "the month in the archive", is_whole).await;
+    // Days are looked for every ten seconds: one is written, and what it adds up to made, in some of these rounds.
+    within(4 * SOON, "the month in the archive", is_whole).await;
     let told = published(world, "2026-11-04T04:30:00", 4).await;
     let by_cell = &told[1];
     assert_eq!(

@@ -117,6 +117,15 @@ async fn what_it_shows_is_answered_so(world: &mut World) {
                 if let Some(taxi) = known.get("taxi").filter(|_| request.path.starts_with("/taxis?")) {
                     world.shown("op-a", taxi, (48.8566, 2.3522)).await;
                 }
+                // Nobody answers a hail before its operator is told.
+                if let Some(hail) = known.get("hail").filter(|_| request.path.starts_with("/hails/")) {
+                    let path = format!("/hails/{hail}");
+                    let is_told = async || {
+                        let hail = world.client.get(world.key("op-a"), &path).await.element(200);
+                        (hail["status"] != "received").then_some(())
+                    };
+                    within(SOON, "the operator's call", is_told).await;
+                }
                 ask(world, request, &mut known).await;
                 request.command()
             }
