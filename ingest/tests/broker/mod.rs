@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use ingest::log::LogUrl;
 use nix::sys::signal::{Signal, kill};
@@ -19,6 +20,9 @@ const BROKER: &str = "MARAUDE_TEST_KAFKA";
 const JARS: &str = "KAFKA_JARS";
 /// What starts it.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka/kafka.sh");
+
+/// How long one may take to hang.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 static SKIP_SAID: Once = Once::new();
 
@@ -78,13 +82,29 @@ impl Broker {
 
     /// Stops it so that it hangs, lets it go on, or kills it.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(self.process(), signal).unwrap();
+        let process = self.process();
+        kill(process, signal).unwrap();
+        // Its threads stop one after the other; until then they take what comes.
+        let asked = Instant::now();
+        while signal == Signal::SIGSTOP && !is_stopped(process) {
+            assert!(asked.elapsed() < STOPS_WITHIN, "the broker goes on");
+            std::thread::yield_now();
+        }
     }
 
     fn process(&self) -> Pid {
         let number = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
         Pid::from_raw(number.trim().parse().unwrap())
     }
+}
+
+/// Whether each thread of a process is stopped, or ended meanwhile.
+fn is_stopped(process: Pid) -> bool {
+    let mut threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
+    threads.all(|thread| {
+        let said = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        said.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+    })
 }
 
 impl Drop for Broker {
