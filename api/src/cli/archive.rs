@@ -198,6 +198,17 @@ async fn status(root: &Root, stream: Stream, problems: &mut Problems) -> anyhow:
     Ok(())
 }
 
+/// A bar of bytes that are read, and who tells it of how many of them, and how many there are.
+fn reading() -> (ProgressBar, impl Fn(u64, u64)) {
+    let bar = bar("{bytes}/{total_bytes} read", 0);
+    let shown = bar.clone();
+    let told = move |done, all| {
+        shown.set_length(all);
+        shown.set_position(done);
+    };
+    (bar, told)
+}
+
 /// Reads a stream.
 async fn check<R: Rows>(
     root: &Root,
@@ -205,11 +216,7 @@ async fn check<R: Rows>(
     now: Millis,
     problems: &mut Problems,
 ) -> anyhow::Result<()> {
-    let bar = bar("{bytes}/{total_bytes} read", 0);
-    let told = |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    };
+    let (bar, told) = reading();
     let findings = verify::<R>(root, &told).await?;
     bar.finish_and_clear();
     let too_exact = findings.too_exact(config.retention.exact_since(now), now.plus(-REPLACED_LEFT_MS));
@@ -235,11 +242,7 @@ async fn check_rollups(
     now: Millis,
     problems: &mut Problems,
 ) -> anyhow::Result<()> {
-    let bar = bar("{bytes}/{total_bytes} read", 0);
-    let told = |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    };
+    let (bar, told) = reading();
     let exact_since = config.retention.exact_since(now);
     let rollups::verify::Findings { files, rows, bytes, unsealed, problems: found } =
         rollups::verify::verify(root, exact_since, &told).await?;
