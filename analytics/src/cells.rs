@@ -37,6 +37,14 @@ pub(crate) fn middle(cell: CellIndex) -> Option<LatLon> {
     LatLon::new(at.lat(), at.lng()).ok()
 }
 
+/// The corners of a cell by its name, longitude and latitude in degrees, the first once more at the end; none of what
+/// is no cell.
+pub fn corners(name: &str) -> Vec<[f64; 2]> {
+    let boundary = name.parse::<CellIndex>().map(CellIndex::boundary);
+    let corners = boundary.iter().flat_map(|corners| corners.iter().chain(corners.first()));
+    corners.map(|corner| [corner.lng(), corner.lat()]).collect()
+}
+
 /// How many of some points lie in each cell of the archive's resolution, by its name, of those cells in which there are
 /// at least [`FEWEST_SHOWN`]. O(points).
 pub fn counted(points: impl IntoIterator<Item = LatLon>) -> Vec<(String, u64)> {
@@ -96,6 +104,16 @@ mod tests {
             let km2: f64 = cells.iter().map(|cell| CellIndex::try_from(*cell).unwrap().area_km2()).sum();
             assert!((km2 / (11.12 * 7.77) - 1.0).abs() < 0.05, "{km2}");
         }
+    }
+
+    #[test]
+    fn a_cell_has_six_corners_around_its_middle() {
+        let at = LatLon::new(45.75, 4.85).unwrap();
+        let (name, _) = counted(vec![at; 5]).pop().unwrap();
+        let corners = corners(&name);
+        assert!(corners.len() == 7 && corners.first() == corners.last(), "{corners:?}");
+        assert!(corners.iter().all(|[lon, lat]| (lon - 4.85).abs() < 0.02 && (lat - 45.75).abs() < 0.02));
+        assert!(super::corners("nowhere").is_empty());
     }
 
     #[test]

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use chrono::NaiveDateTime;
@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::error::Problem;
 
 use refusal::Refusal;
+use session::Seen;
 
 mod account;
 mod act_as;
@@ -26,16 +27,24 @@ mod csv;
 mod guide;
 mod hails;
 mod home;
+mod kept;
 mod layout;
 mod list;
 mod login;
 mod map;
+mod records;
 mod refusal;
+mod refusals;
+mod registered;
 mod reports;
 mod rows;
 mod session;
 mod sql;
+mod statistics;
+mod table;
 mod taxis;
+mod users;
+mod words;
 
 /// Where its pages begin.
 pub(crate) const ROOT: &str = "/console";
@@ -88,12 +97,23 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/map", get(map::show))
         .route("/console/map/places", get(map::places))
         .route("/console/map/live", get(map::live))
+        .route("/console/drivers", get(registered::drivers))
+        .route("/console/vehicles", get(registered::vehicles))
+        .route("/console/ads", get(registered::ads))
+        .route("/console/refusals", get(refusals::show))
+        .route("/console/sessions", get(records::sessions))
+        .route("/console/support", get(records::support))
+        .route("/console/activity", get(records::activity))
+        .route("/console/users", get(users::list))
+        .route("/console/users/{id}", get(users::show))
         .route("/console/reports", get(reports::list))
         .route("/console/reports/{name}", get(reports::show))
         .route("/console/sql", get(sql::show).post(sql::ask))
+        .route("/console/statistics", get(statistics::index))
+        .route("/console/statistics/{name}", get(statistics::show))
         .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
         .layer(Extension(Arc::new(home::Figures::default())))
-        .layer(from_fn(secured))
+        .layer(Extension(Arc::new(statistics::Maps::default())))
 }
 
 /// Whether a path is one of ours.
@@ -101,9 +121,23 @@ pub(crate) fn is_page(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What holds for every page. Nothing is kept by caches, but what says that it may be.
-async fn secured(request: Request, next: Next) -> Response {
+/// What holds for every answer below [`ROOT`], whoever gives it: what the router says before any page is asked is a
+/// page, too. Nothing is kept by caches, but what says that it may be, and no page of another site reads ours.
+pub(crate) async fn framed(mut request: Request, next: Next) -> Response {
+    let is_guide = request.uri().path().trim_end_matches('/') == guide::PATH;
+    if !is_guide && !is_page(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let seen = Seen::default();
+    request.extensions_mut().insert(seen.clone());
+    let (is_get, path) = (request.method() == Method::GET, request.uri().path().to_owned());
     let mut response = next.run(request).await;
+    if is_get && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        // Where a form is sent; the page that has it is above it.
+        let page = path.trim_end_matches('/').rsplit_once('/').map_or(ROOT, |(page, _)| page);
+        response = Redirect::to(page).into_response();
+    }
+    response = refusal::page_of(response, seen.session());
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -114,6 +148,14 @@ async fn secured(request: Request, next: Next) -> Response {
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    for name in [
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+    ] {
+        headers.remove(name);
+    }
     response
 }
 

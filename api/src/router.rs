@@ -62,6 +62,7 @@ pub fn http(app: App, limits: limits::Http) -> HttpService {
     let service = ServiceBuilder::new()
         .layer(from_fn(move |request, next| observe::observe(request, next, meters.clone())))
         .layer(from_fn(rates::tell))
+        .layer(from_fn(console::framed))
         .layer(CorsLayer::permissive())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal().because(&"a handler panicked").into_response()

@@ -19,6 +19,7 @@ pub mod operators;
 pub mod places;
 pub mod positions;
 pub mod reference;
+pub(crate) mod registered;
 pub mod search;
 pub mod sessions;
 pub mod stations;

@@ -39,6 +39,7 @@ pub mod dimensions;
 pub mod drivers;
 pub mod hails;
 mod health;
+pub mod listings;
 mod meters;
 mod migrate;
 pub mod places;

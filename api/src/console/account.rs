@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::layout::{self, Notice};
 use super::refusal::{Refusal, Shown, messages};
 use super::session::{Posted, Session, cookie};
+use super::words;
 use crate::app::App;
 use crate::error::{Answer, Problem};
 use crate::limits::{TRIAL_WITHIN, TRIALS_MAX};
@@ -188,13 +189,13 @@ async fn changed(app: App, posted: Posted, wishes: Map<String, Value>, done: &st
 
 fn page(session: &Session, notice: Option<Notice<'_>>, key: Option<&str>) -> Response {
     let account = &session.caller.0;
-    let roles: Vec<_> = account.roles.iter().map(|role| role.as_str()).collect();
+    let roles = words::roles(account.roles.iter().map(|role| role.as_str()));
     let content = html! {
         (layout::notice(notice))
         dl {
             dt { "Identifiant" } dd { (account.email) }
             dt { "Nom" } dd { (account.name) }
-            dt { "Rôles" } dd { (roles.join(", ")) }
+            dt { "Rôles" } dd { (roles) }
             dt { "Numéro" } dd { (account.id) }
         }
         @if account.has(Role::Operateur) || account.has(Role::Admin) { (endpoint(session)) }

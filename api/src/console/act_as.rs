@@ -10,18 +10,17 @@ use super::layout;
 use super::list::{Field, List, count, heads};
 use super::refusal::Shown;
 use super::session::{Posted, Session};
+use super::words::roles;
 use crate::activity::Entry;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Problem;
 use crate::form::query::Query;
+use crate::limits::CSV_ROWS_MAX;
 use crate::routes::users;
 
 /// Where it is chosen.
 pub(super) const PATH: &str = "/console/act-as";
-
-/// What accounts are looked for by.
-const FIELDS: &[Field] = &[Field::text("email", "Identifiant"), Field::text("name", "Nom")];
 
 /// The accounts that may be acted for, a page of them.
 pub(super) async fn list(State(app): State<App>, session: Session, query: Query) -> Shown {
@@ -29,7 +28,15 @@ pub(super) async fn list(State(app): State<App>, session: Session, query: Query)
         return Err(Problem::forbidden().into());
     }
     let own = own(&app, &session)?;
-    let list = List { path: PATH, fields: FIELDS, query: &query };
+    let fields = vec![Field::text("email", "Identifiant"), Field::text("name", "Nom")];
+    let list = List {
+        path: PATH,
+        title: "Agir pour un compte",
+        file: "comptes",
+        fields,
+        query: &query,
+        file_rows: CSV_ROWS_MAX,
+    };
     let Json(page) = users::list(State(app), own, list.asked()).await?;
     let (accounts, meta) = page.into_parts();
     let content = html! {
@@ -41,7 +48,7 @@ pub(super) async fn list(State(app): State<App>, session: Session, query: Query)
                 tbody { @for account in &accounts { tr {
                     th scope="row" { (account.name) }
                     td { (account.email) }
-                    td { @for role in &account.roles { (role.name) " " } }
+                    td { (roles(account.roles.iter().map(|role| role.name))) }
                     td { @if account.id != session.own.id {
                         form method="post" action=(PATH) {
                             (session.token_field())
@@ -54,7 +61,7 @@ pub(super) async fn list(State(app): State<App>, session: Session, query: Query)
         }
         (list.pager(&meta))
     };
-    Ok(layout::page(Some(&session), PATH, "Agir pour un compte", &content))
+    Ok(layout::page(Some(&session), list.path, list.title, &content))
 }
 
 /// Begins to act for an account. That is in the activity log first.

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
+use super::table::Table;
 use crate::error::Answer;
 use crate::routes::analytics::written;
 
@@ -20,6 +21,13 @@ const MARK: &str = "\u{feff}";
 pub(super) fn download(name: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Response {
     let heading = line(columns.iter().map(|column| plain(column)));
     let text: String = rows.map(|row| line(row.iter().map(|cell| plain(cell)))).collect();
+    file(name, Body::from(format!("{MARK}{heading}{text}")))
+}
+
+/// A file of a table.
+pub(super) fn of_table(name: &str, table: &Table) -> Response {
+    let heading = line(table.columns.iter().map(|column| plain(column)));
+    let text: String = table.rows.iter().map(|row| line(row.iter().map(cell))).collect();
     file(name, Body::from(format!("{MARK}{heading}{text}")))
 }
 

@@ -1,6 +1,6 @@
 //! The home page: a few figures for everybody, and what is published.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,60 +8,56 @@ use axum::{Extension, Json};
 use ingest::clock::Millis;
 use maud::{Markup, html};
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
+use super::kept::Kept;
 use super::refusal::Shown;
 use super::session::Visitor;
 use super::{ROOT, chart, layout};
 use crate::app::App;
-use crate::error::Answer;
-use crate::limits::FIGURES_STAND;
+use crate::error::{Answer, Problem};
+use crate::limits::{FIGURES_OF_NOW_STAND, FIGURES_STAND};
+use crate::role::Role;
 use crate::routes::stats::letaxi::{self, PublicAnswer};
+use crate::store::hails::lists::HailFilter;
 
-/// The figures as they were last read.
-#[derive(Debug, Default)]
-pub(super) struct Figures(Mutex<Option<(Millis, Arc<PublicAnswer>)>>);
+/// What the page tells.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// What the API tells everybody.
+    public: Kept<PublicAnswer>,
+    /// What it tells administrators.
+    of_now: Kept<OfNow>,
+}
 
-impl Figures {
-    /// The figures: `read` anew where the last ones are old; those stand on where that fails, and for everybody else
-    /// until it is done.
-    async fn read(
-        &self,
-        now: Millis,
-        read: impl Future<Output = Answer<PublicAnswer>>,
-    ) -> Answer<Arc<PublicAnswer>> {
-        let last = match self.last(now) {
-            Some((figures, false)) => return Ok(figures),
-            last => last.map(|(figures, _)| figures),
-        };
-        match (read.await, last) {
-            (Ok(figures), _) => {
-                let figures = Arc::new(figures);
-                *self.lock() = Some((now, figures.clone()));
-                Ok(figures)
-            }
-            (Err(problem), Some(last)) => {
-                tracing::warn!(?problem, "the figures of the home page stay as they were");
-                Ok(last)
-            }
-            (Err(problem), None) => Err(problem),
-        }
+impl Default for Figures {
+    fn default() -> Self {
+        Self { public: Kept::new(FIGURES_STAND), of_now: Kept::new(FIGURES_OF_NOW_STAND) }
     }
+}
 
-    /// The last figures, and whether they are old; whoever hears so is alone to, for as long as figures stand.
-    fn last(&self, now: Millis) -> Option<(Arc<PublicAnswer>, bool)> {
-        let stand_ms = i64::try_from(FIGURES_STAND.as_millis()).unwrap_or(i64::MAX);
-        let mut last = self.lock();
-        let (read_at, figures) = last.as_mut()?;
-        let is_old = now.since(*read_at) >= stand_ms;
-        if is_old {
-            *read_at = now;
-        }
-        Some((figures.clone(), is_old))
-    }
+/// What goes on.
+#[derive(Debug)]
+struct OfNow {
+    connected: u64,
+    hails_today: u64,
+}
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Millis, Arc<PublicAnswer>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl OfNow {
+    async fn read(app: &App) -> Answer<Self> {
+        let (now, registry) = (app.clock.now(), app.registry.clone());
+        let today = HailFilter { since: Some(today(now)), ..HailFilter::default() };
+        let (_, hails_today) = registry.store().hails(&today, (0, 0), None).await?;
+        let connected = spawn_blocking(move || registry.connected(now).everywhere());
+        let connected = connected.await.map_err(|error| Problem::internal().because(&error))?;
+        Ok(Self { connected, hails_today: hails_today.unsigned_abs() })
     }
+}
+
+/// When the day began, in UTC.
+fn today(now: Millis) -> i64 {
+    const DAY_MS: i64 = 86_400_000;
+    now.0 - now.0.rem_euclid(DAY_MS)
 }
 
 /// The page.
@@ -70,8 +66,11 @@ pub(super) async fn show(
     Visitor(session): Visitor,
     Extension(figures): Extension<Arc<Figures>>,
 ) -> Shown {
+    let now = app.clock.now();
+    let is_admin = session.as_ref().is_some_and(|session| session.caller.0.has(Role::Admin));
+    let of_now = if is_admin { Some(figures.of_now.read(now, OfNow::read(&app)).await?) } else { None };
     let read = async { letaxi::read(State(app.clone())).await.map(|Json(figures)| figures) };
-    let figures = figures.read(app.clock.now(), read).await?;
+    let figures = figures.public.read(now, read).await?;
     let content = html! {
         p {
             "Les opérateurs transmettent au registre la position de leurs taxis ; les applications de recherche y \
@@ -79,6 +78,10 @@ pub(super) async fn show(
         }
         h2 { "Chiffres clés" }
         dl {
+            @if let Some(of_now) = of_now {
+                dt { "Taxis connectés" } dd { (of_now.connected) }
+                dt { "Courses demandées aujourd’hui (UTC)" } dd { (of_now.hails_today) }
+            }
             dt { "Groupements" } dd { (figures.groups) }
             dt { "Éditeurs d’applications de taxi" } dd { (figures.apps) }
             @for (place, percent) in &figures.hails_growth {
@@ -156,39 +159,11 @@ fn decimal(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::error::Problem;
 
-    fn figures(groups: usize) -> PublicAnswer {
-        let (taxis_connected, hails_growth) = (Vec::new(), BTreeMap::new());
-        PublicAnswer { groups, apps: 1, taxis_connected, hails_growth }
-    }
-
-    #[tokio::test]
-    async fn the_last_figures_stand_where_no_others_are_read() {
-        let (last, start) = (Figures::default(), Millis(1_790_000_000_000));
-        let old = |times: i64| start.plus(times * i64::try_from(FIGURES_STAND.as_millis()).unwrap());
-        let failing = || async { Err(Problem::internal()) };
-        assert!(last.read(start, failing()).await.is_err(), "there are none yet");
-        assert_eq!(last.read(start, async { Ok(figures(1)) }).await.unwrap().groups, 1);
-        assert_eq!(last.read(old(1).plus(-1), async { Ok(figures(2)) }).await.unwrap().groups, 1);
-        assert_eq!(last.read(old(1), failing()).await.unwrap().groups, 1);
-        assert_eq!(last.read(old(2), async { Ok(figures(3)) }).await.unwrap().groups, 3);
-    }
-
-    #[tokio::test]
-    async fn nobody_waits_for_whoever_reads_new_figures() {
-        let (last, start) = (Figures::default(), Millis(1_790_000_000_000));
-        let later = start.plus(i64::try_from(FIGURES_STAND.as_millis()).unwrap());
-        last.read(start, async { Ok(figures(1)) }).await.unwrap();
-        let reading = async {
-            // Within it, somebody else comes.
-            let others = last.read(later, std::future::pending()).await?;
-            Ok(figures(others.groups + 1))
-        };
-        assert_eq!(last.read(later, reading).await.unwrap().groups, 2);
+    #[test]
+    fn a_day_begins_at_midnight() {
+        assert_eq!((today(Millis(86_399_999)), today(Millis(86_400_000))), (0, 86_400_000));
     }
 
     #[test]

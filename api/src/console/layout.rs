@@ -6,7 +6,8 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::session::Session;
 use super::{ROOT, assets};
-use crate::role::{ANALYSTS, Role, SEARCHERS};
+use crate::role::{ADMINISTRATORS, ANALYSTS, REGISTRARS, Role, SEARCHERS};
+use crate::routes::sessions;
 
 /// What a page is.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
@@ -47,13 +48,8 @@ pub(super) fn page(session: Option<&Session>, path: &str, title: &str, content: 
         }
     };
     let banner = session.filter(|session| session.acts_for_another()).map(banner);
-    let whole = document(title, Some(&head), banner.as_ref(), content);
+    let whole = document(title, &head, banner.as_ref(), content);
     ([(header::CONTENT_TYPE, HTML)], whole).into_response()
-}
-
-/// A page without navigation.
-pub(super) fn plain(title: &str, content: &Markup) -> String {
-    document(title, None, None, content)
 }
 
 /// What was just done, for people and for what reads to them.
@@ -74,22 +70,36 @@ pub(super) fn notice(notice: Option<Notice<'_>>) -> Markup {
 /// Where somebody may go from any page.
 fn entries(session: Option<&Session>) -> Vec<(&'static str, &'static str)> {
     let mut entries = vec![(ROOT, "Accueil"), (super::map::PATH, "Carte")];
-    if let Some(session) = session {
-        let account = &session.caller.0;
-        if account.has(Role::Operateur) {
-            entries.push((super::taxis::PATH, "Mes taxis"));
-        }
-        if SEARCHERS.iter().any(|role| account.has(*role)) {
-            entries.push((super::hails::PATH, "Courses"));
-        }
-        if ANALYSTS.iter().any(|role| account.has(*role)) {
-            entries.extend([(super::reports::PATH, "Rapports"), (super::sql::PATH, "SQL")]);
-        }
-        entries.push((super::account::PATH, "Mon compte"));
-        if session.may_act_for_others {
-            entries.push((super::act_as::PATH, "Agir pour un compte"));
-        }
-    }
+    let Some(session) = session else { return entries };
+    let is_one_of = |roles: &[Role]| roles.iter().any(|role| session.caller.0.has(*role));
+    let is_admin = is_one_of(ADMINISTRATORS);
+    let mut offer = |to_whom: bool, pages: &[(&'static str, &'static str)]| {
+        entries.extend(pages.iter().filter(|_| to_whom));
+    };
+    offer(is_one_of(&[Role::Operateur]), &[(super::taxis::PATH, "Mes taxis")]);
+    offer(
+        is_one_of(REGISTRARS),
+        &[
+            (super::registered::DRIVERS, "Conducteurs"),
+            (super::registered::VEHICLES, "Véhicules"),
+            (super::registered::ADS, "ADS"),
+            (super::refusals::PATH, "Refus"),
+        ],
+    );
+    offer(is_one_of(SEARCHERS), &[(super::hails::PATH, "Courses")]);
+    offer(is_one_of(sessions::LISTERS), &[(super::records::SESSIONS, "Sessions")]);
+    offer(is_admin, &[(super::records::SUPPORT, "Assistance")]);
+    offer(is_one_of(ANALYSTS), &[(super::reports::PATH, "Rapports"), (super::sql::PATH, "SQL")]);
+    offer(
+        is_admin,
+        &[
+            (super::statistics::PATH, "Statistiques"),
+            (super::users::PATH, "Comptes"),
+            (super::records::ACTIVITY, "Journal"),
+        ],
+    );
+    offer(true, &[(super::account::PATH, "Mon compte")]);
+    offer(session.may_act_for_others, &[(super::act_as::PATH, "Agir pour un compte")]);
     entries
 }
 
@@ -106,7 +116,7 @@ fn banner(session: &Session) -> Markup {
     }
 }
 
-fn document(title: &str, head: Option<&Markup>, banner: Option<&Markup>, content: &Markup) -> String {
+fn document(title: &str, head: &Markup, banner: Option<&Markup>, content: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="fr" {
@@ -123,7 +133,7 @@ fn document(title: &str, head: Option<&Markup>, banner: Option<&Markup>, content
                 a.skip href="#content" { "Aller au contenu" }
                 header {
                     a.brand href=(ROOT) { "Registre des taxis" }
-                    @if let Some(head) = head { (head) }
+                    (head)
                 }
                 @if let Some(banner) = banner { (banner) }
                 main #content tabindex="-1" {

@@ -45,7 +45,7 @@ pub(super) async fn log_in(
     let text = |name| fields.first(name).unwrap_or_default().to_owned();
     match begin(&app, text("email"), text("password")).await {
         Ok(token) => {
-            if let Some(former) = sent(&headers) {
+            if let Some(former) = sent(&app, &headers) {
                 app.registry.store().end_console_session(&digest(former)).await?;
             }
             let done = Redirect::to(&way_on(&fields));

@@ -1,12 +1,18 @@
 //! What is shown in place of a page.
 
+use std::borrow::Cow;
+
+use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use maud::html;
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
 use serde_json::Value;
 
+use super::session::Session;
+use super::table::thousands;
 use super::{ROOT, layout, login};
 use crate::error::Problem;
+use crate::limits::{QUERY_MEMORY_BYTES, QUERY_ROWS_MAX, QUERY_WITHIN};
 use crate::store::StoreError;
 
 /// Why there is no page.
@@ -35,25 +41,51 @@ impl From<StoreError> for Refusal {
     }
 }
 
+/// What is said in place of a page, for whoever puts it into one.
+#[derive(Clone, Debug)]
+struct Said {
+    title: &'static str,
+    content: Markup,
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let problem = match self {
-            Self::LogIn(path) => return Redirect::to(&login::address(&path)).into_response(),
+        match self {
+            Self::LogIn(path) => Redirect::to(&login::address(&path)).into_response(),
             Self::Stale => {
                 let why = "Ce formulaire a expiré ou ne vient pas de cette console. Revenez à la page, rechargez-la \
                            et recommencez.";
-                return (StatusCode::FORBIDDEN, page("Formulaire refusé", why, &[])).into_response();
+                let said = Said { title: "Formulaire refusé", content: content(why, &[]) };
+                (StatusCode::FORBIDDEN, Extension(said)).into_response()
             }
-            Self::Problem(problem) => *problem,
-        };
-        let (title, why) = words(problem.status());
-        let wrong = match problem.status() {
-            StatusCode::BAD_REQUEST => messages(problem.errors()),
-            _ => Vec::new(),
-        };
-        let content = said(why, &wrong);
-        answered(problem, Html(layout::plain(title, &content)).into_response())
+            Self::Problem(problem) => {
+                let said = said(problem.status(), problem.errors());
+                // The status, when to come again, and what the log is to tell are the problem's.
+                (Extension(said), *problem).into_response()
+            }
+        }
     }
+}
+
+/// The page of an answer that has none: of a refusal as somebody sees it who is logged in, and of what the API says
+/// where no page was asked.
+pub(super) fn page_of(mut response: Response, session: Option<&Session>) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    let said = response.extensions_mut().remove::<Said>();
+    let said = said.or_else(|| (is_json && !status.is_success()).then(|| said_of(status)));
+    let Some(Said { title, content }) = said else { return response };
+    with_body(response, layout::page(session, "", title, &content))
+}
+
+fn said_of(status: StatusCode) -> Said {
+    said(status, &Value::Null)
+}
+
+fn said(status: StatusCode, errors: &Value) -> Said {
+    let (title, why) = words(status);
+    let wrong = if status == StatusCode::BAD_REQUEST { messages(errors) } else { Vec::new() };
+    Said { title, content: content(why, &wrong) }
 }
 
 /// A page that stays what it is and says what whoever asked can set right: what is wrong, or that the server has no
@@ -70,17 +102,17 @@ pub(super) fn within(problem: Problem, page: impl FnOnce(&[String]) -> Response)
 
 /// A page as the answer to a problem: the status, when to come again, and what the log is to tell are the problem's.
 fn answered(problem: Problem, page: Response) -> Response {
-    let (mut parts, _) = problem.into_response().into_parts();
+    with_body(problem.into_response(), page)
+}
+
+fn with_body(response: Response, page: Response) -> Response {
+    let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(layout::HTML));
     Response::from_parts(parts, page.into_body())
 }
 
-fn page(title: &str, why: &str, wrong: &[String]) -> Response {
-    ([(header::CONTENT_TYPE, layout::HTML)], layout::plain(title, &said(why, wrong))).into_response()
-}
-
-fn said(why: &str, wrong: &[String]) -> maud::Markup {
+fn content(why: &str, wrong: &[String]) -> Markup {
     html! {
         p { (why) }
         @if !wrong.is_empty() { ul { @for message in wrong { li { (message) } } } }
@@ -94,6 +126,19 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         StatusCode::UNAUTHORIZED => ("Identification refusée", "Ces identifiants ne sont pas valables."),
         StatusCode::FORBIDDEN => ("Accès refusé", "Votre compte ne donne pas accès à cette page."),
         StatusCode::NOT_FOUND => ("Page introuvable", "Cette page n’existe pas, ou n’existe plus."),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("Méthode refusée", "Cette adresse ne répond pas à cette méthode HTTP.")
+        }
+        StatusCode::REQUEST_TIMEOUT => {
+            ("Demande trop lente", "La demande n’est pas arrivée à temps. Recommencez.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("Formulaire trop long", "Ce formulaire dépasse la taille acceptée.")
+        }
+        StatusCode::URI_TOO_LONG => ("Adresse trop longue", "Cette adresse dépasse la longueur acceptée."),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            ("En-têtes trop longs", "Les en-têtes de cette demande dépassent la taille acceptée.")
+        }
         StatusCode::CONFLICT => ("Conflit", "Cette modification contredit ce qui est enregistré."),
         StatusCode::TOO_MANY_REQUESTS => {
             ("Trop de demandes", "Trop de demandes en peu de temps. Patientez une minute, puis recommencez.")
@@ -105,19 +150,31 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
     }
 }
 
-/// The messages at the leaves of a tree of errors, in French.
+/// The messages at the leaves of a tree of errors, in French where we have it.
 pub(super) fn messages(errors: &Value) -> Vec<String> {
+    leaves(errors)
+        .into_iter()
+        .map(|message| in_french(message).unwrap_or(message.into()).into_owned())
+        .collect()
+}
+
+/// Whether each message of a tree of errors is shown in French.
+pub(super) fn is_french(errors: &Value) -> bool {
+    leaves(errors).into_iter().all(|message| in_french(message).is_some())
+}
+
+fn leaves(errors: &Value) -> Vec<&str> {
     match errors {
-        Value::String(message) => vec![in_french(message).to_owned()],
-        Value::Array(list) => list.iter().flat_map(messages).collect(),
-        Value::Object(fields) => fields.values().flat_map(messages).collect(),
+        Value::String(message) => vec![message],
+        Value::Array(list) => list.iter().flat_map(leaves).collect(),
+        Value::Object(fields) => fields.values().flat_map(leaves).collect(),
         _ => Vec::new(),
     }
 }
 
 /// The messages of the API that pages can bring about; another one is shown as it is.
-fn in_french(message: &str) -> &str {
-    match message {
+fn in_french(message: &str) -> Option<Cow<'static, str>> {
+    Some(Cow::Borrowed(match message {
         "This endpoint is invalid." => {
             "Cette adresse ne peut pas être appelée : il faut une URL http ou https publique."
         }
@@ -134,6 +191,50 @@ fn in_french(message: &str) -> &str {
             "La fin doit suivre le début, d’un an au plus."
         }
         "Unknown field." => "Cet argument n’existe pas.",
-        other => other,
+        long if long.starts_with("the query took longer than ") => {
+            let seconds = QUERY_WITHIN.as_secs();
+            return Some(
+                format!("La réponse demande plus de {seconds} s : demandez une période plus courte.").into(),
+            );
+        }
+        large if large.starts_with("the query needs more than ") => {
+            let mebibytes = QUERY_MEMORY_BYTES >> 20;
+            let words = format!(
+                "La réponse demande plus de {mebibytes} Mio de mémoire : demandez moins de groupes, ou une période \
+                 plus courte."
+            );
+            return Some(words.into());
+        }
+        many if many.starts_with("the query has more than ") => {
+            let rows = thousands(QUERY_ROWS_MAX);
+            return Some(
+                format!("La réponse a plus de {rows} lignes : agrégez, ou ajoutez une limite.").into(),
+            );
+        }
+        _ => return None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use analytics::session::QueryError;
+
+    use super::*;
+
+    #[test]
+    fn what_a_query_may_not_take_is_said_in_french() {
+        for error in
+            [QueryError::TooLong(Duration::from_secs(1)), QueryError::TooLarge(1), QueryError::TooMany(1)]
+        {
+            let errors = serde_json::json!({"sql": [error.to_string()]});
+            assert!(is_french(&errors), "{error}");
+            assert!(messages(&errors)[0].starts_with("La réponse "), "{errors}");
+        }
+        // As the engine says it.
+        let errors =
+            serde_json::json!({"sql": [QueryError::Refused("no such table".to_owned()).to_string()]});
+        assert_eq!((is_french(&errors), messages(&errors)), (false, vec!["no such table".to_owned()]));
     }
 }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::layout::{self, Notice};
 use super::refusal::{Shown, within};
-use super::rows::{self, FILES, Table};
+use super::rows::{self, FILES};
 use super::session::Session;
 use crate::app::App;
 use crate::error::Problem;
@@ -64,8 +64,8 @@ pub(super) async fn show(
         if let Some(format) = file {
             return rows::file(rows, format, report.name).await;
         }
-        let table = Table::read(rows).await?;
-        Ok(page(&session, report, &asked, None, &html! { h2 { "Résultat" } (table.show()) }))
+        let table = rows::read(rows).await?;
+        Ok(page(&session, report, &asked, None, &rows::shown(&table)))
     };
     match made().await {
         Ok(response) => Ok(response),

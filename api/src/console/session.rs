@@ -1,6 +1,6 @@
 //! Who is logged in: a token in a cookie, of which the database has the hash alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -22,12 +22,14 @@ use crate::secrets::{api_key_digest, hex, random};
 
 /// The cookie's name.
 const COOKIE: &str = "maraude_session";
+/// Its name over https: browsers take a cookie of this name from this host alone, over https, and for all of it.
+const SECURE_COOKIE: &str = "__Host-maraude_session";
 /// The name of the field that only our own forms have.
 const TOKEN_FIELD: &str = "form_token";
 const TOKEN_BYTES: usize = 32;
 
 /// A session that lasts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     /// Who logged in.
     pub(super) own: Arc<Account>,
@@ -85,25 +87,45 @@ pub(super) fn digest(token: &str) -> String {
     api_key_digest(token)
 }
 
+/// Whether browsers come by https.
+fn is_https(app: &App) -> bool {
+    app.behaviour.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+}
+
 /// The header that gives a browser this token; None takes it away.
 pub(super) fn cookie(app: &App, token: Option<&str>) -> Answer<HeaderValue> {
-    let is_https = app.behaviour.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
-    let secure = if is_https { "; Secure" } else { "" };
+    let (name, place) =
+        if is_https(app) { (SECURE_COOKIE, "Path=/; Secure") } else { (COOKIE, "Path=/console") };
     let (token, age_s) = token.map_or(("", 0), |token| (token, SESSION_LASTS.as_secs()));
-    let text = format!("{COOKIE}={token}; Path={ROOT}; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}");
+    let text = format!("{name}={token}; {place}; Max-Age={age_s}; HttpOnly; SameSite=Lax");
     HeaderValue::from_str(&text).map_err(|error| Problem::internal().because(&error))
 }
 
 /// The token that a browser sent.
-pub(super) fn sent(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn sent<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
+    named(if is_https(app) { SECURE_COOKIE } else { COOKIE }, headers)
+}
+
+fn named<'a>(wanted: &str, headers: &'a HeaderMap) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, token)| *name == COOKIE && !token.is_empty()).map(|(_, token)| token)
+    pairs.find(|(name, token)| *name == wanted && !token.is_empty()).map(|(_, token)| token)
+}
+
+/// Who was found to be logged in while a request was answered: a refusal is shown within their page.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Arc<OnceLock<Session>>);
+
+impl Seen {
+    /// Them, if anybody was.
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.0.get()
+    }
 }
 
 async fn find(parts: &Parts, app: &App) -> Answer<Option<Session>> {
-    let Some(token) = sent(&parts.headers) else { return Ok(None) };
+    let Some(token) = sent(app, &parts.headers) else { return Ok(None) };
     let token_sha256 = digest(token);
     let Some(row) = app.registry.store().console_session(&token_sha256).await? else { return Ok(None) };
     let accounts = app.registry.accounts();
@@ -113,7 +135,11 @@ async fn find(parts: &Parts, app: &App) -> Answer<Option<Session>> {
         own.has(Role::Admin) || accounts.managed_by(own.id).iter().any(|other| own.manages(other));
     let form_token = digest(&format!("form {token}"));
     let acting_as = row.acting_as;
-    Ok(Some(Session { own, caller, may_act_for_others, acting_as, token_sha256, form_token }))
+    let session = Session { own, caller, may_act_for_others, acting_as, token_sha256, form_token };
+    if let Some(Seen(seen)) = parts.extensions.get() {
+        seen.get_or_init(|| session.clone());
+    }
+    Ok(Some(session))
 }
 
 impl FromRequestParts<App> for Session {
@@ -198,7 +224,7 @@ mod tests {
     fn the_token_is_found_among_cookies() {
         let of = |text: &'static str| {
             let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(text))]);
-            sent(&headers).map(str::to_owned)
+            named(COOKIE, &headers).map(str::to_owned)
         };
         assert_eq!(of("a=b; maraude_session=t0k; c=d"), Some("t0k".to_owned()));
         assert_eq!(of("maraude_session="), None);

@@ -2,14 +2,15 @@
 
 use analytics::limits::SQL_MAX_BYTES;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::layout;
-use super::refusal::{Shown, within};
-use super::rows::{self, FILES, Table};
+use super::refusal::{Shown, is_french, within};
+use super::rows::{self, FILES};
 use super::session::{Posted, Session};
 use crate::app::App;
 use crate::auth::Caller;
@@ -52,7 +53,7 @@ type View = (String, Vec<(String, String)>);
 pub(super) async fn show(State(app): State<App>, session: Session, query: Query) -> Shown {
     session.caller.require(ANALYSTS)?;
     let sql = query.first("sql").unwrap_or(EXAMPLES[0].1);
-    Ok(page(&session, sql, &views(&app, &session.caller).await, &[], &html! {}))
+    Ok(page(&session, sql, &views(&app, &session.caller).await, &html! {}, &html! {}))
 }
 
 /// Answers a query: as a table, or as a file.
@@ -68,12 +69,17 @@ pub(super) async fn ask(State(app): State<App>, posted: Posted) -> Shown {
         if let Some(format) = file {
             return rows::file(rows, format, "requete").await;
         }
-        let table = Table::read(rows).await?;
-        Ok(page(&session, sql, &views, &[], &html! { h2 { "Résultat" } (table.show()) }))
+        let table = rows::read(rows).await?;
+        Ok(page(&session, sql, &views, &html! {}, &rows::shown(&table)))
     };
     match asked().await {
         Ok(response) => Ok(response),
-        Err(problem) => within(problem, |why| page(&session, sql, &views, why, &html! {})),
+        Err(problem) => {
+            // What the engine says, it says in English.
+            let is_english = problem.status() == StatusCode::BAD_REQUEST && !is_french(problem.errors());
+            let language = is_english.then_some("en");
+            within(problem, |why| page(&session, sql, &views, &failed(why, language), &html! {}))
+        }
     }
 }
 
@@ -82,20 +88,23 @@ async fn views(app: &App, caller: &Caller) -> Vec<View> {
     static VIEWS: OnceCell<Vec<View>> = OnceCell::const_new();
     let read = async || -> Answer<_> {
         let rows = routes::analytics::rows(app, caller, &json!({"data": [{"sql": COLUMNS}]})).await?;
-        Ok(Table::read(rows).await?.grouped())
+        Ok(rows::read(rows).await?.grouped())
     };
     VIEWS.get_or_try_init(read).await.cloned().unwrap_or_default()
 }
 
-fn page(session: &Session, sql: &str, views: &[View], why: &[String], result: &Markup) -> Response {
-    let content = html! {
-        @if !why.is_empty() {
-            div.notice.failed role="alert" {
-                p { "La requête n’a pas abouti." }
-                // As the engine says it.
-                @for reason in why { p lang="en" { (reason) } }
-            }
+fn failed(why: &[String], language: Option<&str>) -> Markup {
+    html! {
+        div.notice.failed role="alert" {
+            p { "La requête n’a pas abouti." }
+            @for reason in why { p lang=[language] { (reason) } }
         }
+    }
+}
+
+fn page(session: &Session, sql: &str, views: &[View], notice: &Markup, result: &Markup) -> Response {
+    let content = html! {
+        (notice)
         form method="post" action=(PATH) {
             (session.token_field())
             label for="sql" { "Requête SQL" }

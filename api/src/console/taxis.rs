@@ -5,10 +5,10 @@ use axum::extract::{Path, State};
 use maud::html;
 
 use super::layout;
-use super::list::{Field, List, count, heads};
+use super::list::{Column, Field, List};
 use super::refusal::Shown;
 use super::session::Session;
-use super::{csv, moment};
+use super::{moment, words};
 use crate::app::App;
 use crate::error::Problem;
 use crate::form::query::Query;
@@ -19,49 +19,36 @@ use crate::routes::taxis;
 /// Where the list is.
 pub(super) const PATH: &str = "/console/taxis";
 
-const FIELDS: &[Field] = &[Field::text("id", "Identifiant"), Field::text("licence_plate", "Immatriculation")];
-const COLUMNS: [&str; 9] = [
-    "id",
-    "statut",
-    "immatriculation",
-    "marque",
-    "modele",
-    "ads_insee",
-    "ads_numero",
-    "conducteur",
-    "ajoute_le",
+const COLUMNS: &[Column<TaxiAnswer>] = &[
+    Column::new("Taxi", "id", |taxi: &TaxiAnswer| taxi.id.clone())
+        .shown(|taxi| html! { a href={(PATH) "/" (taxi.id)} { (taxi.id) } }),
+    Column::new("Statut", "statut", |taxi: &TaxiAnswer| taxi.status.clone())
+        .shown(|taxi| html! { (words::of(&taxi.status)) }),
+    Column::new("Immatriculation", "immatriculation", |taxi: &TaxiAnswer| taxi.vehicle.licence_plate.clone()),
+    Column::on_page("Véhicule", vehicle),
+    Column::in_files("marque", |taxi| taxi.vehicle.constructor.clone().unwrap_or_default()),
+    Column::in_files("modele", |taxi| taxi.vehicle.model.clone().unwrap_or_default()),
+    Column::on_page("ADS", ads),
+    Column::in_files("ads_insee", |taxi| taxi.ads.insee.clone()),
+    Column::in_files("ads_numero", |taxi| taxi.ads.numero.clone()),
+    Column::new("Conducteur", "conducteur", driver),
+    Column::new("Ajouté le (UTC)", "ajoute_le", |taxi: &TaxiAnswer| taxi.added_at.clone())
+        .shown(|taxi| html! { (moment(&taxi.added_at)) }),
 ];
 
 /// The list.
 pub(super) async fn list(State(app): State<App>, session: Session, query: Query) -> Shown {
-    let list = List { path: PATH, fields: FIELDS, query: &query };
-    let per_page = if list.is_download() { CSV_ROWS_MAX } else { PER_PAGE };
-    let page = taxis::found(&app, &session.caller, &list.asked(), per_page).await?;
-    let (taxis, meta) = page.into_parts();
-    if list.is_download() {
-        return Ok(csv::download("taxis", &COLUMNS, taxis.iter().map(row)));
-    }
-    let content = html! {
-        (list.search())
-        div.scroll tabindex="0" role="region" aria-label="Taxis" {
-            table {
-                caption { (count(&meta)) }
-                (heads(&["Taxi", "Statut", "Immatriculation", "Véhicule", "ADS", "Conducteur", "Ajouté le (UTC)"]))
-                tbody { @for taxi in &taxis { tr {
-                    th scope="row" { a href={(PATH) "/" (taxi.id)} { (taxi.id) } }
-                    td { (status(&taxi.status)) }
-                    td { (taxi.vehicle.licence_plate) }
-                    td { (vehicle(taxi)) }
-                    td { (taxi.ads.town.name) " " (taxi.ads.insee) ", n° " (taxi.ads.numero) }
-                    td { (driver(taxi)) }
-                    td { (moment(&taxi.added_at)) }
-                } } }
-            }
-        }
-        (list.pager(&meta))
-        (list.download_link(&meta))
+    let fields = vec![Field::text("id", "Identifiant"), Field::text("licence_plate", "Immatriculation")];
+    let list = List {
+        path: PATH,
+        title: "Mes taxis",
+        file: "taxis",
+        fields,
+        query: &query,
+        file_rows: CSV_ROWS_MAX,
     };
-    Ok(layout::page(Some(&session), PATH, "Mes taxis", &content))
+    let found = taxis::found(&app, &session.caller, &list.asked(), list.per_page(PER_PAGE)).await;
+    list.answer(&session, found, COLUMNS)
 }
 
 /// One of them, with where it was seen last.
@@ -71,7 +58,7 @@ pub(super) async fn show(State(app): State<App>, session: Session, Path(id): Pat
     let age_s = taxi.last_update.map(|at_s| app.clock.now().seconds() - at_s);
     let content = html! {
         dl {
-            dt { "Statut" } dd { (status(&taxi.status)) }
+            dt { "Statut" } dd { (words::of(&taxi.status)) }
             dt { "Dernière position" }
             dd {
                 @match (taxi.position.lat, taxi.position.lon, age_s) {
@@ -84,7 +71,7 @@ pub(super) async fn show(State(app): State<App>, session: Session, Path(id): Pat
             dt { "Immatriculation" } dd { (taxi.vehicle.licence_plate) }
             dt { "Véhicule" } dd { (vehicle(&taxi)) " " (taxi.vehicle.color) }
             dt { "Caractéristiques" } dd { (taxi.vehicle.characteristics.join(", ")) }
-            dt { "ADS" } dd { (taxi.ads.town.name) " " (taxi.ads.insee) ", n° " (taxi.ads.numero) }
+            dt { "ADS" } dd { (ads(&taxi)) }
             dt { "Titulaire de l’ADS" } dd { (taxi.ads.owner_name) }
             dt { "Conducteur" } dd { (driver(&taxi)) ", carte n° " (taxi.driver.professional_licence)
                                      " (" (taxi.driver.departement) ")" }
@@ -95,19 +82,8 @@ pub(super) async fn show(State(app): State<App>, session: Session, Path(id): Pat
     Ok(layout::page(Some(&session), "", &format!("Taxi {}", taxi.id), &content))
 }
 
-fn row(taxi: &TaxiAnswer) -> Vec<String> {
-    let vehicle = &taxi.vehicle;
-    vec![
-        taxi.id.clone(),
-        taxi.status.clone(),
-        vehicle.licence_plate.clone(),
-        vehicle.constructor.clone().unwrap_or_default(),
-        vehicle.model.clone().unwrap_or_default(),
-        taxi.ads.insee.clone(),
-        taxi.ads.numero.clone(),
-        driver(taxi),
-        taxi.added_at.clone(),
-    ]
+fn ads(taxi: &TaxiAnswer) -> String {
+    format!("{} {}, n° {}", taxi.ads.town.name, taxi.ads.insee, taxi.ads.numero)
 }
 
 fn vehicle(taxi: &TaxiAnswer) -> String {
@@ -117,16 +93,4 @@ fn vehicle(taxi: &TaxiAnswer) -> String {
 
 fn driver(taxi: &TaxiAnswer) -> String {
     format!("{} {}", taxi.driver.first_name, taxi.driver.last_name)
-}
-
-/// A status in French.
-pub(super) fn status(status: &str) -> &str {
-    match status {
-        "free" => "libre",
-        "occupied" => "occupé",
-        "off" => "hors service",
-        "answering" => "répond à une course",
-        "oncoming" => "en approche",
-        other => other,
-    }
 }

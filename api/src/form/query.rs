@@ -50,6 +50,22 @@ impl Query {
     }
 }
 
+/// How much of a list is told at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// How many elements make a page.
+    pub per_page: i64,
+    /// How many are counted and can be turned over, the newest: counting a year of them takes long. None: all.
+    pub counted: Option<i64>,
+}
+
+impl Extent {
+    /// As the API has it: pages of so many, and everything is counted.
+    pub const fn whole(per_page: i64) -> Self {
+        Self { per_page, counted: None }
+    }
+}
+
 /// A page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::REQUEST_WITHIN;
+use crate::store::activity::ACTIVITY_LISTED_MAX;
 
 /// How long a session lasts from its login, whatever happens in it.
 pub const SESSION_LASTS: Duration = Duration::from_hours(12);
@@ -10,6 +11,8 @@ pub const SESSION_LASTS: Duration = Duration::from_hours(12);
 pub const SESSIONS_AN_ACCOUNT: i64 = 20;
 /// How long the figures on the home page stand; they are of months.
 pub const FIGURES_STAND: Duration = Duration::from_mins(10);
+/// How long figures of now stand, and maps of them.
+pub const FIGURES_OF_NOW_STAND: Duration = Duration::from_mins(1);
 /// How long an operator's server may take to answer a call that tries it.
 pub const TRIAL_WITHIN: Duration = Duration::from_secs(5);
 /// Such calls at a time; one more is answered 503.
@@ -18,8 +21,22 @@ pub const TRIALS_MAX: usize = 8;
 pub const CALLS_SHOWN: i64 = 100;
 /// Rows of a list that is downloaded as CSV, the newest; a narrower search reaches the others.
 pub const CSV_ROWS_MAX: i64 = 10_000;
+/// Sessions of customers in such a file, each with its hails.
+pub const CSV_SESSIONS_MAX: i64 = 1_000;
+/// Rows that are counted and turned over in lists of what happened; a narrower search reaches the others.
+pub const LISTED_MAX: i64 = 10_000;
 /// Rows of the archive that a page shows; a file has all of them.
 pub const ROWS_SHOWN: usize = 500;
+/// Rows of a table that is drawn, too.
+pub const CHART_BARS_MAX: usize = 200;
+/// Lines or kinds of bars of a chart.
+pub const CHART_SERIES_MAX: usize = 12;
+/// Cells of a map that are drawn, those with most in them first: the same that are in the table beside it.
+pub const CELLS_DRAWN: usize = ROWS_SHOWN;
 
 const _: () =
     assert!(TRIAL_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "whoever tries hears what came of it");
+const _: () = assert!(LISTED_MAX == ACTIVITY_LISTED_MAX, "lists say alike that there are more");
+const _: () =
+    assert!(CSV_SESSIONS_MAX <= CSV_ROWS_MAX && CSV_ROWS_MAX <= LISTED_MAX, "files have what is listed");
+const _: () = assert!(CHART_BARS_MAX <= ROWS_SHOWN, "what is drawn is in the table beside it");

@@ -80,6 +80,11 @@ impl Connected {
         connected
     }
 
+    /// How many there are.
+    pub fn everywhere(&self) -> u64 {
+        self.all.values().sum()
+    }
+
     /// How many have an ADS of one of these towns.
     pub fn in_towns(&self, towns: &[Insee]) -> u64 {
         towns.iter().filter_map(|town| self.all.get(town)).sum()

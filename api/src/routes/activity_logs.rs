@@ -11,8 +11,9 @@ use crate::activity::{ACTIONS, RESOURCES};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
-use crate::form::envelope::{self, Paged};
+use crate::form::envelope::Paged;
 use crate::form::query::{Query, not_one_of, page_beside};
+use crate::limits::PER_PAGE;
 use crate::openapi::{Chapter, Operation};
 use crate::role::ADMINISTRATORS;
 use crate::store::activity::{ActivityFilter, ActivityRow};
@@ -41,14 +42,24 @@ pub async fn list(
     caller: Caller,
     query: Query,
 ) -> Answer<Json<Paged<ActivityAnswer>>> {
+    Ok(Json(found(&app, &caller, &query, PER_PAGE).await?))
+}
+
+/// The same with so many entries a page.
+pub(crate) async fn found(
+    app: &App,
+    caller: &Caller,
+    query: &Query,
+    per_page: i64,
+) -> Answer<Paged<ActivityAnswer>> {
     caller.require(ADMINISTRATORS)?;
     let mut errors = Map::new();
     for (name, choices) in [("resource", RESOURCES), ("action", ACTIONS)] {
-        if let Some(wrong) = not_one_of(&query, name, choices) {
+        if let Some(wrong) = not_one_of(query, name, choices) {
             errors.insert(name.to_owned(), wrong);
         }
     }
-    let page = page_beside(&query, &["resource", "resource_id", "action"], errors)?;
+    let page = page_beside(query, &["resource", "resource_id", "action"], errors)?.of(per_page);
     let given = |name| query.first(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let filter = ActivityFilter {
         resource: given("resource"),
@@ -56,7 +67,7 @@ pub async fn list(
         action: given("action"),
     };
     let (rows, total) = app.registry.store().activity(&filter, page.limit_offset()).await?;
-    Ok(envelope::of_page(rows.iter().map(render).collect(), page.meta(total)))
+    Ok(Paged::new(rows.iter().map(render).collect(), page.meta(total)))
 }
 
 /// `GET /activity_logs` in the reference.

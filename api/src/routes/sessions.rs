@@ -14,15 +14,16 @@ use super::search::NEUTRAL_OPERATOR;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
-use crate::form::envelope::{self, Paged};
-use crate::form::query::{Query, page};
+use crate::form::envelope::Paged;
+use crate::form::query::{Extent, Query, page};
 use crate::hail::wish::HIDDEN_PHONE_NUMBER;
+use crate::limits::PER_PAGE;
 use crate::openapi::{Chapter, Operation};
 use crate::role::Role;
 use crate::store::hails::lists::{ListedRow, SessionRow};
 
 /// Who has sessions to list.
-const LISTERS: &[Role] = &[Role::Admin, Role::Moteur];
+pub(crate) const LISTERS: &[Role] = &[Role::Admin, Role::Moteur];
 
 /// A session.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -95,15 +96,25 @@ pub async fn list(
     caller: Caller,
     query: Query,
 ) -> Answer<Json<Paged<SessionAnswer>>> {
+    Ok(Json(found(&app, &caller, &query, Extent::whole(PER_PAGE)).await?))
+}
+
+/// The same, so many sessions at once.
+pub(crate) async fn found(
+    app: &App,
+    caller: &Caller,
+    query: &Query,
+    extent: Extent,
+) -> Answer<Paged<SessionAnswer>> {
     caller.require(LISTERS)?;
-    let page = page(&query, &[])?;
+    let page = page(query, &[])?.of(extent.per_page);
     let own = (caller.0.id, app.clock.now().0 - SHOWN_MS);
     let of = (!caller.0.has(Role::Admin)).then_some(own);
     let store = app.registry.store();
-    let (sessions, total) = store.sessions(of, page.limit_offset()).await?;
+    let (sessions, total) = store.sessions(of, page.limit_offset(), extent.counted).await?;
     let mut hails: HashMap<String, Vec<SessionHail>> = HashMap::new();
     for row in store.hails_of(&sessions).await? {
-        let hail = SessionHail::new(&app, &caller, &row);
+        let hail = SessionHail::new(app, caller, &row);
         hails.entry(row.session_id).or_default().push(hail);
     }
     let render = |session: SessionRow| SessionAnswer {
@@ -113,7 +124,7 @@ pub async fn list(
         added_by_id: session.app_id.to_string(),
         added_at: naive_timestamp(session.created_at),
     };
-    Ok(envelope::of_page(sessions.into_iter().map(render).collect(), page.meta(total)))
+    Ok(Paged::new(sessions.into_iter().map(render).collect(), page.meta(total)))
 }
 
 /// `GET /sessions` in the reference.

@@ -17,6 +17,7 @@ use crate::form::envelope::{self, Elements, Paged};
 use crate::form::kind::{Integer, Kind, Object, Text, TextThat};
 use crate::form::query::{Query, page};
 use crate::form::{Field, Form, messages};
+use crate::limits::PER_PAGE;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::accounts::{Account, Accounts};
 use crate::role::Role;
@@ -107,8 +108,13 @@ pub fn describe_change() -> Operation {
 
 /// A page of the accounts that the caller may see: all for an administrator, else those it manages.
 pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answer<Json<Paged<UserAnswer>>> {
+    Ok(Json(found(&app, &caller, &query, PER_PAGE)?))
+}
+
+/// The same with so many accounts a page.
+pub(crate) fn found(app: &App, caller: &Caller, query: &Query, per_page: i64) -> Answer<Paged<UserAnswer>> {
     caller.require_own_account()?;
-    let page = page(&query, &["name", "email", "role", "manager"])?;
+    let page = page(query, &["name", "email", "role", "manager"])?.of(per_page);
     if let Some(name) = ["name", "email"].into_iter().find(|name| query.all(name).len() > 1) {
         return Err(more_than_once(name));
     }
@@ -138,7 +144,7 @@ pub async fn list(State(app): State<App>, caller: Caller, query: Query) -> Answe
     let at = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
     let shown = listed.iter().skip(at(offset)).take(at(limit));
     let data = shown.map(|account| UserAnswer::of(&accounts, account)).collect();
-    Ok(envelope::of_page(data, page.meta(i64::try_from(listed.len()).unwrap_or(i64::MAX))))
+    Ok(Paged::new(data, page.meta(i64::try_from(listed.len()).unwrap_or(i64::MAX))))
 }
 
 /// `GET /users` in the reference.

@@ -10,10 +10,14 @@ use crate::world::World;
 mod account;
 mod analysts;
 mod charts;
+mod errors;
 mod guide;
 mod hails;
 mod map;
+mod records;
+mod registered;
 mod sessions;
+mod statistics;
 mod taxis;
 
 /// What tests give accounts.

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 mod copies;
-mod example;
+pub(crate) mod example;
 mod hours;
 mod narrowed;
-mod searches;
+pub(crate) mod searches;
 
 use example::{OP_A, OP_B, example};
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::hails::in_french;
+use super::super::words::of as in_french;
 use crate::hail::diagram::{moves, span};
 use crate::hail::{Event, Sender, Status};
 

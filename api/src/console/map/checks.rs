@@ -9,7 +9,7 @@ use super::PATH;
 use crate::app::App;
 use crate::console::refusal::Shown;
 use crate::console::session::Session;
-use crate::console::taxis;
+use crate::console::words;
 use crate::form::query::Query;
 use crate::routes::visibility::{self, CheckAnswer, VisibilityAnswer};
 
@@ -96,7 +96,7 @@ fn in_french(check: &CheckAnswer) -> (&'static str, String) {
     let (is_there, message) = (!seen.is_null(), || check.message.clone());
     match check.name {
         "registered" => ("l’opérateur décrit ce taxi", String::new()),
-        "free" if is_there => ("le taxi est libre", format!("Statut : {}.", taxis::status(&text(seen)))),
+        "free" if is_there => ("le taxi est libre", format!("Statut : {}.", words::of(&text(seen)))),
         "free" => ("le taxi est libre", String::new()),
         "position" if is_there => (
             "sa position est récente",

@@ -45,6 +45,10 @@ const RATING_RIDE: &[&str] = &[
 /// at the same moment; it waits for its turn in a rank's queue; an event is on the way.
 const DECLINED_BY_TAXI: &[&str] =
     &["outside_zone", "rest_time", "prior_booking", "street_hail", "rank_queue", "event"];
+/// Every reason that somebody may give.
+#[cfg(test)]
+pub(crate) const REASONS: &[&[&str]] =
+    &[INCIDENT_TAXI, INCIDENT_CUSTOMER, REPORTING_CUSTOMER, RATING_RIDE, DECLINED_BY_TAXI];
 
 /// A hail.
 pub async fn read(

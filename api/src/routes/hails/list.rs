@@ -17,7 +17,7 @@ use crate::form::envelope::Paged;
 use crate::form::filters::{Filters, too_many};
 use crate::form::kind::OneOf;
 use crate::form::moment::SlashedDay;
-use crate::form::query::Query;
+use crate::form::query::{Extent, Query};
 use crate::hail::Status;
 use crate::limits::PER_PAGE;
 use crate::openapi::{Chapter, Operation};
@@ -52,15 +52,15 @@ pub async fn list(
     caller: Caller,
     query: Query,
 ) -> Answer<Json<Paged<ListedHailAnswer>>> {
-    Ok(Json(found(&app, &caller, &query, PER_PAGE).await?))
+    Ok(Json(found(&app, &caller, &query, Extent::whole(PER_PAGE)).await?))
 }
 
-/// The same with so many hails a page.
+/// The same, so many hails at once.
 pub(crate) async fn found(
     app: &App,
     caller: &Caller,
     query: &Query,
-    per_page: i64,
+    extent: Extent,
 ) -> Answer<Paged<ListedHailAnswer>> {
     caller.require(SEARCHERS)?;
     let is_admin = caller.0.has(Role::Admin);
@@ -85,8 +85,8 @@ pub(crate) async fn found(
         since: (!is_admin).then(|| app.clock.now().0 - SHOWN_MS),
         before: None,
     };
-    let page = filters.page()?.of(per_page);
-    let (rows, total) = app.registry.store().hails(&filter, page.limit_offset()).await?;
+    let page = filters.page()?.of(extent.per_page);
+    let (rows, total) = app.registry.store().hails(&filter, page.limit_offset(), extent.counted).await?;
     let render = |row: &ListedRow| {
         // None is listed that is not the caller's.
         let eyes = Eyes::of(&caller.0, row.operator_id, row.app_id).unwrap_or(Eyes::App);

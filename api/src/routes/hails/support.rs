@@ -11,9 +11,9 @@ use super::list::{STATUS, statuses};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
-use crate::form::envelope::{self, Paged};
+use crate::form::envelope::Paged;
 use crate::form::filters::{Filters, too_many};
-use crate::form::query::Query;
+use crate::form::query::{Extent, Query};
 use crate::limits::SUPPORT_PER_PAGE;
 use crate::openapi::{Chapter, Operation};
 use crate::role::ADMINISTRATORS;
@@ -57,9 +57,19 @@ pub async fn list(
     caller: Caller,
     query: Query,
 ) -> Answer<Json<Paged<SupportedHailAnswer>>> {
+    Ok(Json(found(&app, &caller, &query, Extent::whole(SUPPORT_PER_PAGE)).await?))
+}
+
+/// The same, so many hails at once.
+pub(crate) async fn found(
+    app: &App,
+    caller: &Caller,
+    query: &Query,
+    extent: Extent,
+) -> Answer<Paged<SupportedHailAnswer>> {
     caller.require(ADMINISTRATORS)?;
     let accounts = app.registry.accounts();
-    let mut filters = Filters::of(&query);
+    let mut filters = Filters::of(query);
     let settled_ms = i64::try_from(SETTLED.as_millis()).unwrap_or(i64::MAX);
     let filter = HailFilter {
         ids: filters.beginnings("id"),
@@ -69,9 +79,9 @@ pub async fn list(
         before: Some(app.clock.now().0 - settled_ms),
         ..HailFilter::default()
     };
-    let page = filters.page()?.of(SUPPORT_PER_PAGE);
-    let (rows, total) = app.registry.store().hails(&filter, page.limit_offset()).await?;
-    Ok(envelope::of_page(rows.iter().map(render).collect(), page.meta(total)))
+    let page = filters.page()?.of(extent.per_page);
+    let (rows, total) = app.registry.store().hails(&filter, page.limit_offset(), extent.counted).await?;
+    Ok(Paged::new(rows.iter().map(render).collect(), page.meta(total)))
 }
 
 /// `GET /internal/customers` in the reference.

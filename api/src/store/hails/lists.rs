@@ -105,16 +105,18 @@ const JOINED: &str = "JOIN users a ON a.id = h.app_id JOIN users o ON o.id = h.o
     JOIN taxis t ON t.id = h.taxi_id";
 
 impl Store {
-    /// A page of hails, the newest first, and how many there are in all.
+    /// A page of hails, the newest first, and how many there are: of the newest `counted`, or of all.
     pub async fn hails(
         &self,
         filter: &HailFilter,
-        (limit, offset): (i64, i64),
+        page: (i64, i64),
+        counted: Option<i64>,
     ) -> Result<(Vec<ListedRow>, i64)> {
+        let (limit, offset) = within(page, counted);
         let mut question = Question { store: self, texts: Vec::new() };
         let condition = question.condition(filter);
         let texts = question.texts;
-        let count = format!("SELECT count(*) FROM hails h WHERE {condition}");
+        let count = counting(&format!("hails h WHERE {condition}"), counted);
         let (total,): (i64,) = read!(self, db => {
             let query = sqlx::query_as(AssertSqlSafe(count)).persistent(false);
             texts.iter().fold(query, |query, text| query.bind(*text)).fetch_one(db)
@@ -133,17 +135,19 @@ impl Store {
     }
 
     /// A page of the sessions of an app that began at `since` or later, or of all there are; the newest first, and
-    /// how many there are in all.
+    /// how many there are: of the newest `counted`, or of all.
     pub async fn sessions(
         &self,
         of: Option<(i32, i64)>,
-        (limit, offset): (i64, i64),
+        page: (i64, i64),
+        counted: Option<i64>,
     ) -> Result<(Vec<SessionRow>, i64)> {
+        let (limit, offset) = within(page, counted);
         let condition = match of {
             Some((app, since)) => format!("app_id = {app} AND created_at >= {since}"),
             None => "1 = 1".to_owned(),
         };
-        let count = format!("SELECT count(*) FROM hail_sessions WHERE {condition}");
+        let count = counting(&format!("hail_sessions WHERE {condition}"), counted);
         let (total,): (i64,) = read!(self, db => {
             sqlx::query_as(AssertSqlSafe(count)).persistent(false).fetch_one(db)
         })?;
@@ -171,10 +175,25 @@ impl Store {
             numbers.join(", ")
         );
         read!(self, db => {
-            let query = sqlx::query_as(AssertSqlSafe(sql));
+            let query = sqlx::query_as(AssertSqlSafe(sql)).persistent(false);
             sessions.iter().fold(query, |query, session| query.bind(&session.id)).fetch_all(db)
         })
     }
+}
+
+/// The question how many rows there are; of a year's, that there are so many or more is enough.
+fn counting(rows: &str, counted: Option<i64>) -> String {
+    match counted {
+        Some(counted) => {
+            format!("SELECT count(*) FROM (SELECT 1 AS one FROM {rows} LIMIT {counted}) counted")
+        }
+        None => format!("SELECT count(*) FROM {rows}"),
+    }
+}
+
+/// Limit and offset of a page, but of nothing that is not counted.
+fn within((limit, offset): (i64, i64), counted: Option<i64>) -> (i64, i64) {
+    (counted.map_or(limit, |counted| limit.min(counted - offset).max(0)), offset)
 }
 
 /// The conditions of a question being put together, and the texts that are bound to it.

@@ -1,15 +1,20 @@
 //! What analysts ask: reports and SQL.
 
+use std::time::Duration;
+
 use api::role::Role;
 use reqwest::header::ORIGIN;
 
 use super::{Browser, HOSTILE, Page};
 use crate::analytics::archived;
+use crate::harness::wait::within;
 use crate::world::World;
 
 on_each_database!(
     a_report_is_a_table_and_files,
     a_query_is_answered_as_a_table_and_files,
+    every_example_is_answered,
+    what_is_added_up_is_a_number,
     none_but_analysts_ask,
     names_of_html_are_text,
 );
@@ -66,6 +71,8 @@ async fn a_query_is_answered_as_a_table_and_files(world: &mut World) {
     let csv = ask(sql, "csv").await;
     assert_eq!(csv.html, "\u{feff}\"town\";\"n\";\"mean\"\n\"75056\";\"2\";\"1,25\"\n");
     assert!(ask(sql, "parquet").await.html.starts_with("PAR1"));
+    let drawn = "SELECT status, count(*) AS n FROM (VALUES ('free'), ('off')) AS x(status) GROUP BY status";
+    ask(drawn, "").await.says("2 lignes").says("data-chart=").says("/plotly.");
     let many = "SELECT value FROM generate_series(1, 600)";
     let cut = ask(many, "").await;
     cut.says("Les 500 premières lignes").says("td class=\"number\">500<");
@@ -79,6 +86,31 @@ async fn a_query_is_answered_as_a_table_and_files(world: &mut World) {
         let page = ask(sql, format).await;
         assert!(page.status == 400 && page.html.contains(why) && page.html.contains(sql), "{page:?}");
     }
+}
+
+async fn every_example_is_answered(world: &mut World) {
+    archived(world).await;
+    let browser = Browser::of(world, "analyst").await;
+    let form = browser.get("/console/sql").await;
+    let links = form.html.split("href=\"/console/sql?").skip(1).filter_map(|rest| rest.split('"').next());
+    let examples: Vec<_> =
+        links.map(|query| form_urlencoded::parse(query.as_bytes()).next().unwrap().1).collect();
+    assert_eq!(examples.len(), 3, "{form:?}");
+    for sql in examples {
+        browser.post("/console/sql", "/console/sql", &[("sql", &sql)]).await.says("<h2>Résultat</h2>");
+    }
+}
+
+async fn what_is_added_up_is_a_number(world: &mut World) {
+    archived(world).await;
+    world.search("app", (48.8566, 2.3522)).await;
+    let browser = Browser::of(world, "analyst").await;
+    let sql = "SELECT town, sum(found) AS found FROM searches GROUP BY town";
+    within(Duration::from_secs(20), "a search in the archive", async || {
+        let page = browser.post("/console/sql", "/console/sql", &[("sql", sql)]).await;
+        page.html.contains("<td>75056</td><td class=\"number\">1</td>").then_some(())
+    })
+    .await;
 }
 
 async fn none_but_analysts_ask(world: &mut World) {

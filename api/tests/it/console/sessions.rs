@@ -193,7 +193,12 @@ async fn cookies_are_for_https_alone_where_browsers_come_by_it(world: &mut World
     world.start_as(|config| config.behaviour.public_url = Some(public)).await;
     let mut browser = Browser::new(world);
     let secured = set(&mut browser).await;
-    assert!(secured.ends_with("; HttpOnly; SameSite=Lax; Secure"), "{secured}");
+    assert!(secured.starts_with("__Host-maraude_session="), "{secured}");
+    assert!(
+        secured.contains("; Path=/; Secure; ") && secured.ends_with("; HttpOnly; SameSite=Lax"),
+        "{secured}"
+    );
+    assert!(browser.is_known().await);
     // A proxy may call us by a name of its own; the browser says where it is.
     let fields = [("email", "op-a"), ("password", PASSWORD)];
     let proxied = browser.form("/console/login", &fields).header(ORIGIN, "https://taxis.example.org");

@@ -161,7 +161,7 @@ pub(super) fn at(text: &str) -> Millis {
 }
 
 /// The world of the example.
-pub(super) async fn example(backend: Backend) -> Option<World> {
+pub(crate) async fn example(backend: Backend) -> Option<World> {
     let world = World::begin_with(backend, at("2021-11-01"), seed).await?;
     let engine = &world.server().app.engine;
     for (taxi, operator, time, (lat, lon)) in POSITIONS {

@@ -28,9 +28,8 @@ const SEARCHES: [Row; 8] = [
     ("2026-03-18T10:29:00", "opA", 1, 1, Some(310.0), (45.77, 4.85)),
 ];
 
-async fn searches_are_as_in_the_example(world: &mut World) {
-    let none = [None; 3];
-    assert_eq!(element(world, "/stats/searches").await, answer(none, none, none, &[]));
+/// Makes the searches of the example.
+pub(crate) async fn searched(world: &World) {
     let history = world.server().app.history.clone().unwrap();
     for (when, caller, found, seen, closest_m, (lat, lon)) in SEARCHES {
         let town = if lon < 5.0 { LYON } else { GRENOBLE };
@@ -45,7 +44,27 @@ async fn searches_are_as_in_the_example(world: &mut World) {
         });
     }
     within(SOON, "every search", async || (history.len() == SEARCHES.len()).then_some(())).await;
+}
 
+/// Makes one more, in a cell that has one.
+pub(crate) fn search_again(world: &World) {
+    let history = world.server().app.history.clone().unwrap();
+    history.add(Search {
+        at: at("2026-03-15T19:00:00"),
+        caller: world.number("app1"),
+        customer: LatLon::new(45.75, 4.83).unwrap(),
+        town: LYON.parse().unwrap(),
+        found: 0,
+        seen: 0,
+        closest_m: None,
+    });
+}
+
+async fn searches_are_as_in_the_example(world: &mut World) {
+    let none = [None; 3];
+    assert_eq!(element(world, "/stats/searches").await, answer(none, none, none, &[]));
+    searched(world).await;
+    let history = world.server().app.history.clone().unwrap();
     let all = answer(
         [0.75, 1.5, 3.25].map(Some),
         [0.0, 1.0, 2.25].map(Some),
@@ -88,15 +107,7 @@ async fn searches_are_as_in_the_example(world: &mut World) {
     let cells = "/stats/heatmap_searches/cells";
     assert_eq!(element(world, cells).await, json!({"cells": []}));
     for _ in 1..5 {
-        history.add(Search {
-            at: at("2026-03-15T19:00:00"),
-            caller: world.number("app1"),
-            customer: LatLon::new(45.75, 4.83).unwrap(),
-            town: LYON.parse().unwrap(),
-            found: 0,
-            seen: 0,
-            closest_m: None,
-        });
+        search_again(world);
     }
     within(SOON, "five searches", async || (history.len() == SEARCHES.len() + 4).then_some(())).await;
     let told = element(world, cells).await;

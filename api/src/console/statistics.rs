@@ -1,0 +1,195 @@
+//! Figures of the registry: each with what it means, as a table, as a chart, and as a file.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use maud::{Markup, html};
+
+use super::chart::scripts;
+use super::layout::{self, Notice};
+use super::list::{Field, List};
+use super::refusal::{Shown, within};
+use super::session::Session;
+use super::table::Table;
+use super::{ROOT, csv};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{Answer, Problem};
+use crate::form::query::Query;
+use crate::limits::CSV_ROWS_MAX;
+use crate::role::ADMINISTRATORS;
+use crate::routes::stats::groups::{self, GroupAnswer};
+
+mod hails;
+mod heatmaps;
+mod others;
+mod taxis;
+
+pub(super) use heatmaps::Maps;
+
+/// Where they are.
+pub(super) const PATH: &str = "/console/statistics";
+
+/// A page of figures.
+struct Topic {
+    /// What it is called in paths.
+    name: &'static str,
+    title: &'static str,
+    /// Of what, and of when.
+    about: &'static str,
+    /// Whether its figures are narrowed.
+    is_narrowed: bool,
+}
+
+/// Every page.
+const TOPICS: &[Topic] = &[
+    Topic { name: "taxis", title: "Taxis", about: taxis::ABOUT, is_narrowed: true },
+    Topic { name: "hails", title: "Courses", about: hails::ABOUT, is_narrowed: true },
+    Topic { name: "searches", title: "Recherches", about: others::ABOUT_SEARCHES, is_narrowed: true },
+    Topic { name: "groupements", title: "Groupements", about: others::ABOUT_GROUPS, is_narrowed: true },
+    Topic { name: "adsmap", title: "Taxis par département", about: others::ABOUT_ADS, is_narrowed: true },
+    Topic { name: "heatmaps", title: "Cartes de chaleur", about: heatmaps::ABOUT, is_narrowed: false },
+];
+
+/// Figures that belong together.
+struct Sheet {
+    /// What its file is called.
+    name: &'static str,
+    title: &'static str,
+    table: Table,
+    /// What is drawn beside the table.
+    drawing: Option<Markup>,
+    /// Its figures and what each means.
+    terms: Vec<(&'static str, &'static str)>,
+    /// Why there are none yet.
+    missing: Option<&'static str>,
+}
+
+impl Sheet {
+    /// A table and the chart of it.
+    fn drawn(name: &'static str, title: &'static str, table: Table) -> Self {
+        let label = format!("Graphique : {title}. Le tableau a les mêmes valeurs.");
+        Self { name, title, drawing: table.chart(&label), table, terms: Vec::new(), missing: None }
+    }
+
+    /// A table whose figures are of several units.
+    fn plain(name: &'static str, title: &'static str, table: Table) -> Self {
+        Self { name, title, drawing: None, table, terms: Vec::new(), missing: None }
+    }
+
+    fn explained(self, terms: Vec<(&'static str, &'static str)>) -> Self {
+        Self { terms, ..self }
+    }
+}
+
+/// All pages.
+pub(super) async fn index(session: Session) -> Shown {
+    session.caller.require(ADMINISTRATORS)?;
+    let content = html! {
+        @for topic in TOPICS {
+            h2 { a href={(PATH) "/" (topic.name)} { (topic.title) } }
+            p { (topic.about) }
+        }
+        p { "Les chiffres publics sont sur la " a href=(ROOT) { "page d’accueil" } "." }
+    };
+    Ok(layout::page(Some(&session), PATH, "Statistiques", &content))
+}
+
+/// One of them.
+pub(super) async fn show(
+    State(app): State<App>,
+    session: Session,
+    Path(name): Path<String>,
+    Extension(maps): Extension<Arc<Maps>>,
+    query: Query,
+) -> Shown {
+    session.caller.require(ADMINISTRATORS)?;
+    let topic = TOPICS.iter().find(|topic| topic.name == name).ok_or_else(Problem::unknown_path)?;
+    let path = format!("{PATH}/{name}");
+    let fields = if topic.is_narrowed { filters(&app, &session.caller).await? } else { Vec::new() };
+    let list = List {
+        path: &path,
+        title: topic.title,
+        file: topic.name,
+        fields,
+        query: &query,
+        file_rows: CSV_ROWS_MAX,
+    };
+    let page = |notice: Option<Notice<'_>>, content: &Markup| {
+        let content = html! {
+            (layout::notice(notice))
+            p { (topic.about) }
+            (list.search())
+            (content)
+            p { a href=(PATH) { "Toutes les statistiques" } }
+        };
+        layout::page(Some(&session), "", topic.title, &content)
+    };
+    let wanted = query.first("table");
+    let sheets = if topic.name == "heatmaps" {
+        heatmaps::sheets(&maps, &app, &session.caller, wanted).await
+    } else {
+        sheets(&app, &session.caller, topic.name, list.asked()).await
+    };
+    let sheets = match sheets {
+        Ok(sheets) => sheets,
+        Err(problem) => return within(problem, |why| page(Some(Notice::Failed(why)), &html! {})),
+    };
+    if let Some(wanted) = wanted {
+        let sheet = sheets.iter().find(|sheet| sheet.name == wanted).ok_or_else(Problem::unknown_path)?;
+        return Ok(csv::of_table(&format!("{}-{}", topic.name, sheet.name), &sheet.table));
+    }
+    let content = html! {
+        @for sheet in &sheets {
+            h2 { (sheet.title) }
+            @if let Some(why) = sheet.missing {
+                p { (why) }
+            } @else {
+                @if let Some(drawing) = &sheet.drawing { (drawing) }
+                (sheet.table.show(sheet.title))
+                p { a href=(list.address(&[("table", sheet.name)])) download {
+                    "Télécharger en CSV : " (sheet.title)
+                } }
+            }
+            @if !sheet.terms.is_empty() {
+                details {
+                    summary { "Définitions" }
+                    dl { @for (term, meaning) in &sheet.terms { dt { (term) } dd { (meaning) } } }
+                }
+            }
+        }
+        @if sheets.iter().any(|sheet| sheet.drawing.is_some()) { (scripts()) }
+    };
+    Ok(page(None, &content))
+}
+
+async fn sheets(app: &App, caller: &Caller, topic: &str, asked: Query) -> Answer<Vec<Sheet>> {
+    let (app, caller) = (State(app.clone()), caller.clone());
+    match topic {
+        "taxis" => taxis::sheets(app, caller, asked).await,
+        "hails" => hails::sheets(app, caller, asked).await,
+        "searches" => others::searches(app, caller, asked).await,
+        "groupements" => others::groupements(app, caller, asked).await,
+        _ => others::adsmap(app, caller, asked).await,
+    }
+}
+
+/// By what figures are narrowed.
+async fn filters(app: &App, caller: &Caller) -> Answer<Vec<Field>> {
+    let Json(groups) = groups::groups(State(app.clone()), caller.clone(), Query::default()).await?;
+    let Json(managers) = groups::managers(State(app.clone()), caller.clone()).await?;
+    let choices = |accounts: Vec<GroupAnswer>| {
+        let choice = |one: GroupAnswer| {
+            let name = if one.commercial_name.is_empty() { one.email } else { one.commercial_name };
+            (one.id.to_string(), name)
+        };
+        accounts.into_iter().map(choice).collect()
+    };
+    Ok(vec![
+        Field::text("departements", "Départements (numéros, avec des virgules)"),
+        Field::text("insee", "Communes (codes INSEE, avec des virgules)"),
+        Field::named_choice("groups", "Groupement", "Tous", choices(groups.into_inner())),
+        Field::named_choice("manager", "Gestionnaire", "Tous", choices(managers.into_inner())),
+    ])
+}

@@ -1,0 +1,120 @@
+//! Figures, as the worked example has them.
+
+use serde_json::json;
+
+use super::{Browser, HOSTILE};
+use crate::harness::wait::{SOON, within};
+use crate::statistics::example::example;
+use crate::statistics::searches::{search_again, searched};
+use crate::world::World;
+
+on_each_database!(in example:
+    figures_are_tables_with_charts_and_files,
+    figures_are_narrowed_and_what_is_wrong_is_told,
+    maps_stand_for_a_minute,
+    only_administrators_see_them,
+    names_of_html_are_text,
+);
+
+const PAGE: &str = "/console/statistics";
+
+/// A row of a table, as it is written in the page.
+fn row(name: &str, figures: &[&str]) -> String {
+    let figures = figures.iter().map(|figure| format!("<td class=\"number\">{figure}</td>"));
+    format!("<tr><td>{name}</td>{}", figures.collect::<String>())
+}
+
+async fn figures_are_tables_with_charts_and_files(world: &mut World) {
+    let browser = Browser::of(world, "admin").await;
+    browser
+        .get(PAGE)
+        .await
+        .says("href=\"/console/statistics/hails\"")
+        .says("href=\"/console/statistics\" aria-current");
+    let taxis = browser.get(&format!("{PAGE}/taxis")).await;
+    taxis.says(&row("Inscrits", &["6", "4", "3", "2"])).says(&row("Rayon moyen", &["175"]));
+    taxis
+        .says(&row("9 h", &["3,5"]))
+        .says("<dt>Inscrits depuis 2022</dt>")
+        .says("data-chart=")
+        .says("/plotly.");
+    let hails = browser.get(&format!("{PAGE}/hails")).await;
+    hails
+        .says(&row("Demandées", &["8", "3", "3", "1"]))
+        .says(&row("Distance moyenne", &["230", "223", "223", "200"]));
+    hails
+        .says(&row("février", &["3", "1"]))
+        .says(&row("par semaine, cette année", &["2", "1", "1", "1", "0"]));
+    hails.says(&row("Prise en charge", &["378,6"]));
+    browser
+        .get(&format!("{PAGE}/searches"))
+        .await
+        .says("<td>Taxis trouvés</td><td><span role=\"img\" aria-label=\"inconnu\"");
+    searched(world).await;
+    let searches = browser.get(&format!("{PAGE}/searches")).await;
+    searches.says(&row("Taxis trouvés", &["0,75", "1,5", "3,25"])).says(&row("app1", &["3"]));
+    browser.get(&format!("{PAGE}/groupements")).await.says(&row("opA", &["3", "8", "37,5"]));
+    browser.get(&format!("{PAGE}/adsmap")).await.says(&row("69 Rhône", &["4"]));
+    let cells = browser.get(&format!("{PAGE}/heatmaps")).await;
+    cells.says("Où sont les taxis libres").says("Aucune ligne");
+    assert!(!cells.html.contains("data-chart"), "no cell has five: {cells:?}");
+
+    taxis.says("href=\"/console/statistics/taxis?table=dates\"");
+    let file = browser.get(&format!("{PAGE}/taxis?table=heures")).await;
+    assert_eq!(file.headers["content-disposition"], "attachment; filename=\"taxis-heures.csv\"");
+    assert!(file.html.starts_with("\u{feff}\"Heure (UTC)\";\"Taxis\"\n\"0 h\";\"\"\n"), "{file:?}");
+    assert!(file.html.contains("\"9 h\";\"3,5\"\n"), "{file:?}");
+    assert_eq!(browser.get(&format!("{PAGE}/taxis?table=luck")).await.status, 404);
+    assert_eq!(browser.get(&format!("{PAGE}/luck")).await.status, 404);
+}
+
+async fn figures_are_narrowed_and_what_is_wrong_is_told(world: &mut World) {
+    let browser = Browser::of(world, "admin").await;
+    let isere = browser.get(&format!("{PAGE}/taxis?departements=38&insee=&groups=&manager=")).await;
+    isere.says(&row("Inscrits", &["2", "1", "1", "0"])).says("value=\"38\"");
+    isere.says("href=\"/console/statistics/taxis?departements=38&amp;table=dates\"");
+    let group = world.number("opB").to_string();
+    let of_group = browser.get(&format!("{PAGE}/taxis?groups={group}")).await;
+    of_group.says(&row("Inscrits", &["3", "1", "0", "0"])).says(&format!("value=\"{group}\" selected"));
+    let managed = browser.get(&format!("{PAGE}/hails?manager={}", world.number("boss"))).await;
+    managed.says("selected>BOSS</option>");
+    let wrong = browser.get(&format!("{PAGE}/hails?groups=x&departements=38")).await;
+    assert!(wrong.status == 400 && wrong.html.contains("Il faut un nombre entier"), "{wrong:?}");
+    assert!(wrong.html.contains("value=\"38\""), "what was entered stays: {wrong:?}");
+}
+
+async fn maps_stand_for_a_minute(world: &mut World) {
+    let browser = Browser::of(world, "admin").await;
+    let (page, file) = (format!("{PAGE}/heatmaps"), format!("{PAGE}/heatmaps?table=recherches"));
+    browser.get(&page).await.says("D’où partent les recherches").says("Aucune ligne");
+    searched(world).await;
+    for _ in 1..5 {
+        search_again(world);
+    }
+    let history = world.server().app.history.clone().unwrap();
+    within(SOON, "every search", async || (history.len() == 12).then_some(())).await;
+    assert_eq!(browser.get(&file).await.html.lines().count(), 1, "they are those of a moment ago");
+    world.clock.advance(60_000);
+    let told = browser.get(&file).await;
+    assert!(told.html.lines().count() == 2 && told.html.ends_with(";\"5\"\n"), "{told:?}");
+    let maps = browser.get(&page).await;
+    maps.says("Carte : D’où partent les recherches").says("1 ligne").says("<td class=\"number\">5</td>");
+    assert_eq!(browser.get(&format!("{page}?table=luck")).await.status, 404);
+}
+
+async fn only_administrators_see_them(world: &mut World) {
+    let operator = Browser::of(world, "opA").await;
+    for path in [PAGE.to_owned(), format!("{PAGE}/taxis"), format!("{PAGE}/heatmaps")] {
+        assert_eq!(operator.get(&path).await.status, 403, "{path}");
+        assert!(Browser::new(world).get(&path).await.location().starts_with("/console/login"), "{path}");
+    }
+    let home = operator.get("/console").await;
+    assert!(!home.html.contains(PAGE), "{home:?}");
+}
+
+async fn names_of_html_are_text(world: &mut World) {
+    let account = format!("/users/{}", world.number("opA"));
+    world.client.put(world.key("admin"), &account, &json!({"name": HOSTILE})).await.element(200);
+    let browser = Browser::of(world, "admin").await;
+    browser.get(&format!("{PAGE}/taxis")).await.shows_html_as_text();
+}
