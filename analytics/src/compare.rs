@@ -64,7 +64,7 @@ struct Unit {
 
 /// Reads a log and compares it with what the archive has of it. Memory: a record.
 pub async fn compare<L: Logged>(root: &Root, log: &Log<L::Entry>) -> Result<Compared, CompareError> {
-    // What is wrong with a day that is damaged is told by `verify`.
+    // What is wrong with a day or a file that is damaged is told by `verify`.
     let (current, _) = Current::read_sound(root, L::STREAM).await?;
     let has = |covered: &Covered| {
         let is_of_log = covered.epoch == log.epoch() && covered.partition.0 < log.partitions();
@@ -88,8 +88,12 @@ pub async fn compare<L: Logged>(root: &Root, log: &Log<L::Entry>) -> Result<Comp
         add(Unit { name: format!("day {day}"), is_blurred, rows, digest, found }, &manifest.covers);
     }
     for file in &current.recent {
-        let footer = Footer::read(root, file).await?;
-        let covered = checked(file, &footer)?;
+        let read = Footer::read(root, file).await.and_then(|footer| Ok((checked(file, &footer)?, footer)));
+        let (covered, footer) = match read {
+            Ok(read) => read,
+            Err(BadFile::Damaged { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
         let Footer { rows, digest, is_blurred, .. } = footer;
         let found = Digest::default();
         add(Unit { name: file.name.to_string(), is_blurred, rows, digest, found }, &[covered]);

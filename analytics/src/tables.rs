@@ -5,6 +5,9 @@
 //! read; what a file's footer says of its row groups and pages, before these are. A day is one of when the log took its
 //! rows, by the log's clock: which of them are of a time is told by that only where it lies near, and elsewhere by what
 //! the file's footer says of its rows.
+//!
+//! What is damaged ends a query that may need it: an answer without a part of what was asked is none. Of a day far from
+//! what is asked it does not: but for a clock that was wrong, nothing there is asked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use ingest::clock::Millis;
 use tokio::sync::OnceCell;
 
@@ -88,23 +91,37 @@ impl ArchiveTable {
         let near = may_hold(&days.iter().map(|day| (*day, Some(beside(*day)))).collect::<Vec<_>>())?;
         let (mut files, mut far) = (Vec::new(), Vec::new());
         for (day, is_near) in days.into_iter().zip(near) {
-            let found = self.files_of(names, day).await?;
-            if is_near { files.extend(found) } else { far.extend(found) }
+            match self.files_of(names, day).await {
+                Ok(found) if is_near => files.extend(found),
+                Ok(found) => far.extend(found),
+                Err(BadFile::Damaged { .. }) if !is_near => {}
+                Err(error) => return Err(external(error)),
+            }
         }
         let root = self.files.root();
         let spans = far.iter().map(|file| self.times.of(root, self.stream, &file.name, file.bytes));
         let spans = stream::iter(spans.collect::<Vec<_>>()).buffered(FOOTERS_AT_ONCE);
-        let spans: Vec<_> = spans.try_collect().await.map_err(|error: BadFile| external(error))?;
-        let known: Vec<_> = far.iter().zip(spans).map(|(file, span)| (file.day, span)).collect();
-        let may_hold = far.into_iter().zip(may_hold(&known)?);
+        let spans: Vec<std::result::Result<Span, BadFile>> = spans.collect().await;
+        let (mut sound, mut known) = (Vec::new(), Vec::new());
+        for (file, span) in far.into_iter().zip(spans) {
+            match span {
+                Ok(span) => {
+                    known.push((file.day, span));
+                    sound.push(file);
+                }
+                Err(BadFile::Damaged { .. }) => {}
+                Err(error) => return Err(external(error)),
+            }
+        }
+        let may_hold = sound.into_iter().zip(may_hold(&known)?);
         files.extend(may_hold.filter_map(|(file, may_hold)| may_hold.then_some(file)));
         Ok(files.iter().map(|found| file(&found.name, found.bytes, found.day)).collect())
     }
 
     /// The files of a day.
-    async fn files_of(&self, names: &Names, day: Day) -> Result<Vec<Candidate>> {
+    async fn files_of(&self, names: &Names, day: Day) -> std::result::Result<Vec<Candidate>, BadFile> {
         let manifest = match names.manifests.get(&day) {
-            Some(found) => Manifest::read(self.files.root(), found.name).await.map_err(external)?,
+            Some(found) => Manifest::read(self.files.root(), found.name).await?,
             None => None,
         };
         let parts = manifest.iter().flat_map(|manifest| &manifest.parts);

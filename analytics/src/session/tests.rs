@@ -4,11 +4,12 @@ use datafusion::arrow::array::AsArray as _;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use ingest::clock::Millis;
+use ingest::log::{Offset, Partition};
 use ingest::position::ReportedStatus::{Free, Occupied};
 
 use super::*;
 use crate::dimensions::{Ads, Taxi};
-use crate::layout::Hour;
+use crate::layout::{Day, Hour, ManifestName, Recent, Stream};
 use crate::limits::{FEWEST_SHOWN, SQL_MAX_BYTES, SQL_MAX_TOKENS};
 use crate::pseudonym::Pseudonyms;
 use crate::sample::{GRENOBLE, LIMITS, LYON, Sample, at, table};
@@ -357,6 +358,33 @@ async fn a_row_is_found_although_the_logs_clock_ran_ahead() {
     assert_eq!(plan.matches(".parquet").count(), 1, "{plan}");
     let early = "EXPLAIN SELECT * FROM positions WHERE received_at < '2026-03-01T00:00:00Z'";
     assert_eq!(ask(&sample, &View::Everything, early).await.unwrap().matches(".parquet").count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_damaged_ends_a_query_that_may_need_it_and_no_other() {
+    let sample = sample().await;
+    let (stream, partition, first) = (Stream::Positions, Partition(0), Offset(9));
+    let manifest = ManifestName { stream, day: Day::of(at("2026-01-05T00:00:00")), number: 1 };
+    let hour = Hour::of(at("2026-02-05T10:00:00"));
+    let hour = Recent { stream, epoch: 7, partition, hour, first };
+    sample.root.create(&manifest, "{".into()).await.unwrap();
+    sample.root.create(&hour, "no Parquet".into()).await.unwrap();
+    let of = |day: &str, next: &str| {
+        format!("WHERE received_at >= '{day}T00:00:00Z' AND received_at < '{next}T00:00:00Z'")
+    };
+    let count = async |condition: &str| {
+        ask(&sample, &View::Everything, &format!("SELECT count(taxi) AS n FROM positions {condition}")).await
+    };
+    assert!(count(&of("2026-03-16", "2026-03-17")).await.unwrap().contains("| 3 |"));
+    assert!(count("WHERE date = '2026-03-16'").await.unwrap().contains("| 3 |"));
+    for (condition, named) in [
+        (of("2026-01-05", "2026-01-06"), manifest.to_string()),
+        (of("2026-02-05", "2026-02-06"), hour.to_string()),
+        (String::new(), manifest.to_string()),
+    ] {
+        let error = count(&condition).await.unwrap_err().to_string();
+        assert!(error.contains(&named), "{condition}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use analytics::archiver::{Archiver, Settings};
 use analytics::blur::blur;
 use analytics::clean::clean;
 use analytics::compact::{CompactError, Outcome, compact};
+use analytics::compare::{Compared, compare};
 use analytics::footer::BadFile;
 use analytics::layout::{Day, Part, Recent, Stream};
 use analytics::manifest::manifests;
 use analytics::positions::Positions;
+use analytics::rollups::RollupName;
 use analytics::root::{ArchiveUrl, Root};
 use analytics::verify::verify;
 use engine::territory::{Insee, Territory};
@@ -59,6 +61,16 @@ async fn a_file_under_another_name_is_not_believed() {
         problems.iter().any(|problem| problem.contains("its footer is that of another file")),
         "{problems:?}"
     );
+}
+
+#[tokio::test]
+async fn a_damaged_file_keeps_no_other_from_being_held_against_the_log() {
+    let world = world().await;
+    std::fs::write(&files(&world).await[1], "no Parquet").unwrap();
+    let compared = compare::<Positions>(&world.root, &world.log).await.unwrap();
+    assert_eq!(compared, Compared { rows: 40, problems: vec![] });
+    let problems = problems(&world).await;
+    assert!(problems.iter().any(|problem| problem.contains("cannot be read")), "{problems:?}");
 }
 
 #[tokio::test]
@@ -119,7 +131,11 @@ async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
     clean::<Positions>(&root, Millis(i64::MAX)).await.unwrap();
     assert_eq!(parts().await, before, "nobody knows what of it is of use");
 
-    // An archiver writes the next day, blurs it, and is not well.
+    // Of what is damaged `verify` tells; the rest is held against the log.
+    let compared = compare::<Positions>(&root, &world.log).await.unwrap();
+    assert_eq!(compared, Compared { rows: 20, problems: vec![] });
+
+    // An archiver writes the next day, adds it up, blurs it, and is not well.
     world.clock.advance(48 * HOUR);
     let settings = Settings { every: Duration::from_millis(10), ..Settings::new(aside.clone()) };
     let (log, clock) = (world.log.clone(), world.clock.clone());
@@ -129,6 +145,8 @@ async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
     };
     let writing = archiver(settings.clone());
     until(async || writing.meters().days.get() == 1 && !writing.is_well()).await;
+    let heard = async || root.list::<RollupName>("rollups/heard").await.unwrap();
+    until(async || heard().await.iter().any(|found| found.name.day == first.next())).await;
     drop(writing);
     let blurring = archiver(Settings { exact_ms: HOUR, ..settings });
     until(async || blurring.meters().blurred.get() == 1 && !blurring.is_well()).await;

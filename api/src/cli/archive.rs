@@ -83,9 +83,13 @@ pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> any
             problems.end()?;
         }
         Command::Files { stream } => {
-            for name in Current::read(&root, *stream).await?.names() {
+            let (current, damaged) = Current::read_sound(&root, *stream).await?;
+            for name in current.names() {
                 println!("{}", root.place_of(&name));
             }
+            // Who reads the list takes each line for a file.
+            let damaged = damaged.values().map(ToString::to_string).collect::<Vec<_>>();
+            ensure!(damaged.is_empty(), "the list is without days that are damaged: {}", damaged.join("; "));
         }
         Command::Compact { day } => {
             let mut days = Days::new(&root, config, &clock);

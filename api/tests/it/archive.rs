@@ -96,6 +96,9 @@ async fn what_is_damaged_is_named_and_the_rest_is_done(program: &Program, archiv
         std::fs::create_dir_all(archive.join(name).parent().unwrap()).unwrap();
         std::fs::write(archive.join(name), "{").unwrap();
     }
+    let (outcome, out, complaints) = program.run(&["archive", "files", "searches"]).await;
+    assert!(!outcome.success() && complaints.contains(MANIFEST), "{complaints}");
+    assert!(out.lines().count() > 0 && out.lines().all(|file| Path::new(file).is_file()), "{out}");
     let commands: [(&[&str], &str); 7] = [
         (&["status"], "hails\n"),
         (&["compact"], ""),
