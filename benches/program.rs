@@ -1,6 +1,6 @@
 //! The program itself, in a process of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use anyhow::{Context as _, ensure};
 use crate::cpu::used_by;
 use crate::open_loop::{Connection, wait_until};
 
+/// Where datagrams are taken that nobody sends.
+pub const NO_DATAGRAMS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How often it is asked whether it is ready.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -17,11 +19,16 @@ const LOOK: Duration = Duration::from_millis(5);
 pub struct Program(Child);
 
 impl Program {
-    /// Serves from a directory, and waits until it is ready.
-    pub fn serve(binary: &Path, data: &Path, http: SocketAddr, within: Duration) -> anyhow::Result<Self> {
+    /// Serves from a directory, at addresses for HTTP and for datagrams, and waits until it is ready.
+    pub fn serve(
+        binary: &Path,
+        data: &Path,
+        (http, udp): (SocketAddr, SocketAddr),
+        within: Duration,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(binary);
         command.arg("serve").env("MARAUDE_DATA_DIR", data).env("MARAUDE_HTTP", http.to_string());
-        command.env("MARAUDE_UDP", "127.0.0.1:0").env("MARAUDE_LOGGING", "warn").stdout(Stdio::null());
+        command.env("MARAUDE_UDP", udp.to_string()).env("MARAUDE_LOGGING", "warn").stdout(Stdio::null());
         let server = Self(command.spawn().with_context(|| format!("starting {}", binary.display()))?);
         let began = Instant::now();
         let ready = || Connection::open(http, "")?.get("/health/ready");

@@ -13,7 +13,7 @@ use anyhow::{Context as _, ensure};
 use api::config::{Config, Values};
 use api::serve::open_store;
 use benches::open_loop::Connection;
-use benches::program::Program;
+use benches::program::{NO_DATAGRAMS, Program};
 use benches::rows::{self, Row};
 use benches::town_server::seed_rows;
 use clap::Parser;
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     prepare(&args, &config, &rows, &runtime)?;
     for _ in 0..args.starts {
         let began = Instant::now();
-        let server = Program::serve(&args.binary, folder.path(), config.http, READY_WITHIN)?;
+        let server = Program::serve(&args.binary, folder.path(), (config.http, NO_DATAGRAMS), READY_WITHIN)?;
         let ready_s = began.elapsed().as_secs_f64();
         let at = fix(&rows[0], 0, args.rounds, Millis(0))?.at;
         let mut app = Connection::open(config.http, &app_key)?;

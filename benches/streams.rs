@@ -13,7 +13,7 @@ use api::registry::add_user;
 use api::role::Role;
 use api::serve::open_store;
 use benches::open_loop::Connection;
-use benches::program::Program;
+use benches::program::{NO_DATAGRAMS, Program};
 use benches::rows;
 use benches::town_server::seed_rows;
 use clap::Parser;
@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     let taxi = rows::rows(1, 1)?.remove(0);
     runtime.block_on(rows::write(&config.database, 1, std::slice::from_ref(&taxi)))?;
 
-    let server = Program::serve(&args.binary, folder.path(), http, PATIENCE)?;
+    let server = Program::serve(&args.binary, folder.path(), (http, NO_DATAGRAMS), PATIENCE)?;
     println!("{} accounts; memory of the server: {} MB", others.len() + 2, server.resident_mb()?);
     let began = Instant::now();
     let mut listeners = Vec::new();
