@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod datagrams;
 pub mod demand;
 pub mod france;
+pub mod hail_rows;
 pub mod open_loop;
 pub mod program;
 pub mod rivals;

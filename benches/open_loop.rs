@@ -211,8 +211,11 @@ impl Tally {
 /// client takes little of the processors that it shares with the server.
 pub struct Connection {
     stream: BufReader<TcpStream>,
-    key: String,
+    /// The header that says who asks.
+    who: String,
     line: String,
+    /// The cookie that the last answer set, if it set one.
+    pub cookie: Option<String>,
     /// The body of the last answer.
     pub body: Vec<u8>,
 }
@@ -220,35 +223,48 @@ pub struct Connection {
 impl Connection {
     /// Connects as the account of an API key.
     pub fn open(server: SocketAddr, key: &str) -> anyhow::Result<Self> {
+        Self::new(server, format!("X-Api-Key: {key}"))
+    }
+
+    /// Logs an account in to the console, and connects as its browser.
+    pub fn log_in(server: SocketAddr, name: &str, password: &str) -> anyhow::Result<Self> {
+        let mut nobody = Self::new(server, "Accept: text/html".to_owned())?;
+        let form = format!("email={name}&password={password}");
+        let status =
+            nobody.send_body("POST", "/console/login", "application/x-www-form-urlencoded", &form)?;
+        let cookie = nobody.cookie.with_context(|| format!("logging in is answered {status}"))?;
+        Self::new(server, format!("Cookie: {cookie}"))
+    }
+
+    fn new(server: SocketAddr, who: String) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN))?;
         let stream = BufReader::with_capacity(1 << 16, stream);
-        Ok(Self { stream, key: key.to_owned(), line: String::new(), body: Vec::new() })
+        Ok(Self { stream, who, line: String::new(), cookie: None, body: Vec::new() })
     }
 
     /// Asks, and gives the status.
     pub fn get(&mut self, path: &str) -> anyhow::Result<u16> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {}\r\n\r\n", self.key);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n", self.who);
         self.send(&request)
     }
 
     /// Sends JSON, and gives the status.
     pub fn post(&mut self, path: &str, json: &str) -> anyhow::Result<u16> {
-        self.send_json("POST", path, json)
+        self.send_body("POST", path, "application/json", json)
     }
 
     /// Sends JSON in place of what is there, and gives the status.
     pub fn put(&mut self, path: &str, json: &str) -> anyhow::Result<u16> {
-        self.send_json("PUT", path, json)
+        self.send_body("PUT", path, "application/json", json)
     }
 
-    fn send_json(&mut self, method: &str, path: &str, json: &str) -> anyhow::Result<u16> {
+    fn send_body(&mut self, method: &str, path: &str, kind: &str, body: &str) -> anyhow::Result<u16> {
+        let (who, length) = (&self.who, body.len());
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{json}",
-            self.key,
-            json.len(),
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{who}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\n\r\n{body}",
         );
         self.send(&request)
     }
@@ -258,11 +274,13 @@ impl Connection {
         self.read_line()?;
         let status = self.line.split(' ').nth(1).context("no status")?.parse()?;
         let mut length = 0;
+        self.cookie = None;
         while self.read_line()? > 2 {
-            if let Some((name, value)) = self.line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
+            let Some((name, value)) = self.line.split_once(':') else { continue };
+            if name.eq_ignore_ascii_case("content-length") {
                 length = value.trim().parse()?;
+            } else if name.eq_ignore_ascii_case("set-cookie") {
+                self.cookie = value.split(';').next().map(|cookie| cookie.trim().to_owned());
             }
         }
         self.body.resize(length, 0);

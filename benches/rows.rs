@@ -82,13 +82,21 @@ pub async fn write(database: &DatabaseUrl, operator: i32, rows: &[Row]) -> anyho
     connection.end().await
 }
 
-enum Connection {
+/// Gives every account this password, by its hash.
+pub async fn set_passwords(database: &DatabaseUrl, hash: &str) -> anyhow::Result<()> {
+    let mut connection = Connection::open(database).await?;
+    connection.execute(format!("UPDATE users SET password_hash = '{hash}', version = version + 1")).await?;
+    connection.execute("COMMIT".to_owned()).await
+}
+
+/// A transaction of whichever database it is.
+pub(crate) enum Connection {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
 }
 
 impl Connection {
-    async fn open(database: &DatabaseUrl) -> anyhow::Result<Self> {
+    pub(crate) async fn open(database: &DatabaseUrl) -> anyhow::Result<Self> {
         let mut connection = match database {
             DatabaseUrl::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path);
@@ -100,7 +108,7 @@ impl Connection {
         Ok(connection)
     }
 
-    async fn execute(&mut self, sql: String) -> anyhow::Result<()> {
+    pub(crate) async fn execute(&mut self, sql: String) -> anyhow::Result<()> {
         match self {
             Self::Sqlite(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ())?,
             Self::Postgres(connection) => connection.execute(AssertSqlSafe(sql)).await.map(|_| ())?,
@@ -110,7 +118,7 @@ impl Connection {
 
     /// Commits. The numbers that `PostgreSQL` gives next are those after ours, and both know how the rows lie, as they
     /// would once they had grown.
-    async fn end(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         if let Self::Postgres(_) = self {
             for table in ["vehicles", "vehicle_descriptions", "ads", "drivers", "taxis"] {
                 let next =
