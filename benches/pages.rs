@@ -1,5 +1,5 @@
-//! The console's pages over a large registry: how long the server takes for each, as an administrator, an operator and a
-//! search app see them. One client after the other, so that a latency is the work of one page.
+//! The console's pages over a large registry: how long the server takes for each, as an administrator, an operator and
+//! a search app see them. One client after the other, so that a latency is the work of one page.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
