@@ -16,6 +16,7 @@ use ingest::udp::Drops;
 use reqwest::Url;
 
 use crate::config::Tiles;
+use crate::console::recette::runs::Runs;
 use crate::geocoder::Geocoder;
 use crate::hail::streams::Streams;
 use crate::metrics::Requests;
@@ -84,6 +85,8 @@ pub struct App {
     pub history: Option<History>,
     /// What is published for everybody.
     pub open_data: Arc<OpenData>,
+    /// Acceptance runs that were begun on the console.
+    pub(crate) runs: Arc<Runs>,
     /// Whether each part is ready.
     pub readiness: Arc<Readiness>,
 }

@@ -13,6 +13,7 @@ use crate::config::{Config, Values};
 mod archive;
 #[cfg(feature = "ballista")]
 mod ballista;
+mod certify;
 mod demo;
 mod export;
 mod file;
@@ -53,6 +54,9 @@ enum Command {
     Simulate(simulate::Args),
     /// Send recorded traces to any server, and account for every position.
     Replay(replay::Args),
+    /// Judge a partner's integration against a running server, and write a report.
+    #[command(subcommand)]
+    Certify(certify::Command),
     /// Blur and delete now what is too old, or list what would be.
     Retain(retain::Args),
     /// Show each setting's value and where it came from.
@@ -97,6 +101,7 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
             log_to_stderr(&Config::new(&values(&flags)?)?)?;
             replay::run(&args, clock).await
         }
+        Command::Certify(command) => certify::run(&command, &Config::new(&values(&flags)?)?, clock).await,
         Command::Retain(args) => retain::run(&args, &Config::new(&values(&flags)?)?, clock).await,
         Command::Config(args) => settings::run(&args, &values(&flags)?),
         Command::Archive(command) => archive::run(&command, &Config::new(&values(&flags)?)?, clock).await,

@@ -32,6 +32,7 @@ mod layout;
 mod list;
 mod login;
 mod map;
+pub(crate) mod recette;
 mod records;
 mod refusal;
 mod refusals;
@@ -39,6 +40,7 @@ mod registered;
 mod reports;
 mod rows;
 mod session;
+mod simulator;
 mod sql;
 mod statistics;
 mod table;
@@ -93,6 +95,17 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/taxis/{id}", get(taxis::show))
         .route("/console/hails", get(hails::list))
         .route("/console/hails/{id}", get(hails::show))
+        .route("/console/recette", get(recette::list))
+        .route("/console/recette/start", post(recette::start))
+        .route("/console/recette/stop", post(recette::stop))
+        .route("/console/recette/{id}", get(recette::show))
+        .route("/console/simulator/operator", get(simulator::operator::show))
+        .route("/console/simulator/operator/taxi", post(simulator::operator::make))
+        .route("/console/simulator/operator/position", post(simulator::operator::report))
+        .route("/console/simulator/operator/status", post(simulator::operator::set))
+        .route("/console/simulator/app", get(simulator::app::show))
+        .route("/console/simulator/app/hail", post(simulator::app::hail))
+        .route("/console/simulator/hail", post(simulator::change_hail))
         .route("/doc/guide", get(guide::show))
         .route("/console/map", get(map::show))
         .route("/console/map/places", get(map::places))

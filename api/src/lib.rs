@@ -5,6 +5,7 @@
 pub mod activity;
 pub mod app;
 pub mod auth;
+pub mod certify;
 pub mod cli;
 pub mod config;
 mod connections;

@@ -13,6 +13,7 @@ use ingest::directory::{Directory, Operator};
 use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
+use crate::certify::report::Signer;
 use crate::hail::meters::Meters;
 use crate::limits::{CALLS_MAX, TAXIS_A_READING};
 use crate::secrets::SecretKey;
@@ -98,6 +99,11 @@ impl Registry {
     /// Every account, for a program that needs nothing else.
     pub async fn accounts_of(store: &Store, secret: &SecretKey) -> Result<Accounts> {
         Ok(Accounts::new(open_accounts(store, secret).await?))
+    }
+
+    /// What signs reports of acceptance runs.
+    pub fn signer(&self) -> Signer {
+        Signer::new(&self.secret)
     }
 
     /// The rows themselves, for what memory does not hold.

@@ -186,6 +186,7 @@ impl Server {
             searches: Arc::new(Searches::new()?),
             history,
             open_data: Arc::default(),
+            runs: Arc::default(),
             readiness: Arc::new(Readiness::default()),
         };
         let stop_receiving = Arc::new(Flag::default());
@@ -233,7 +234,8 @@ impl Server {
         let joined = join(receiving);
         let drained =
             tokio::time::timeout(DRAIN, async { while self.serving.join_next().await.is_some() {} });
-        let ((), drained) = tokio::join!(joined, drained);
+        // What acceptance runs began is tidied up by requests, too.
+        let ((), drained, ()) = tokio::join!(joined, drained, self.app.runs.end());
         if drained.is_err() {
             tracing::warn!(after_s = DRAIN.as_secs(), "requests still under way were cut off");
             self.serving.abort_all();

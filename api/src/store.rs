@@ -30,6 +30,7 @@ pub mod activity;
 pub mod ads;
 mod batch;
 pub mod bulk;
+pub mod certifications;
 pub mod changes;
 mod checkpoints;
 pub mod console_sessions;

@@ -61,6 +61,18 @@ export const PAGES = [
   { path: "/console/reports", roles: ["admin", "analyste"] },
   { path: "/console/reports/{name}", at: () => "/console/reports/coverage", roles: ["admin", "analyste"] },
   { path: "/console/sql", roles: ["admin", "analyste"] },
+  { path: "/console/recette", roles: ["operateur", "moteur"] },
+  { path: "/console/recette/start", form: true },
+  { path: "/console/recette/stop", form: true },
+  // Of nobody's yet: a story makes one, and looks at it.
+  { path: "/console/recette/{id}", at: () => "/console/recette/0", roles: [], hidden: ["operateur", "moteur"] },
+  { path: "/console/simulator/operator", roles: ["operateur"], shows: HOSTILE },
+  { path: "/console/simulator/operator/taxi", form: true },
+  { path: "/console/simulator/operator/position", form: true },
+  { path: "/console/simulator/operator/status", form: true },
+  { path: "/console/simulator/app", roles: ["moteur"], shows: HOSTILE },
+  { path: "/console/simulator/app/hail", form: true },
+  { path: "/console/simulator/hail", form: true },
 ];
 
 // Routes for everybody that are no pages: what pages load, and what stands for all that is not there.

@@ -1,5 +1,5 @@
 // What takes more than one page. Each story gives what is wrong, or throws.
-import { accessible, listen, narrow } from "./checks.mjs";
+import { accessible, keyboard, listen, narrow } from "./checks.mjs";
 
 export const STORIES = {
   async "forms are sent by Enter"(world, as) {
@@ -102,6 +102,84 @@ export const STORIES = {
     if ((await drawn()) !== all + moved) wrong.push("points were redrawn that did not move");
     const longest = Math.round(await page.evaluate("window.longest"));
     console.log(`the map of ${all} taxis: ${all + moved} points drawn, the longest task took ${longest} ms`);
+    await context.close();
+    return wrong;
+  },
+
+  async "a hail goes from one simulator to the other"(world, as) {
+    await world.free();
+    const [operator, app] = [await as("operateur"), await as("moteur")];
+    const [taxi, customer] = [await operator.newPage(), await app.newPage()];
+    const wrong = [listen(taxi, world.url), listen(customer, world.url)];
+    await customer.goto("/console/simulator/app");
+    await customer.getByLabel("Latitude du client").fill("48,8566");
+    await customer.getByLabel("Longitude du client").fill("2,3522");
+    await customer.keyboard.press("Enter");
+    await customer.getByText("Taxis trouvés : 1").waitFor();
+    await customer.getByLabel("Adresse").fill("1 rue de Rivoli");
+    await customer.getByRole("button", { name: "Demander ce taxi" }).click();
+    // The newest hail is the first; what the other side did is there once the page is loaded again.
+    const press = async (page, address, name) => {
+      const button = page.locator("section.hail").first().getByRole("button", { name, exact: true });
+      await world.until(async () => {
+        await page.goto(address);
+        return (await button.count()) === 1;
+      }, `a button: ${name}`);
+      if (wrong.length === 2) wrong.push(await accessible(page), await narrow(page));
+      await button.click();
+    };
+    const cab = `/console/simulator/operator?taxi=${world.taxi}`;
+    await press(taxi, cab, "reçue par l’opérateur");
+    await press(taxi, cab, "reçue par le taxi");
+    await press(taxi, cab, "acceptée par le taxi");
+    await press(customer, "/console/simulator/app", "confirmée par le client");
+    await press(taxi, cab, "client à bord");
+    await press(taxi, cab, "terminée");
+    await press(customer, "/console/simulator/app", "Noter");
+    const [hail] = (await world.list("moteur", "/hails")).slice(0, 1);
+    const { status, rating_ride } = await world.call("moteur", "GET", `/hails/${hail.id}`);
+    if (status !== "finished" || rating_ride !== 5) wrong.push([`the hail is ${status}, its mark ${rating_ride}`]);
+    await Promise.all([operator.close(), app.close()]);
+    return wrong.flat();
+  },
+
+  // Who is certified has waited for half a minute as nobody answers: `api/tests/it/certify.rs` makes the time pass.
+  async "an operator who drives nobody fails its acceptance"(world, as) {
+    await world.free();
+    const context = await as("operateur");
+    const page = await context.newPage();
+    const wrong = listen(page, world.url);
+    await page.goto("/console/recette");
+    await page.getByLabel("Clé d’un compte qui joue l’autre côté").fill(world.keys.moteur);
+    await page.getByLabel("Taxi, par son identifiant").fill(world.taxi);
+    await page.getByLabel("Patience pour chaque geste").fill("5");
+    await page.getByLabel("Positions regardées").fill("2");
+    await page.keyboard.press("Enter");
+    await page.getByText("Recette en cours, opérateur").waitFor();
+    let degrees = 0;
+    const shows = (text) => world.until(async () => {
+      await world.move((degrees += 0.0001));
+      await page.goto("/console/recette");
+      return page.getByText(text).first().isVisible();
+    }, text);
+    await shows("Essai 1 sur 7");
+    wrong.push(...(await accessible(page)), ...(await narrow(page)));
+    // It refuses whom it should drive, and stays out of service.
+    const newest = async () => (await world.list("operateur", "/hails"))[0];
+    await world.until(async () => (await newest()).status === "sent_to_operator", "a hail");
+    const { id } = await newest();
+    const declined = { status: "declined_by_taxi", declined_by_taxi_reason: "rest_time" };
+    for (const wish of [{ status: "received_by_operator" }, { status: "received_by_taxi" }, declined]) {
+      await world.call("operateur", "PUT", `/hails/${id}`, wish);
+    }
+    await shows("Terminée : le rapport est gardé.");
+    await page.getByRole("region", { name: "Rapports" }).getByRole("link").first().click();
+    await page.getByText("Recette échouée").waitFor();
+    await page.getByText("Signature vérifiée").waitFor();
+    await page.getByText("le taxi ne l’a pas acceptée à temps", { exact: true }).waitFor();
+    wrong.push(...(await keyboard(page)));
+    await page.getByText("Le texte signé").click();
+    wrong.push(...(await accessible(page)), ...(await narrow(page)));
     await context.close();
     return wrong;
   },

@@ -85,12 +85,17 @@ export class World {
 
   // One request to the API: its first element, if it has one.
   async call(role, method, path, body) {
+    return (await this.list(role, path, method, body))?.[0];
+  }
+
+  // One request to the API: its elements.
+  async list(role, path, method = "GET", body = undefined) {
     const headers = { "X-Api-Key": this.keys[role], "X-Version": "2", "Content-Type": "application/json" };
     const element = body && JSON.stringify({ data: [body] });
     const answer = await fetch(this.url + path, { method, headers, body: element });
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
-    return text && JSON.parse(text).data?.[0];
+    return text ? JSON.parse(text).data : undefined;
   }
 
   async until(holds, what) {

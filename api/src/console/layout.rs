@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::session::Session;
-use super::{ROOT, assets};
+use super::{ROOT, assets, simulator};
 use crate::role::{ADMINISTRATORS, ANALYSTS, REGISTRARS, Role, SEARCHERS};
 use crate::routes::sessions;
 
@@ -98,6 +98,10 @@ fn entries(session: Option<&Session>) -> Vec<(&'static str, &'static str)> {
             (super::records::ACTIVITY, "Journal"),
         ],
     );
+    let caller = &session.caller;
+    offer(simulator::operator::concerns(caller), &[(simulator::operator::PATH, "Simuler un opérateur")]);
+    offer(simulator::app::concerns(caller), &[(simulator::app::PATH, "Simuler une application")]);
+    offer(super::recette::concerns(caller), &[(super::recette::PATH, "Recette")]);
     offer(true, &[(super::account::PATH, "Mon compte")]);
     offer(session.may_act_for_others, &[(super::act_as::PATH, "Agir pour un compte")]);
     entries

@@ -1,5 +1,6 @@
 //! Limits of the console.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::REQUEST_WITHIN;
@@ -33,6 +34,26 @@ pub const CHART_BARS_MAX: usize = 200;
 pub const CHART_SERIES_MAX: usize = 12;
 /// Cells of a map that are drawn, those with most in them first: the same that are in the table beside it.
 pub const CELLS_DRAWN: usize = ROWS_SHOWN;
+/// Reports of acceptance runs that are kept of an account, the latest.
+pub const CERTIFICATIONS_AN_ACCOUNT: i64 = 50;
+/// Acceptance runs that go on in a process; one more is answered 503.
+pub const CERTIFICATIONS_AT_ONCE: usize = 16;
+/// Between two looks of one at what its partner does: they are taken out of the partner's own bucket of requests.
+pub const CERTIFICATION_LOOKS_EVERY: Duration = Duration::from_millis(500);
+/// How long one waits at most for each answer of a server.
+pub const CERTIFICATION_ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+/// The largest answer that one reads within the process: a page of hails is a hundredth.
+pub const CERTIFICATION_ANSWER_MAX_BYTES: usize = 4 << 20;
+/// How often one repeats a request that came too early for its account's bucket.
+pub const CERTIFICATION_ASKS_AGAIN: usize = 20;
+/// How long it waits before that at most, whatever it is told.
+pub const CERTIFICATION_WAITS: Duration = Duration::from_secs(10);
+/// How many taxis one asks after between two pauses, while it looks for one that can be hailed.
+pub const CERTIFICATION_TAXIS_AT_ONCE: usize = 4;
+/// How patient one may be with its partner, in seconds.
+pub const CERTIFICATION_PATIENCE_S: RangeInclusive<u64> = 5..=1_800;
+/// How many positions one may watch before its first hail.
+pub const CERTIFICATION_POSITIONS: RangeInclusive<u64> = 2..=100;
 
 const _: () =
     assert!(TRIAL_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "whoever tries hears what came of it");

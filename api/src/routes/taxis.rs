@@ -29,7 +29,7 @@ use crate::store::taxis::{FoundParts, TaxiFilter, TaxiParts, TaxiRow};
 /// The smallest and the largest radius within which a taxi may choose to be seen, in metres.
 const RADIUS_M: std::ops::RangeInclusive<i32> = 150..=500;
 /// What an operator may say of its taxi; the other statuses come with hails.
-const STATUSES: &[&str] = &["free", "occupied", "off"];
+pub(crate) const STATUSES: &[&str] = &["free", "occupied", "off"];
 
 /// Brings a vehicle, an ADS and a driver together (201), or finds what did (200).
 pub async fn create(

@@ -63,6 +63,7 @@ const HISTORY: &[Step] = &[
     portable(17, "connected vehicles", include_str!("../../../migrations/0017_connected_vehicles.sql")),
     portable(18, "console sessions", include_str!("../../../migrations/0018_console_sessions.sql")),
     portable(19, "published places", include_str!("../../../migrations/0019_published_places.sql")),
+    portable(22, "certifications", include_str!("../../../migrations/0022_certifications.sql")),
 ];
 
 impl Store {

@@ -357,7 +357,7 @@ fn ms(duration: std::time::Duration) -> i64 {
 }
 
 /// Runs SQL beside the server.
-async fn execute(world: &World, sql: &str) {
+pub(crate) async fn execute(world: &World, sql: &str) {
     let (url, sql) = (&world.database.url, AssertSqlSafe(sql.to_owned()));
     if url.starts_with("sqlite:") {
         sqlx::SqliteConnection::connect(url).await.unwrap().execute(sql).await.unwrap();

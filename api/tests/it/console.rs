@@ -14,9 +14,11 @@ mod errors;
 mod guide;
 mod hails;
 mod map;
+mod recette;
 mod records;
 mod registered;
 mod sessions;
+mod simulators;
 mod statistics;
 mod taxis;
 

@@ -18,6 +18,7 @@ mod world;
 mod accounts;
 mod analytics;
 mod archive;
+mod certify;
 mod command_line;
 mod console;
 mod database;

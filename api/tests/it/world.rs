@@ -245,6 +245,12 @@ impl World {
         within(SOON, &what, shown).await;
     }
 
+    /// Waits until a position of op-a's taxi that was received then is shown.
+    pub(crate) async fn heard(&self, taxi: &str, at_s: i64) {
+        let heard = async || (self.look("op-a", taxi).await["last_update"] == at_s).then_some(());
+        within(SOON, "a position", heard).await;
+    }
+
     /// Reports a position and waits until it is shown: another one than before, or in another second.
     pub(crate) async fn place(&self, operator: &str, taxi: &str, (lat, lon): (f64, f64)) {
         let answer = self.report(operator, &[(taxi, lat, lon)]).await;

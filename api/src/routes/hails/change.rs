@@ -23,9 +23,10 @@ use crate::router::Payload;
 use crate::store::hails::HailRow;
 use crate::store::hails::change::{Call, Held};
 
-const INCIDENT_TAXI: &[&str] =
+pub(crate) const INCIDENT_TAXI: &[&str] =
     &["no_show", "address", "traffic", "breakdown", "traffic_jam", "garbage_truck"];
-const INCIDENT_CUSTOMER: &[&str] = &["", "mud_river", "parade", "earthquake", "no_show", "no_specs"];
+pub(crate) const INCIDENT_CUSTOMER: &[&str] =
+    &["", "mud_river", "parade", "earthquake", "no_show", "no_specs"];
 const REPORTING_CUSTOMER: &[&str] =
     &["ko", "payment", "courtesy", "route", "cleanliness", "late", "aggressive", "no_show"];
 const RATING_RIDE: &[&str] = &[
@@ -43,7 +44,7 @@ const RATING_RIDE: &[&str] = &[
 /// The grounds on which a taxi may refuse, by the article R3121-23 of the transport code: the destination lies outside
 /// its zone; it would exceed its working or miss its rest time; it was booked before; somebody hailed it in the street
 /// at the same moment; it waits for its turn in a rank's queue; an event is on the way.
-const DECLINED_BY_TAXI: &[&str] =
+pub(crate) const DECLINED_BY_TAXI: &[&str] =
     &["outside_zone", "rest_time", "prior_booking", "street_hail", "rank_queue", "event"];
 /// Every reason that somebody may give.
 #[cfg(test)]

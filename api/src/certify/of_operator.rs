@@ -1,0 +1,267 @@
+//! What is asked of an operator.
+
+use ingest::gate::Refusal;
+
+use super::observed::{Judged, Observed, all_of};
+use super::{Item, Rules, Trial, Verdict};
+use crate::hail::Status;
+
+/// One datagram in so many may be signed wrongly, by whomever.
+const BAD_SHARE: u64 = 10;
+
+/// One item.
+pub(super) fn judge(item: Item, observed: &Observed, rules: Rules) -> Judged {
+    let judged = match item {
+        Item::Cadence => Ok(cadence(observed, rules)),
+        Item::Statuses => Ok(statuses(observed)),
+        Item::Signatures => Ok(signatures(observed)),
+        Item::Answered => answered(observed),
+        Item::Refused => refused(observed),
+        Item::Ignored => ignored(observed),
+        Item::Cancelled => cancelled(observed),
+        Item::Repeats => repeats(observed),
+        Item::Incident => incident(observed),
+        Item::Ban => ban(observed),
+        Item::Places | Item::Feedback => Ok((Verdict::NotSeen, Vec::new())),
+    };
+    judged.unwrap_or_else(|nothing| nothing)
+}
+
+fn not_seen(why: &str) -> Judged {
+    (Verdict::NotSeen, vec![why.to_owned()])
+}
+
+/// For how long the taxi was seen without a new position: what was not looked at meanwhile counts for nobody, and only
+/// differences do, whose clock is of no account.
+fn cadence(observed: &Observed, rules: Rules) -> Judged {
+    let (Some(first), Some(last)) = (observed.sights.first(), observed.sights.last()) else {
+        return not_seen("aucun taxi n’a été regardé");
+    };
+    let stays = observed.sights.chunk_by(|sight, next| sight.heard_s == next.heard_s);
+    let waits = stays.clone().filter_map(|same| Some(same.last()?.asked_s - same.first()?.at_s));
+    let positions = stays.clone().filter(|same| same.iter().any(|sight| sight.heard_s.is_some())).count();
+    let longest = waits.max().unwrap_or_default().max(0);
+    let evidence = format!(
+        "taxi {} : {positions} positions en {} s, vu {longest} s au plus sans position nouvelle ({} s au plus sont \
+         attendues)",
+        observed.taxi,
+        last.at_s - first.at_s,
+        rules.cadence_s
+    );
+    all_of(
+        vec![evidence],
+        &[
+            (positions >= 2, "moins de deux positions ont été reçues"),
+            (longest <= rules.cadence_s, "les positions sont trop espacées"),
+        ],
+    )
+}
+
+fn statuses(observed: &Observed) -> Judged {
+    let (tried, free) = (observed.tried.len(), observed.tried.iter().filter(|tried| tried.was_free).count());
+    let seen: std::collections::BTreeSet<_> =
+        observed.sights.iter().map(|sight| sight.status.as_str()).collect();
+    if tried == 0 {
+        return not_seen("aucune course n’a été essayée");
+    }
+    let seen = seen.into_iter().collect::<Vec<_>>().join(", ");
+    let evidence = format!("libre à temps avant {free} courses sur {tried} ; statuts vus avant : {seen}");
+    all_of(vec![evidence], &[(free == tried, "le taxi n’a pas été remis libre (`free`) après une course")])
+}
+
+fn signatures(observed: &Observed) -> Judged {
+    let Some(datagrams) = &observed.datagrams else {
+        return not_seen("le serveur ne reçoit pas de datagrammes");
+    };
+    let refused: Vec<_> =
+        datagrams.refused.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let of = |refusal: Refusal| datagrams.refused.get(refusal.name()).copied().unwrap_or_default();
+    let bad = of(Refusal::BadHash) + of(Refusal::Replayed);
+    if datagrams.accepted == 0 && bad == 0 {
+        let by_http = observed.sights.iter().any(|sight| sight.heard_s.is_some());
+        let verdict = if by_http { Verdict::NotApplicable } else { Verdict::NotSeen };
+        return (verdict, vec!["aucun datagramme n’est venu".to_owned()]);
+    }
+    let told = if refused.is_empty() {
+        "aucun refusé".to_owned()
+    } else {
+        format!("refusés : {}", refused.join(", "))
+    };
+    let evidence = format!("{} datagrammes acceptés, {told}", datagrams.accepted);
+    // Anybody may send a few in another's name.
+    let is_right = bad * BAD_SHARE <= datagrams.accepted;
+    all_of(
+        vec![evidence],
+        &[(is_right, "des datagrammes sont mal signés (`bad_hash`), ou rejoués (`replayed`)")],
+    )
+}
+
+fn answered(observed: &Observed) -> Result<Judged, Judged> {
+    let hail = observed.hail(Trial::Ride)?;
+    let came = |status| hail.came(status).is_some();
+    Ok(all_of(
+        vec![hail.line()],
+        &[
+            (came(Status::ReceivedByOperator), "l’opérateur ne l’a pas prise à temps"),
+            (came(Status::ReceivedByTaxi), "le taxi ne l’a pas reçue à temps"),
+            (came(Status::AcceptedByTaxi), "le taxi ne l’a pas acceptée à temps"),
+            (came(Status::CustomerOnBoard), "le client n’a pas été pris à bord"),
+            (hail.stands() == Some(Status::Finished), "la course n’est pas terminée"),
+        ],
+    ))
+}
+
+fn refused(observed: &Observed) -> Result<Judged, Judged> {
+    let hail = observed.hail(Trial::Refuse)?;
+    let evidence = vec![hail.line(), format!("motif : {}", hail.last_reason().unwrap_or("aucun"))];
+    Ok(all_of(
+        evidence,
+        &[
+            (hail.stands() == Some(Status::DeclinedByTaxi), "le taxi ne l’a pas refusée"),
+            (
+                hail.last_reason().is_some(),
+                "le refus est sans motif (article R3121-23 du code des transports)",
+            ),
+        ],
+    ))
+}
+
+fn ignored(observed: &Observed) -> Result<Judged, Judged> {
+    let hail = observed.hail(Trial::Ignore)?;
+    Ok(all_of(
+        vec![hail.line()],
+        &[
+            (hail.came(Status::ReceivedByTaxi).is_some(), "elle n’a pas été affichée au chauffeur"),
+            (hail.stands() == Some(Status::TimeoutTaxi), "elle n’a pas pris fin faute de réponse du taxi"),
+        ],
+    ))
+}
+
+fn cancelled(observed: &Observed) -> Result<Judged, Judged> {
+    let hail = observed.hail(Trial::Cancel)?;
+    Ok(all_of(
+        vec![hail.line()],
+        &[
+            (hail.came(Status::ReceivedByTaxi).is_some(), "elle n’a pas été affichée au chauffeur"),
+            (hail.stands() == Some(Status::DeclinedByCustomer), "le client n’a pas pu l’annuler"),
+        ],
+    ))
+}
+
+fn repeats(observed: &Observed) -> Result<Judged, Judged> {
+    let (hail, before) = (observed.hail(Trial::Again)?, observed.hail(Trial::Cancel)?);
+    let evidence = vec![hail.line(), format!("après la course {}, annulée par le même client", before.id)];
+    let is_shown = hail.came(Status::ReceivedByTaxi).is_some();
+    Ok(all_of(evidence, &[(is_shown, "la nouvelle course n’a pas été affichée au chauffeur")]))
+}
+
+fn incident(observed: &Observed) -> Result<Judged, Judged> {
+    let hail = observed.hail(Trial::Incident)?;
+    let reason = hail.incident_taxi_reason.as_deref();
+    let evidence = vec![hail.line(), format!("motif : {}", reason.unwrap_or("aucun"))];
+    Ok(all_of(
+        evidence,
+        &[
+            (hail.came(Status::AcceptedByTaxi).is_some(), "le taxi ne l’a pas acceptée d’abord"),
+            (hail.stands() == Some(Status::IncidentTaxi), "aucun incident du taxi n’a été déclaré"),
+            (reason.is_some(), "l’incident est sans motif"),
+        ],
+    ))
+}
+
+fn ban(observed: &Observed) -> Result<Judged, Judged> {
+    let hail = observed.hail(Trial::Report)?;
+    let banned = observed.trial(Trial::Report).and_then(|tried| tried.banned);
+    let mut evidence = vec![hail.line()];
+    evidence.extend(banned.map(|status| format!("la demande suivante du client a reçu la réponse {status}")));
+    Ok(all_of(
+        evidence,
+        &[
+            (hail.reporting_customer == Some(true), "le client n’a pas été signalé"),
+            (banned == Some(403), "le client n’a pas été exclu"),
+        ],
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::certify::observed::{Datagrams, Hail, Sight, Tried};
+
+    fn hail(fields: &Value, went: &[&str]) -> Hail {
+        let steps = went
+            .iter()
+            .map(|to| json!({"to_status": to, "timestamp": "2026-09-21T14:13:20", "reason": null}));
+        let mut hail = json!({
+            "id": "h", "session_id": "s", "status": went.last(), "customer_id": "c", "customer_address": "1 rue X",
+            "transitions": steps.collect::<Vec<_>>(), "taxi": {"crowfly_distance": 0.0},
+        });
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            hail[name] = value.clone();
+        }
+        Hail::read(&hail).unwrap()
+    }
+
+    fn seen(asked_s: i64, at_s: i64, heard_s: Option<i64>) -> Sight {
+        Sight { asked_s, at_s, heard_s, status: "free".to_owned() }
+    }
+
+    fn verdict(item: Item, observed: &Observed) -> Verdict {
+        judge(item, observed, Rules::default()).0
+    }
+
+    #[test]
+    fn an_incident_is_one_of_a_taxi_that_had_accepted() {
+        let of = |went: &[&str]| {
+            let hail = Some(hail(&json!({"incident_taxi_reason": "traffic"}), went));
+            Observed { tried: vec![Tried { hail, ..Tried::new(Trial::Incident) }], ..Observed::default() }
+        };
+        let accepted = of(&["received_by_taxi", "accepted_by_taxi", "incident_taxi"]);
+        assert_eq!(verdict(Item::Incident, &accepted), Verdict::Passed);
+        assert_eq!(verdict(Item::Incident, &of(&["received_by_taxi", "incident_taxi"])), Verdict::Failed);
+        assert_eq!(verdict(Item::Incident, &Observed::default()), Verdict::NotSeen);
+    }
+
+    #[test]
+    fn positions_are_late_only_where_somebody_looked() {
+        let of = |sights: &[(i64, i64, i64)]| {
+            let sights = sights.iter().map(|(asked_s, at_s, heard_s)| seen(*asked_s, *at_s, Some(*heard_s)));
+            verdict(Item::Cadence, &Observed { sights: sights.collect(), ..Observed::default() })
+        };
+        assert_eq!(of(&[(100, 100, 100), (105, 105, 105), (110, 110, 110)]), Verdict::Passed);
+        assert_eq!(
+            of(&[(100, 100, 100), (109, 109, 100), (111, 111, 100), (112, 112, 112)]),
+            Verdict::Failed
+        );
+        assert_eq!(
+            of(&[(100, 100, 100), (130, 130, 129), (131, 131, 129)]),
+            Verdict::Passed,
+            "a slow runner"
+        );
+        assert_eq!(
+            of(&[(100, 120, 119), (120, 120, 119), (121, 121, 121)]),
+            Verdict::Passed,
+            "a slow server"
+        );
+        assert_eq!(of(&[(100, 100, 700), (101, 101, 701)]), Verdict::Passed, "another clock");
+        assert_eq!(of(&[(100, 100, 100), (101, 101, 100)]), Verdict::Failed, "one position is no cadence");
+        assert_eq!(of(&[]), Verdict::NotSeen);
+    }
+
+    #[test]
+    fn signatures_are_of_who_sends_datagrams_and_a_few_wrong_ones_may_be_anybodys() {
+        let of = |accepted, bad: u64, overloaded| {
+            let refused = [("bad_hash", bad / 2), ("replayed", bad - bad / 2), ("overloaded", overloaded)];
+            let refused = refused.into_iter().filter(|(_, count)| *count > 0);
+            let refused = refused.map(|(reason, count)| (reason.to_owned(), count)).collect();
+            let sights = vec![seen(1, 1, Some(1))];
+            let datagrams = Some(Datagrams { accepted, refused });
+            verdict(Item::Signatures, &Observed { sights, datagrams, ..Observed::default() })
+        };
+        assert_eq!(of(0, 0, 0), Verdict::NotApplicable, "positions come by HTTP");
+        assert_eq!((of(20, 0, 0), of(20, 2, 5)), (Verdict::Passed, Verdict::Passed));
+        assert_eq!((of(20, 3, 0), of(0, 1, 0)), (Verdict::Failed, Verdict::Failed));
+    }
+}

@@ -1,0 +1,272 @@
+//! The runs that go on in this process: one of an account, few in all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::certify::as_operator::Stand;
+use crate::certify::report::Report;
+use crate::certify::run::{Pace, Party, Run, RunError, Server};
+use crate::certify::{Rules, Side, as_app, as_operator, judge};
+use crate::limits::{self, CERTIFICATION_LOOKS_EVERY, CERTIFICATIONS_AT_ONCE, DRAIN};
+use crate::registry::accounts::Account;
+use crate::router;
+use crate::store::certifications::CertificationRow;
+
+/// What reports call a server that has no public name.
+const HERE: &str = "ce registre";
+
+/// Those that go on, and the last one of each account.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    entries: Mutex<BTreeMap<i32, Entry>>,
+    /// The process ends: so do all of them.
+    ending: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Entry {
+    seen: Seen,
+    /// Which one of the account's it is.
+    number: u64,
+    /// The account that plays the other side.
+    counterpart: i32,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+/// Why no run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// The account has one that goes on.
+    Account,
+    /// The other side plays in another one: a search would find the taxis of both.
+    Counterpart,
+    /// There are as many as there may be.
+    Process,
+}
+
+/// A run, as its page shows it.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// Who is judged.
+    pub(super) side: Side,
+    /// What was told so far.
+    pub(super) lines: Vec<String>,
+    /// Whether it has ended.
+    pub(super) is_over: bool,
+}
+
+/// What is to be run.
+pub(super) struct Wish {
+    pub(super) side: Side,
+    /// The account that plays the other side, and how it asks.
+    pub(super) counterpart: (i32, Party),
+    /// The operator's taxi that is looked at; None: the first that can be hailed.
+    pub(super) taxi: Option<String>,
+    pub(super) patience_s: u64,
+    pub(super) positions: u64,
+    /// Where the taxi waits that a search app is to find.
+    pub(super) stand: Option<Stand>,
+}
+
+impl Runs {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<i32, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account's run, or its last one.
+    pub(super) fn seen(&self, account: i32) -> Option<Seen> {
+        self.entries().get(&account).map(|entry| entry.seen.clone())
+    }
+
+    /// Begins one, or says why there is none.
+    pub(super) fn start(self: &Arc<Self>, app: &App, account: &Account, wish: Wish) -> Result<(), Busy> {
+        let mut entries = self.entries();
+        let counterpart = wish.counterpart.0;
+        has_room(&entries, account.id, counterpart)?;
+        let seen = Seen { side: wish.side, lines: Vec::new(), is_over: false };
+        let number = entries.get(&account.id).map_or(0, |entry| entry.number + 1);
+        let stop = self.ending.child_token();
+        let teller = Teller { runs: self.clone(), account: account.id, number };
+        let partner = Party { key: account.api_key().to_owned(), log_as: None };
+        let (app, email, token) = (app.clone(), account.email.clone(), stop.clone());
+        // On a thread of its own: what a run waits for is no future that could change threads.
+        let runtime = Handle::current();
+        let task = tokio::task::spawn_blocking(move || {
+            match runtime.block_on(conduct(&teller, &app, token, (email, partner), wish)) {
+                Ok(end) => teller.tell(end.to_owned()),
+                Err(NoReport::Run(RunError::Stopped)) => teller.tell("Arrêtée.".to_owned()),
+                Err(error) => {
+                    tracing::info!(account = teller.account, %error, "an acceptance run left no report");
+                    teller.tell(format!("La recette s’est arrêtée : {}", in_french(&error)));
+                }
+            }
+        });
+        entries.insert(account.id, Entry { seen, number, counterpart, stop, task: Some(task) });
+        Ok(())
+    }
+
+    /// Ends all of them, and returns when what they began is tidied up, or takes too long. One that begins later ends
+    /// at once.
+    pub(crate) async fn end(&self) {
+        self.ending.cancel();
+        let tasks: Vec<_> = self.entries().values_mut().filter_map(|entry| entry.task.take()).collect();
+        let ended = async {
+            for task in tasks {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "an acceptance run broke off");
+                }
+            }
+        };
+        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+            tracing::warn!(after_s = DRAIN.as_secs(), "acceptance runs left their hails to their deadlines");
+        }
+    }
+
+    /// Ends the account's run, in a moment.
+    pub(super) fn stop(&self, account: i32) {
+        if let Some(entry) = self.entries().get_mut(&account) {
+            entry.stop.cancel();
+        }
+    }
+}
+
+fn has_room(entries: &BTreeMap<i32, Entry>, account: i32, counterpart: i32) -> Result<(), Busy> {
+    let going_on = || entries.iter().filter(|(_, entry)| !entry.seen.is_over);
+    match () {
+        () if going_on().any(|(id, _)| *id == account) => Err(Busy::Account),
+        () if going_on().any(|(_, entry)| entry.counterpart == counterpart) => Err(Busy::Counterpart),
+        () if going_on().count() >= CERTIFICATIONS_AT_ONCE => Err(Busy::Process),
+        () => Ok(()),
+    }
+}
+
+/// Writes down how one run goes, and nothing of a later one.
+struct Teller {
+    runs: Arc<Runs>,
+    account: i32,
+    number: u64,
+}
+
+impl Teller {
+    fn write(&self, change: impl FnOnce(&mut Seen)) {
+        let mut entries = self.runs.entries();
+        let entry = entries.get_mut(&self.account).filter(|entry| entry.number == self.number);
+        if let Some(entry) = entry {
+            change(&mut entry.seen);
+        }
+    }
+
+    fn tell(&self, line: String) {
+        self.write(|seen| seen.lines.push(line));
+    }
+}
+
+impl Drop for Teller {
+    /// However it ends.
+    fn drop(&mut self) {
+        self.write(|seen| seen.is_over = true);
+    }
+}
+
+/// Why a run left no report.
+#[derive(Debug, thiserror::Error)]
+enum NoReport {
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("the report could not be kept: {0}")]
+    Store(#[from] crate::store::StoreError),
+    #[error("the report has no number: {0}")]
+    Number(#[from] crate::secrets::SecretError),
+}
+
+/// Runs it, signs the report and keeps it; gives what is said of that.
+async fn conduct(
+    teller: &Teller,
+    app: &App,
+    stop: CancellationToken,
+    (email, partner): (String, Party),
+    wish: Wish,
+) -> Result<&'static str, NoReport> {
+    let tell = |line| teller.tell(line);
+    let patience = Duration::from_secs(wish.patience_s);
+    let run = Run {
+        side: wish.side,
+        server: Server::within(router::http(app.clone(), limits::Http::default())),
+        partner,
+        counterpart: wish.counterpart.1,
+        pace: Pace {
+            poll: CERTIFICATION_LOOKS_EVERY,
+            patience,
+            positions: usize::try_from(wish.positions).unwrap_or(usize::MAX),
+            watch: patience,
+        },
+        clock: app.clock.clone(),
+        stop,
+        tell: &tell,
+    };
+    let begun_at = app.clock.now().0;
+    let observed = match &wish.stand {
+        None => as_app::observe(&run, wish.taxi.as_deref()).await?,
+        Some(stand) => as_operator::observe(&run, stand).await?,
+    };
+    let server = app.behaviour.public_url.as_ref().map_or(HERE, Url::as_str);
+    let report = Report {
+        side: wish.side,
+        account: email,
+        server: server.to_owned(),
+        taxi: observed.taxi.clone(),
+        begun_at,
+        ended_at: app.clock.now().0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        findings: judge(wish.side, &observed, Rules::default()),
+    };
+    let text = report.text();
+    let id = crate::secrets::hex(&crate::secrets::random::<8>()?);
+    let signature = app.registry.signer().sign(&text);
+    let row = CertificationRow { id, report: text, signature };
+    app.registry.store().keep_certification(teller.account, report.ended_at, &row).await?;
+    Ok("Terminée : le rapport est gardé.")
+}
+
+fn in_french(error: &NoReport) -> String {
+    match error {
+        NoReport::Run(RunError::NoTaxi) => {
+            "aucun de vos taxis n’est devenu libre avec une position de moins de deux minutes.".to_owned()
+        }
+        NoReport::Run(RunError::Shared(taxi)) => {
+            format!("le véhicule du taxi {taxi} est partagé, et c’est un autre opérateur qui a été appelé.")
+        }
+        NoReport::Run(RunError::Refused { path, status, .. }) => format!("{path} a répondu {status}."),
+        _ => "erreur du registre ; recommencez plus tard.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_one_run_its_other_side_too_and_a_process_few() {
+        let entry = |counterpart, is_over| {
+            let seen = Seen { side: Side::Operator, lines: Vec::new(), is_over };
+            Entry { seen, number: 0, counterpart, stop: CancellationToken::new(), task: None }
+        };
+        let mut entries = BTreeMap::from([(1, entry(-1, false)), (2, entry(-2, true))]);
+        assert_eq!(has_room(&entries, 1, -3), Err(Busy::Account));
+        assert_eq!(has_room(&entries, 3, -1), Err(Busy::Counterpart));
+        assert_eq!((has_room(&entries, 2, -2), has_room(&entries, 3, -2)), (Ok(()), Ok(())));
+        let many = 10 + i32::try_from(CERTIFICATIONS_AT_ONCE).unwrap();
+        entries.extend((11..many).map(|account| (account, entry(-account, false))));
+        assert_eq!(has_room(&entries, 3, -3), Err(Busy::Process));
+        entries.get_mut(&11).unwrap().seen.is_over = true;
+        assert_eq!(has_room(&entries, 3, -3), Ok(()));
+    }
+}

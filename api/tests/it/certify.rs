@@ -1,0 +1,426 @@
+//! Acceptance runs, against partners who do what is asked of them and against others.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use api::certify::as_operator::{self, Stand};
+use api::certify::observed::Observed;
+use api::certify::run::{Pace, Party, Run, RunError, Server};
+use api::certify::{Finding, Item, Rules, Side, Trial, Verdict, as_app, judge};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::client::plate;
+use crate::harness::places::MIDDLE;
+use crate::metrics::scrape;
+use crate::positions::Device;
+use crate::world::{World, wanted};
+
+on_each_database!(
+    an_operator_who_does_what_is_asked_is_certified,
+    an_operator_who_is_late_and_careless_is_not,
+    an_app_that_does_what_is_asked_is_certified,
+    an_app_that_leaves_its_customers_alone_is_not,
+    customers_of_other_apps_are_turned_away,
+    a_run_that_is_stopped_leaves_nothing_behind,
+    a_taxi_is_found_on_any_page,
+    a_hail_that_rings_another_operator_is_given_up,
+    who_asks_too_often_waits,
+    the_command_writes_a_report_that_the_deployment_signed,
+);
+
+const POLL: Duration = Duration::from_millis(5);
+/// Longer than a status lasts in which somebody has to answer, in milliseconds.
+const TOO_LONG_MS: i64 = 31_000;
+/// Where the taxi of the run waits.
+const HERE: (f64, f64) = (48.8566, 2.3522);
+
+/// How many positions an operator sends before the time is that of everybody: more than a run looks at.
+const FAST: usize = 10;
+
+/// How an operator works.
+pub(crate) struct Manners {
+    /// Between two positions, in seconds.
+    pub(crate) every_s: i64,
+    /// By how much the time goes on at each look for hails, at first, in milliseconds.
+    pub(crate) step_ms: i64,
+    /// How long a look takes in a test.
+    pub(crate) pause: Duration,
+    /// Whether it knows why it refuses, and takes its taxis back into service.
+    pub(crate) is_careful: bool,
+    /// Whether each of its devices has its key.
+    pub(crate) is_signed: bool,
+}
+
+fn party(world: &World, account: &str) -> Party {
+    Party { key: world.key(account).to_owned(), log_as: None }
+}
+
+fn run<'a>(
+    world: &World,
+    side: Side,
+    patience: Duration,
+    tell: &'a (dyn Fn(String) + Send + Sync),
+) -> Run<'a> {
+    let (partner, counterpart) = match side {
+        Side::Operator => ("op-a", "app"),
+        Side::Search => ("app", "op-b"),
+    };
+    Run {
+        side,
+        server: Server::new(world.client.base.parse().unwrap()).unwrap(),
+        partner: party(world, partner),
+        counterpart: party(world, counterpart),
+        pace: Pace { poll: POLL, patience, positions: 5, watch: patience },
+        clock: world.clock.clone(),
+        stop: CancellationToken::new(),
+        tell,
+    }
+}
+
+fn findings(side: Side, observed: &Observed) -> Vec<Finding> {
+    let findings = judge(side, observed, Rules::default());
+    assert_eq!(findings.len(), side.items().len());
+    assert!(findings.iter().all(|finding| !finding.evidence.is_empty()), "{findings:#?}");
+    findings
+}
+
+fn of(findings: &[Finding], item: Item) -> Verdict {
+    findings.iter().find(|finding| finding.item == item).unwrap().verdict
+}
+
+fn all_passed(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.verdict == Verdict::Passed)
+}
+
+/// What an operator's program does, for ever.
+pub(crate) async fn operate(world: &World, taxi: &str, manners: &Manners) {
+    let key = world.key("op-a");
+    let device = Device::new(world, "op-a");
+    let stranger = Device { key: "another".to_owned(), ..Device::new(world, "op-a") };
+    let (mut sent, mut sent_s, mut looked) = (0, 0, Instant::now());
+    loop {
+        let hails = world.client.get(key, &format!("/hails?taxi_id={taxi}")).await.body["data"].take();
+        // Where the time leaps while a hail is made, the registry takes it for one that waited for long; where it
+        // stands still, nothing is ever due again.
+        let is_fast = sent < FAST && hails.as_array().unwrap().is_empty();
+        let passed_ms = i64::try_from(looked.elapsed().as_millis()).unwrap();
+        looked = Instant::now();
+        world.clock.advance(if is_fast { manners.step_ms } else { passed_ms });
+        let now_s = world.clock.now().seconds();
+        if now_s - sent_s >= manners.every_s {
+            if !manners.is_signed {
+                stranger.send(now_s, taxi, HERE.0);
+            }
+            device.send(now_s, taxi, HERE.0);
+            (sent, sent_s) = (sent + 1, now_s);
+            world.heard(taxi, now_s).await;
+        }
+        for hail in hails.as_array().unwrap() {
+            answer(world, hail, manners).await;
+        }
+        if manners.is_careful && world.look("op-a", taxi).await["status"] == "off" {
+            world.free("op-a", taxi).await;
+        }
+        sleep(manners.pause).await;
+    }
+}
+
+async fn answer(world: &World, hail: &Value, manners: &Manners) {
+    let (id, status) = (hail["id"].as_str().unwrap(), hail["status"].as_str().unwrap());
+    let trial = hail["customer_id"].as_str().unwrap().rsplit('-').next().unwrap().to_owned();
+    let ground = manners.is_careful.then_some("prior_booking");
+    let wish = match (trial.as_str(), status) {
+        (_, "sent_to_operator") => json!({"status": "received_by_operator"}),
+        (_, "received_by_operator") => json!({"status": "received_by_taxi"}),
+        ("ride" | "incident", "received_by_taxi") => {
+            json!({"status": "accepted_by_taxi", "taxi_phone_number": "0612345678"})
+        }
+        ("refuse" | "report", "received_by_taxi") => {
+            json!({"status": "declined_by_taxi", "declined_by_taxi_reason": ground})
+        }
+        ("ignore", "received_by_taxi") => {
+            world.clock.advance(TOO_LONG_MS);
+            world.stands(id, "timeout_taxi").await;
+            return;
+        }
+        ("ride", "accepted_by_customer") => json!({"status": "customer_on_board"}),
+        ("incident", "accepted_by_customer") => {
+            json!({"status": "incident_taxi", "incident_taxi_reason": "breakdown"})
+        }
+        ("ride", "customer_on_board") => json!({"status": "finished"}),
+        ("report", "declined_by_taxi") => {
+            json!({"reporting_customer": true, "reporting_customer_reason": "no_show"})
+        }
+        _ => return,
+    };
+    // The customer may have been faster.
+    world.client.put(world.key("op-a"), &format!("/hails/{id}"), &wish).await;
+}
+
+async fn judged_operator(world: &World, manners: &Manners, patience: Duration) -> Vec<Finding> {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    let told = Mutex::new(Vec::new());
+    let tell = |line| told.lock().unwrap().push(line);
+    let run = run(world, Side::Operator, patience, &tell);
+    let observed = tokio::select! {
+        observed = as_app::observe(&run, None) => observed.unwrap(),
+        () = operate(world, &taxi, manners) => unreachable!(),
+    };
+    assert_eq!((observed.account.as_str(), &observed.taxi), ("op-a", &taxi));
+    let told = told.into_inner().unwrap();
+    assert!(told.iter().any(|line| line.starts_with("Essai 1 sur 7 : acceptez")), "{told:?}");
+    if let Some(reported) = observed.trial(Trial::Report).and_then(|tried| tried.hail.as_ref()) {
+        // A banned customer is told so, whether the taxi is free or not.
+        let mut wish = wanted(&taxi);
+        wish["customer_id"] = json!(reported.customer_id);
+        let answer = world.client.post(world.key("app"), "/hails", &wish).await;
+        assert_ne!(answer.status, 403, "no ban is left behind: {answer:?}");
+    }
+    findings(Side::Operator, &observed)
+}
+
+async fn an_operator_who_does_what_is_asked_is_certified(world: &mut World) {
+    let manners = Manners { every_s: 2, step_ms: 1_000, pause: POLL, is_careful: true, is_signed: true };
+    let findings = judged_operator(world, &manners, Duration::from_secs(40)).await;
+    assert!(all_passed(&findings), "{findings:#?}");
+}
+
+async fn an_operator_who_is_late_and_careless_is_not(world: &mut World) {
+    let manners = Manners { every_s: 40, step_ms: 4_000, pause: POLL, is_careful: false, is_signed: false };
+    let findings = judged_operator(world, &manners, Duration::from_secs(6)).await;
+    for item in [Item::Cadence, Item::Signatures, Item::Refused, Item::Statuses] {
+        assert_eq!(of(&findings, item), Verdict::Failed, "{item:?} in {findings:#?}");
+    }
+    for item in [Item::Ignored, Item::Ban] {
+        assert_eq!(of(&findings, item), Verdict::NotSeen, "{item:?} in {findings:#?}");
+    }
+}
+
+/// Makes a hail of the one taxi that a search finds, once there is one.
+async fn hail(world: &World, customer: &str) -> String {
+    loop {
+        let found = world.search("app", HERE).await;
+        if let Some(taxi) = found.first() {
+            let mut wish = wanted(taxi["id"].as_str().unwrap());
+            wish["customer_id"] = json!(customer);
+            let answer = world.client.post(world.key("app"), "/hails", &wish).await;
+            if answer.status == 201 {
+                return answer.element(201)["id"].as_str().unwrap().to_owned();
+            }
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// What an app does with a hail at each status, until it is over. Where it does nothing, time passes.
+async fn see_through(world: &World, id: &str, does: &[(&str, Value)], waits: bool) {
+    loop {
+        let hail = world.client.get(world.key("app"), &format!("/hails/{id}")).await.element(200);
+        let status = hail["status"].as_str().unwrap();
+        let path = format!("/hails/{id}");
+        if let Some((_, wish)) = does.iter().find(|(at, _)| *at == status) {
+            world.client.put(world.key("app"), &path, wish).await;
+        } else if waits && ["received_by_taxi", "accepted_by_taxi"].contains(&status) {
+            world.clock.advance(TOO_LONG_MS);
+        }
+        let is_over = api::hail::Status::try_from(status.to_owned()).unwrap().is_end();
+        if is_over {
+            return;
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn judged_app(world: &World, app: impl AsyncFnOnce(), patience: Duration) -> Vec<Finding> {
+    let tell = |_| {};
+    let run = run(world, Side::Search, patience, &tell);
+    let stand = Stand { lat: HERE.0, lon: HERE.1, insee: MIDDLE.to_owned() };
+    let (observed, ()) = tokio::join!(as_operator::observe(&run, &stand), app());
+    let observed = observed.unwrap();
+    assert_eq!(observed.account, "app");
+    findings(Side::Search, &observed)
+}
+
+async fn an_app_that_does_what_is_asked_is_certified(world: &mut World) {
+    let confirms = || ("accepted_by_taxi", json!({"status": "accepted_by_customer"}));
+    let cancels = ("received_by_taxi", json!({"status": "declined_by_customer"}));
+    let breaks_off = (
+        "accepted_by_customer",
+        json!({"status": "incident_customer", "incident_customer_reason": "earthquake"}),
+    );
+    let app = async || {
+        let ride = hail(world, "ann").await;
+        see_through(world, &ride, &[confirms()], false).await;
+        world.moves("app", &ride, &json!({"rating_ride": 4})).await;
+        for (does, waits) in [
+            (vec![], false),
+            (vec![], true),
+            (vec![cancels], false),
+            (vec![confirms(), breaks_off], false),
+            (vec![], false),
+        ] {
+            let hail = hail(world, "ann").await;
+            see_through(world, &hail, &does, waits).await;
+        }
+        let hail = hail(world, "bert").await;
+        see_through(world, &hail, &[], false).await;
+    };
+    let findings = judged_app(world, app, Duration::from_secs(40)).await;
+    assert!(all_passed(&findings), "{findings:#?}");
+}
+
+async fn an_app_that_leaves_its_customers_alone_is_not(world: &mut World) {
+    let app = async || {
+        let ride = hail(world, "ann").await;
+        see_through(world, &ride, &[], true).await;
+        let refused = hail(world, "ann").await;
+        see_through(world, &refused, &[], false).await;
+    };
+    let findings = judged_app(world, app, Duration::from_secs(6)).await;
+    for item in [Item::Answered, Item::Feedback, Item::Refused] {
+        assert_eq!(of(&findings, item), Verdict::Failed, "{item:?} in {findings:#?}");
+    }
+    for item in [Item::Ignored, Item::Cancelled, Item::Ban] {
+        assert_eq!(of(&findings, item), Verdict::NotSeen, "{item:?} in {findings:#?}");
+    }
+    assert_eq!(of(&findings, Item::Places), Verdict::Passed, "{findings:#?}");
+}
+
+/// Hails the taxi of a run as another app does; gives the hail.
+async fn strange_hail(world: &World) -> String {
+    loop {
+        let found = world.search("other-app", HERE).await;
+        if let Some(taxi) = found.first() {
+            let mut wish = wanted(taxi["id"].as_str().unwrap());
+            wish["customer_id"] = json!("stranger");
+            let answer = world.client.post(world.key("other-app"), "/hails", &wish).await;
+            if answer.status == 201 {
+                return answer.element(201)["id"].as_str().unwrap().to_owned();
+            }
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn customers_of_other_apps_are_turned_away(world: &mut World) {
+    let app = async || {
+        let strange = strange_hail(world).await;
+        let ended = world.stands(&strange, "incident_taxi").await;
+        let went: Vec<_> =
+            ended["transitions"].as_array().unwrap().iter().map(|step| &step["to_status"]).collect();
+        assert!(!went.contains(&&json!("accepted_by_taxi")), "{went:?}");
+        assert_eq!(ended["reporting_customer"], json!(null));
+        let ride = hail(world, "ann").await;
+        see_through(world, &ride, &[("accepted_by_taxi", json!({"status": "accepted_by_customer"}))], false)
+            .await;
+    };
+    let findings = judged_app(world, app, Duration::from_secs(6)).await;
+    assert_eq!(of(&findings, Item::Answered), Verdict::Passed, "{findings:#?}");
+}
+
+async fn a_run_that_is_stopped_leaves_nothing_behind(world: &mut World) {
+    let tell = |_| {};
+    let run = run(world, Side::Search, Duration::from_mins(1), &tell);
+    let stand = Stand { lat: HERE.0, lon: HERE.1, insee: MIDDLE.to_owned() };
+    let app = async {
+        let hail = hail(world, "ann").await;
+        run.stop.cancel();
+        hail
+    };
+    let (observed, hail) = tokio::join!(as_operator::observe(&run, &stand), app);
+    assert!(matches!(observed, Err(RunError::Stopped)), "{observed:?}");
+    world.stands(&hail, "incident_taxi").await;
+    assert!(world.search("app", HERE).await.is_empty(), "the taxi is out of service");
+}
+
+async fn a_taxi_is_found_on_any_page(world: &mut World) {
+    let first = world.register("op-a", 1, MIDDLE).await;
+    for number in 2..=31 {
+        world.register("op-a", number, MIDDLE).await;
+    }
+    world.place("op-a", &first, HERE).await;
+    let stop = CancellationToken::new();
+    let told = Mutex::new(String::new());
+    let tell = |line| {
+        *told.lock().unwrap() = line;
+        stop.cancel();
+    };
+    let run = Run { stop: stop.clone(), ..run(world, Side::Operator, Duration::from_secs(20), &tell) };
+    let observed = as_app::observe(&run, None).await;
+    assert!(matches!(observed, Err(RunError::Stopped)), "{observed:?}");
+    let told = told.lock().unwrap();
+    assert!(told.starts_with(&format!("Taxi {first} :")), "{told}");
+}
+
+async fn a_hail_that_rings_another_operator_is_given_up(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    world.place("op-a", &taxi, HERE).await;
+    world.client.post(world.key("op-b"), "/vehicles", &json!({"licence_plate": plate(1)})).await.element(201);
+    world.free("op-b", &taxi).await;
+    world.clock.advance(1_000);
+    world.place("op-b", &taxi, HERE).await;
+    let tell = |_| {};
+    let mut run = run(world, Side::Operator, Duration::from_secs(20), &tell);
+    run.pace.positions = 1;
+    let observed = as_app::observe(&run, Some(&taxi)).await;
+    assert!(matches!(&observed, Err(RunError::Shared(shared)) if *shared == taxi), "{observed:?}");
+    let rung = world.client.get(world.key("op-b"), "/hails").await.body["data"].take();
+    assert_eq!((rung.as_array().unwrap().len(), &rung[0]["status"]), (1, &json!("declined_by_customer")));
+}
+
+async fn who_asks_too_often_waits(world: &mut World) {
+    world.stop().await;
+    world.start_as(|config| config.rate_limits = "operateur=1/s:1".parse().unwrap()).await;
+    let tell = |_| {};
+    let run = run(world, Side::Operator, POLL, &tell);
+    let passes = async {
+        loop {
+            world.clock.advance(100);
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let observed = tokio::select! {
+        observed = as_app::observe(&run, None) => observed,
+        () = passes => unreachable!(),
+    };
+    assert!(matches!(observed, Err(RunError::NoTaxi)), "{observed:?}");
+    let throttled = scrape(world).await.value("maraude_http_throttled_total", &[("role", "operateur")]);
+    assert!(throttled >= 1.0, "{throttled}");
+}
+
+async fn the_command_writes_a_report_that_the_deployment_signed(world: &mut World) {
+    world.stop().await;
+    world.start_as(|config| config.behaviour.integration_account = Some("op-b".to_owned())).await;
+    let output = world.folder().join("report.html");
+    let file = output.to_str().unwrap();
+    let arguments = [
+        ["certify", "search"],
+        ["--server", &world.client.base],
+        ["--key", world.key("app")],
+        ["--log-as", "op-b"],
+        ["--patience-s", "1"],
+        ["--poll-ms", "50"],
+        ["--account", "<i>app</i>"],
+        ["--output", file],
+    ];
+    let arguments = [arguments.concat(), vec!["--sign"]].concat();
+    let (status, out, complaints) = world.program().run(&arguments).await;
+    assert!(!status.success() && complaints.contains("not certified"), "{out} {complaints}");
+    assert!(out.contains("Essai 1 sur 7 : demandez le taxi"), "{out}");
+    let page = std::fs::read_to_string(&output).unwrap();
+    assert!(page.contains("Recette incomplète") && page.contains("&lt;i&gt;app&lt;/i&gt;"), "{page}");
+    let told = world.program().done(&["certify", "verify", file]).await;
+    assert!(told.contains("Recette, application de recherche : <i>app</i>"), "{told}");
+    assert!(told.contains("the signature is right"), "{told}");
+    // What is signed was changed, or is not there.
+    for (changed, says) in [
+        (page.replace("not_seen", "passed"), "the signature is not of this report"),
+        (page.replace("<code id=\"signature\">", "<code>"), "no signed report"),
+    ] {
+        std::fs::write(&output, changed).unwrap();
+        let (status, out, complaints) = world.program().run(&["certify", "verify", file]).await;
+        assert!(!status.success() && complaints.contains(says), "{out} {complaints}");
+    }
+}
