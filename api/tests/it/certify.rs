@@ -151,6 +151,11 @@ async fn answer(world: &World, hail: &Value, manners: &Manners) {
         }
         ("ride", "customer_on_board") => json!({"status": "finished"}),
         ("report", "declined_by_taxi") => {
+            // Once: the run takes the report back.
+            let told = world.client.get(world.key("op-a"), &format!("/hails/{id}")).await.element(200);
+            if !told["reporting_customer"].is_null() {
+                return;
+            }
             json!({"reporting_customer": true, "reporting_customer_reason": "no_show"})
         }
         _ => return,
