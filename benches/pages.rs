@@ -171,9 +171,24 @@ fn pages(rows: &[Row], hails: usize) -> [(&'static str, Vec<String>); 3] {
                 "/ads",
                 "/refusals",
                 "/map",
+                "/recette",
+                "/simulator/operator",
             ]),
         ),
-        ("app", of(&["", "/account", "/hails", "/hails?p=100", &hail, "/sessions", "/sessions?p=100"])),
+        (
+            "app",
+            of(&[
+                "",
+                "/account",
+                "/hails",
+                "/hails?p=100",
+                &hail,
+                "/sessions",
+                "/sessions?p=100",
+                "/recette",
+                "/simulator/app",
+            ]),
+        ),
     ]
 }
 
