@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use api::fleet::town::Place;
 use api::simulation::towns;
 use api::store::DatabaseUrl;
+use ingest::clock::Clock;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -11,8 +12,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteCo
 
 /// Rows of one statement.
 const BATCH: usize = 500;
-/// Milliseconds between two registrations: a registry of 60 thousand grew over years.
-const APART_MS: usize = 2_000_000;
+/// Within which all were registered, up to now: the registry forgets taxis that nobody heard for longer.
+const GREW_MS: i64 = 300 * 86_400_000;
 const LETTERS: &[u8; 23] = b"ABCDEFGHJKLMNPQRSTVWXYZ";
 
 /// A taxi of the registry.
@@ -47,6 +48,7 @@ pub fn rows(seed: u64, taxis: usize) -> anyhow::Result<Vec<Row>> {
 /// none.
 pub async fn write(database: &DatabaseUrl, operator: i32, rows: &[Row]) -> anyhow::Result<()> {
     let mut connection = Connection::open(database).await?;
+    let (now, apart_ms) = (Clock::System.now().0, GREW_MS / i64::try_from(rows.len().max(1))?);
     let numbered: Vec<_> = (1..).zip(rows).collect::<Vec<(usize, _)>>();
     for batch in numbered.chunks(BATCH) {
         let mut insert = async |into: &str, row: &dyn Fn(usize, &Row) -> String| {
@@ -75,7 +77,8 @@ pub async fn write(database: &DatabaseUrl, operator: i32, rows: &[Row]) -> anyho
             .await?;
         let into = "taxis (id, public_id, vehicle_id, ads_id, driver_id, operator_id, created_at, updated_at, version)";
         insert(into, &|i, taxi| {
-            format!("({i}, '{}', {i}, {i}, {i}, {operator}, {at}, {at}, 1)", taxi.id, at = i * APART_MS)
+            let at = now - GREW_MS + i64::try_from(i).unwrap_or_default() * apart_ms;
+            format!("({i}, '{}', {i}, {i}, {i}, {operator}, {at}, {at}, 1)", taxi.id)
         })
         .await?;
     }
