@@ -64,6 +64,7 @@ const HISTORY: &[Step] = &[
     portable(18, "console sessions", include_str!("../../../migrations/0018_console_sessions.sql")),
     portable(19, "published places", include_str!("../../../migrations/0019_published_places.sql")),
     portable(22, "certifications", include_str!("../../../migrations/0022_certifications.sql")),
+    portable(23, "rare rows", include_str!("../../../migrations/0023_rare_rows.sql")),
 ];
 
 impl Store {

@@ -213,6 +213,7 @@ impl<'a> Question<'a> {
         if !filter.statuses.is_empty() {
             let names: Vec<_> = filter.statuses.iter().map(|status| format!("'{status}'")).collect();
             wanted.push(format!("h.status IN ({})", names.join(", ")));
+            wanted.extend(is_rare(filter).then(|| "h.deadline_at IS NULL".to_owned()));
         }
         let within =
             |made: &Range<i64>| format!("(h.created_at >= {} AND h.created_at < {})", made.start, made.end);
@@ -253,6 +254,18 @@ impl<'a> Question<'a> {
         });
         any(each)
     }
+}
+
+/// Whether hails are narrowed by one status alone, in which they end: an index has those, and a year of others need not
+/// be passed over.
+fn is_rare(filter: &HailFilter) -> bool {
+    let HailFilter { whose, ids, apps, operators, taxis, customers, statuses, made, since: _, before: _ } =
+        filter;
+    matches!(statuses[..], [status] if status.is_end())
+        && *whose == Whose::Everybodys
+        && (apps.is_none() && operators.is_none())
+        && [ids, taxis, customers].iter().all(|texts| texts.is_empty())
+        && made.is_empty()
 }
 
 /// That one of several conditions holds; None: there are none.
