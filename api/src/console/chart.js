@@ -41,7 +41,8 @@ function look() {
     margin: { t: 16, r: 16, b: 40, l: 48 },
     height: 320,
     separators: ",\u202f",
-    legend: { orientation: "h", y: -0.2 },
+    // Above: below are names, however long.
+    legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom" },
     hoverlabel: { bgcolor: of("--ground"), font: { color: of("--text") } },
     xaxis: { ...axis },
     yaxis: { ...axis, rangemode: "tozero" },

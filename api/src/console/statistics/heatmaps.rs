@@ -29,6 +29,9 @@ pub(super) const ABOUT: &str = "Des cellules H3 de résolution 8, d’environ 0,
 const SHADES: [(u64, &str); 5] =
     [(5, "#c3ccf5"), (10, "#95a5ee"), (25, "#6378dd"), (100, "#3246b8"), (500, "#000091")];
 
+/// What tells a cell from its neighbours.
+const BETWEEN: &str = "#ffffff";
+
 const NOT_YET: &str = "Cette carte n’est pas encore prête : le serveur vient de démarrer, ou n’a pas de place en ce \
      moment. Rechargez la page dans une minute.";
 
@@ -172,7 +175,7 @@ fn draw(title: &str, cells: &[CellAnswer]) -> Option<Markup> {
         let name = until.map_or(format!("{from} et plus"), |until| format!("{from} à {}", until - 1));
         Some(json!({
             "type": "scatter", "mode": "lines", "fill": "toself", "name": name, "x": along(0), "y": along(1),
-            "line": {"width": 1, "color": colour}, "fillcolor": colour, "hoverinfo": "name",
+            "line": {"width": 1, "color": BETWEEN}, "fillcolor": colour, "hoverinfo": "name",
         }))
     });
     let traces: Value = traces.collect();
