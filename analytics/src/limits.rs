@@ -69,7 +69,8 @@ pub const ANSWER_GROUP_ROWS: usize = 64 << 10;
 /// rule, and taxis of an operator that has fewer ADS, or fewer of a town, are not told by it.
 pub const FEWEST_SHOWN: u32 = 5;
 
-/// Pairs of cell and vehicle of which a month is published by cell: 500 MB meanwhile. Of more, coarser cells are.
+/// Pairs of cell and vehicle of which a month is published by cell: 500 MB meanwhile. Of more, coarser cells are; where
+/// the coarsest are more, the month is not.
 pub const PRESENCES_MAX: usize = 2_000_000;
 
 /// Files of which it is remembered from when and until when their rows are: 30 MB.

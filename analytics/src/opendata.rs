@@ -69,6 +69,8 @@ pub struct Published {
     pub rows: usize,
     /// How many figures are withheld.
     pub withheld: usize,
+    /// Of cells, the finest resolution of H3 of which there may be a figure.
+    pub resolution: Option<u8>,
 }
 
 /// The tables of a month, published together so that neither is told against the other.
@@ -113,7 +115,8 @@ impl Month {
     ) -> Result<Tables, EncodeError> {
         let of_cells = if self.is_inexact { 0 } else { of_cells };
         let [by_town, by_cell] = suppress(&self.table, &[self.columns.len(), of_cells], rule);
-        let cells = (of_cells > 0).then(|| cells(month, &by_cell, &self.columns[..of_cells]));
+        let [.., finest] = RESOLUTIONS;
+        let cells = (of_cells > 0).then(|| cells(month, &by_cell, &self.columns[..of_cells], finest));
         Ok(Tables { towns: towns(month, &by_town, self.columns, names)?, cells: cells.transpose()? })
     }
 }
@@ -133,12 +136,13 @@ fn towns(
         ("name", texts(told, |place| names.get(&code(place)).cloned()), true),
     ])?;
     let batch = with_figures(&batch, told, columns)?;
-    publish(&batch, &batch, told.withheld)
+    publish(&batch, &batch, (told, None))
 }
 
-fn cells(month: &str, told: &Told, columns: &[Column]) -> Result<Published, EncodeError> {
-    let finest = |cells: &[String]| cells.last().and_then(|cell| cell.parse().ok());
-    let resolution = |cells: &[String]| finest(cells).map(|cell: CellIndex| u8::from(cell.resolution()));
+/// Of resolutions down to `finest`.
+fn cells(month: &str, told: &Told, columns: &[Column], finest: Resolution) -> Result<Published, EncodeError> {
+    let cell = |cells: &[String]| cells.last().and_then(|cell| cell.parse().ok());
+    let resolution = |cells: &[String]| cell(cells).map(|cell: CellIndex| u8::from(cell.resolution()));
     let resolutions = told.figures.keys().map(|cells| resolution(cells).map(i64::from));
     let batch = RecordBatch::try_from_iter_with_nullable([
         ("month", texts(told, |_| Some(month.to_owned())), false),
@@ -146,8 +150,8 @@ fn cells(month: &str, told: &Told, columns: &[Column]) -> Result<Published, Enco
         ("cell", texts(told, |cells| cells.last().cloned()), false),
     ])?;
     let batch = with_figures(&batch, told, columns)?;
-    let shapes = told.figures.keys().map(|cells| finest(cells).map(cells::wkb).unwrap_or_default());
-    publish(&batch, &cells::with_shapes(&batch, shapes)?, told.withheld)
+    let shapes = told.figures.keys().map(|cells| cell(cells).map(cells::wkb).unwrap_or_default());
+    publish(&batch, &cells::with_shapes(&batch, shapes)?, (told, Some(finest)))
 }
 
 /// A text for each row.
@@ -168,12 +172,17 @@ fn with_figures(about: &RecordBatch, told: &Told, columns: &[Column]) -> Result<
     RecordBatch::try_from_iter_with_nullable(about.chain(figures))
 }
 
-fn publish(csv: &RecordBatch, parquet: &RecordBatch, withheld: usize) -> Result<Published, EncodeError> {
+fn publish(
+    csv: &RecordBatch,
+    parquet: &RecordBatch,
+    (told, finest): (&Told, Option<Resolution>),
+) -> Result<Published, EncodeError> {
     Ok(Published {
         csv: encode(Format::Csv, csv)?,
         parquet: encode(Format::Parquet, parquet)?,
         rows: csv.num_rows(),
-        withheld,
+        withheld: told.withheld,
+        resolution: finest.map(u8::from),
     })
 }
 

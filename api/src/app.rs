@@ -77,7 +77,7 @@ pub struct App {
     pub intake: Intake,
     /// What was refused of datagrams, and why.
     pub refusals: Arc<Refusals>,
-    /// What is counted of requests.
+    /// What is counted of requests, and of what is published.
     pub meters: Arc<Meters>,
     /// Searches so far.
     pub searches: Arc<Searches>,
@@ -107,7 +107,7 @@ impl App {
     }
 }
 
-/// What is counted of requests.
+/// What is counted of requests, and of what is published.
 #[derive(Debug, Default)]
 pub struct Meters {
     /// Positions that were acknowledged over HTTP.
@@ -116,6 +116,8 @@ pub struct Meters {
     pub http_clocks_off: Counter,
     /// Requests by route, method and status.
     pub requests: Requests,
+    /// Times that a month could not be published by cell.
+    pub publications_put_off: Counter,
 }
 
 /// Since when a process takes datagrams: what its counts of them are about.

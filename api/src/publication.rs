@@ -3,7 +3,8 @@
 //! is in one alone.
 //!
 //! What would tell of somebody is left out by `analytics::suppress`. A file is made once, by one process, and kept as
-//! rows: every process gives the same, whatever becomes of what it was made of.
+//! rows: every process gives the same, whatever becomes of what it was made of. So are places ([`places`]), of which
+//! there is another version whenever they are others.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
@@ -32,6 +33,7 @@ use crate::store::releases::{NewFile, NewRelease};
 use crate::store::statistics::published::{MonthsHail, MonthsHours};
 use crate::store::{Result, StoreError};
 
+pub mod places;
 mod presence;
 
 /// A table that is published each month.
@@ -122,8 +124,16 @@ impl Packed {
     }
 }
 
-/// Publishes each month of which all was known when the run was due, and that is not published yet; the oldest first.
+/// Publishes places as they are, and each month of which all was known when the run was due, and that is not published
+/// yet; neither waits for the other.
 pub(crate) async fn publish(app: &App, run: &Run, stop: &CancellationToken) -> Result<()> {
+    let places = places::publish(app, run, stop).await;
+    publish_months(app, run, stop).await?;
+    places
+}
+
+/// The oldest first.
+async fn publish_months(app: &App, run: &Run, stop: &CancellationToken) -> Result<()> {
     let store = app.registry.upkeep();
     let published = store.ledger().await?.into_iter().map(|file| (file.dataset, file.period));
     let published: BTreeSet<_> = published.collect();
@@ -249,17 +259,20 @@ fn hours_given(hours: &[MonthsHours]) -> Month {
 }
 
 fn packed(dataset: Dataset, month: &str, published: Published) -> std::io::Result<NewRelease> {
-    let Published { csv, parquet, rows, withheld } = published;
-    let file = |form, plain| {
-        let Packed { plain, gzip, sha256 } = Packed::new(plain)?;
-        Ok::<_, std::io::Error>(NewFile { form, sha256, content: plain, gzip })
-    };
-    let files = vec![file(CSV, csv)?, file(PARQUET, parquet)?];
-    Ok(NewRelease { dataset: dataset.name(), period: month.to_owned(), rows, withheld, files })
+    let Published { csv, parquet, rows, withheld, resolution } = published;
+    let files = vec![new_file(CSV, csv)?, new_file(PARQUET, parquet)?];
+    Ok(NewRelease { dataset: dataset.name(), period: month.to_owned(), rows, withheld, resolution, files })
+}
+
+fn new_file(form: &'static str, plain: Vec<u8>) -> std::io::Result<NewFile> {
+    let Packed { plain, gzip, sha256 } = Packed::new(plain)?;
+    Ok(NewFile { form, sha256, content: plain, gzip })
 }
 
 /// The forms of files, as their names end.
 pub const CSV: &str = "csv";
+#[expect(missing_docs, reason = "told above")]
+pub const GEOJSON: &str = "geojson";
 #[expect(missing_docs, reason = "told above")]
 pub const PARQUET: &str = "parquet";
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use datafusion::arrow::datatypes::{UInt32Type, UInt64Type};
 use h3o::{CellIndex, Resolution};
+use thiserror::Error;
 
 use super::{Column, Published, RESOLUTIONS, cells};
 use crate::encode::EncodeError;
@@ -19,13 +20,33 @@ use crate::root::{Found, Root};
 use crate::rows::column;
 use crate::suppress::{Gift, Rule, SIDES, Table, suppress};
 
-/// Minutes by cell and vehicle. Memory: [`PRESENCES_MAX`] of them; where there are more, cells are coarser.
+/// Minutes by cell and vehicle. Memory: [`PRESENCES_MAX`] of them; where there are more, cells are coarser, and where
+/// the coarsest are too many, there is no table.
 #[derive(Debug)]
 pub struct Presence {
     /// The finest resolution that is kept, of [`RESOLUTIONS`].
     finest: usize,
     most: usize,
     minutes: HashMap<(u64, u64), u64>,
+}
+
+/// There is no table of a month by cell.
+#[derive(Debug, Error)]
+pub enum Unread {
+    /// A file of a day.
+    #[error(transparent)]
+    File(#[from] BadFile),
+    /// Memory is bounded.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+}
+
+/// There are more pairs of vehicle and cell than are held, even of the coarsest cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("vehicles were in more than {most} cells of H3 resolution {resolution}, each counted by itself")]
+pub struct TooMany {
+    most: usize,
+    resolution: Resolution,
 }
 
 impl Presence {
@@ -40,12 +61,16 @@ impl Presence {
         root: &Root,
         files: &[Found<RollupName>],
         vehicle_of: impl Fn(u32) -> Option<u64>,
-    ) -> Result<Self, BadFile> {
+    ) -> Result<Self, Unread> {
         let mut presence = Self::new();
         for Found { name, .. } in files {
-            let content = root.get(name).await?.ok_or_else(|| BadFile::Gone(name.to_string()))?;
+            let content = root.get(name).await.map_err(BadFile::from)?;
+            let content = content.ok_or_else(|| BadFile::Gone(name.to_string()))?;
             let added = presence.add_file(content, &vehicle_of);
-            added.map_err(|error| BadFile::Damaged { name: name.to_string(), cause: error.to_string() })?;
+            added.map_err(|cause| match cause.downcast::<TooMany>() {
+                Ok(many) => Unread::TooMany(*many),
+                Err(cause) => BadFile::Damaged { name: name.to_string(), cause: cause.to_string() }.into(),
+            })?;
         }
         Ok(presence)
     }
@@ -62,18 +87,21 @@ impl Presence {
             let minutes = column::<UInt32Type>(&batch, "minutes")?.values();
             for ((&cell, &taxi), &minutes) in cells.iter().zip(taxis).zip(minutes) {
                 let cell = CellIndex::try_from(cell)?;
-                self.add(cell, vehicle_of(taxi).unwrap_or(u64::MAX), minutes.into());
+                self.add(cell, vehicle_of(taxi).unwrap_or(u64::MAX), minutes.into())?;
             }
         }
         Ok(())
     }
 
     /// Adds minutes of a vehicle in a cell of the finest of [`RESOLUTIONS`].
-    pub fn add(&mut self, cell: CellIndex, vehicle: u64, minutes: u64) {
-        let Some(cell) = self.kept(cell) else { return };
+    pub fn add(&mut self, cell: CellIndex, vehicle: u64, minutes: u64) -> Result<(), TooMany> {
+        let Some(cell) = self.kept(cell) else { return Ok(()) };
         *self.minutes.entry((cell, vehicle)).or_default() += minutes;
-        while self.minutes.len() > self.most && self.finest > 0 {
-            self.finest -= 1;
+        while self.minutes.len() > self.most {
+            let Some(coarser) = self.finest.checked_sub(1) else {
+                return Err(TooMany { most: self.most, resolution: self.resolution() });
+            };
+            self.finest = coarser;
             for ((cell, vehicle), minutes) in std::mem::take(&mut self.minutes) {
                 let cell = CellIndex::try_from(cell).ok().and_then(|cell| self.kept(cell));
                 if let Some(cell) = cell {
@@ -81,6 +109,7 @@ impl Presence {
                 }
             }
         }
+        Ok(())
     }
 
     fn kept(&self, cell: CellIndex) -> Option<u64> {
@@ -104,7 +133,7 @@ impl Presence {
             table.entry(place).or_default().push(gift);
         }
         let [_, by_cell] = suppress(&table, &[0, 1], rule);
-        cells(month, &by_cell, std::slice::from_ref(told_in))
+        cells(month, &by_cell, std::slice::from_ref(told_in), self.resolution())
     }
 }
 
@@ -159,7 +188,7 @@ mod tests {
         let mut presence = Presence { most: 10, ..Presence::new() };
         for vehicle in 0..5 {
             for cell in &cells[..2] {
-                presence.add(*cell, vehicle, 3);
+                presence.add(*cell, vehicle, 3).unwrap();
             }
         }
         assert_eq!(presence.resolution(), Resolution::Eight);
@@ -167,11 +196,28 @@ mod tests {
         assert_eq!(finest.len(), 4, "two cells, the one around them, and that around it: {finest:?}");
         assert_eq!((finest[&cells[0]], finest[&cells[0].parent(Resolution::Six).unwrap()]), (15, 30));
 
-        presence.add(cells[2], 0, 1);
+        presence.add(cells[2], 0, 1).unwrap();
         assert_eq!(presence.resolution(), Resolution::Seven);
         let coarser = told(&presence);
         assert_eq!(coarser.values().copied().collect::<Vec<_>>(), [31, 31]);
         assert!(coarser.keys().all(|cell| cell.resolution() < Resolution::Eight));
+        let table = presence.table("2026-03", &COLUMN, Rule::default()).unwrap();
+        assert_eq!(table.resolution, Some(7), "readers are told");
+    }
+
+    #[test]
+    fn of_more_than_fit_of_the_coarsest_cells_there_is_no_table() {
+        let cells = cells();
+        let mut presence = Presence { most: 10, ..Presence::new() };
+        // All cells are in one of the coarsest.
+        for vehicle in 0..10 {
+            for cell in &cells {
+                presence.add(*cell, vehicle, 1).unwrap();
+            }
+        }
+        assert_eq!((presence.resolution(), presence.minutes.len()), (Resolution::Six, 10));
+        let refused = presence.add(cells[0], 10, 1).unwrap_err();
+        assert_eq!(refused, TooMany { most: 10, resolution: Resolution::Six });
     }
 
     #[test]
@@ -179,12 +225,12 @@ mod tests {
         let cells = cells();
         let mut presence = Presence::new();
         for vehicle in [0, 1, 2, 3, u64::MAX, u64::MAX] {
-            presence.add(cells[0], vehicle, 1);
+            presence.add(cells[0], vehicle, 1).unwrap();
         }
         assert_eq!(told(&presence).len(), 3);
         let mut presence = Presence::new();
         for vehicle in [0, 1, 2, u64::MAX, u64::MAX, u64::MAX] {
-            presence.add(cells[0], vehicle, 1);
+            presence.add(cells[0], vehicle, 1).unwrap();
         }
         assert_eq!(told(&presence).len(), 0);
     }
@@ -199,7 +245,7 @@ mod tests {
             let cells = cells();
             let mut presence = Presence::new();
             for (cell, vehicle, minutes) in &given {
-                presence.add(cells[*cell], *vehicle, *minutes);
+                presence.add(cells[*cell], *vehicle, *minutes).unwrap();
             }
             let told = told(&presence);
             let within = |cell: &CellIndex, of: usize| cells[of].parent(cell.resolution()) == Some(*cell);

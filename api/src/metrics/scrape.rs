@@ -19,6 +19,7 @@ pub(super) fn gather(sources: &Sources) -> Families {
     if let Some(follower) = &sources.follower {
         map(sources, follower, &mut families);
         hails(sources, &mut families);
+        publications(sources, &mut families);
     }
     http(sources, &mut families);
     database(sources, &mut families);
@@ -181,6 +182,14 @@ fn searches(history: &History, families: &mut Families) {
         "maraude_searches_left_out_total",
         "Searches that are logged and in no statistic: their day alone has as many as memory holds.",
         history.left_out(),
+    );
+}
+
+fn publications(Sources { app, .. }: &Sources, families: &mut Families) {
+    families.counter(
+        "maraude_publications_put_off_total",
+        "Times that availability by cell was put off: the archive is away or damaged, or taxis were in too many cells.",
+        app.meters.publications_put_off.get(),
     );
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use analytics::footer::BadFile;
 use analytics::layout::Day;
-use analytics::opendata::presence::Presence;
+use analytics::opendata::presence::{Presence, Unread};
 use analytics::rollups::presence::{of_days, written};
 use analytics::root::Root;
 use analytics::suppress::Rule;
@@ -34,6 +34,7 @@ pub(super) async fn publish(
     let known = match written(root).await {
         Ok(known) => known,
         Err(error) => {
+            app.meters.publications_put_off.add(1);
             tracing::warn!(%error, "availability by cell is published another day");
             return Ok(());
         }
@@ -46,12 +47,24 @@ pub(super) async fn publish(
     for month in months.into_iter().filter(|month| is_exact(month) && is_new(month)) {
         let vehicles = vehicles(store).await?;
         let (root, rule) = (root.clone(), app.disclosure);
-        let make = move || releases(&root, month, exact_since, &vehicles, rule);
+        let make = move || release(&root, month, exact_since, &vehicles, rule);
         let made = made(|| store.keep_run(run), stop, make).await?;
-        let Some(releases) = made else { return Ok(()) };
-        if !releases.is_empty() && !store.release(run, releases).await? {
+        let Some(made) = made else { return Ok(()) };
+        let month = period(month);
+        let release = match made {
+            Made::Release(release) => release,
+            Made::Waits => continue,
+            Made::Not(why) => {
+                app.meters.publications_put_off.add(1);
+                tracing::warn!(month, why, "availability by cell is not published");
+                continue;
+            }
+        };
+        let resolution = release.resolution;
+        if !store.release(run, vec![release]).await? {
             return Ok(());
         }
+        tracing::info!(month, resolution, "availability by cell was published down to this resolution");
     }
     Ok(())
 }
@@ -68,14 +81,23 @@ async fn vehicles(store: &Store) -> Result<HashMap<u32, u64>> {
     Ok(taxis.collect())
 }
 
-/// The table of a month; none, where it is not known whole.
-fn releases(
+/// What became of a month.
+enum Made {
+    /// Its table.
+    Release(NewRelease),
+    /// It is not known whole, yet or any more.
+    Waits,
+    /// It cannot be made, and why; it is tried again the next night, as long as its places are exact.
+    Not(String),
+}
+
+fn release(
     root: &Root,
     month: NaiveDate,
     exact_since: Millis,
     vehicles: &HashMap<u32, u64>,
     rule: Rule,
-) -> std::result::Result<Vec<NewRelease>, Failed> {
+) -> std::result::Result<Made, Failed> {
     let days = range(month);
     let days = Day::of(days.start)..Day::of(days.end);
     let read = async {
@@ -84,15 +106,13 @@ fn releases(
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let presence = match runtime.block_on(read) {
-        // It is named by `maraude archive verify`, and made again once it is removed.
-        Err(error @ (BadFile::Damaged { .. } | BadFile::Gone(_))) => {
-            tracing::warn!(%error, %month, "availability by cell is published another day");
-            return Ok(Vec::new());
-        }
-        presence => presence?,
+        Ok(Some(presence)) => presence,
+        Ok(None) => return Ok(Made::Waits),
+        Err(Unread::File(BadFile::Unavailable(error))) => return Err(BadFile::Unavailable(error).into()),
+        // A damaged file is named by `maraude archive verify`, and made again once it is removed.
+        Err(error) => return Ok(Made::Not(error.to_string())),
     };
-    let Some(presence) = presence else { return Ok(Vec::new()) };
     let dataset = Dataset::AvailabilityByCell;
     let table = presence.table(&period(month), &dataset.columns()[0], rule)?;
-    Ok(vec![packed(dataset, &period(month), table)?])
+    Ok(Made::Release(packed(dataset, &period(month), table)?))
 }

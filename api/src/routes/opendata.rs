@@ -1,5 +1,5 @@
 //! `GET /opendata`: what the registry publishes, for everybody: a catalogue and its files. Places are made anew each
-//! day, statistics once a month ([`monthly`]).
+//! night, statistics once a month ([`monthly`]).
 
 use std::sync::Arc;
 
@@ -12,13 +12,11 @@ use tokio::sync::Mutex;
 use crate::app::App;
 use crate::error::{Answer, Problem};
 use crate::openapi::{Chapter, Operation};
-use crate::registry::Registry;
-use crate::registry::gazetteer::Gazetteer;
-use crate::routes::stations::{day, features, national_csv};
-use crate::store::releases::{NewPlaces, PlacesFile, ReleasedRow};
-use crate::store::stations::StationRow;
+use crate::publication::places::{STATIONS, ZUPC, publish_first};
+use crate::store::releases::ReleasedRow;
+use crate::store::releases::places::{PlacesContent, PlacesRow};
 
-use catalogue::{Again, Dataset, File, Form, STATIONS, STATIONS_VERSION, catalogue, table_schema};
+use catalogue::{Again, Dataset, File, Form, STATIONS_COLUMNS, STATIONS_VERSION, catalogue, table_schema};
 use download::Download;
 
 mod catalogue;
@@ -28,70 +26,68 @@ pub mod monthly;
 const CATALOGUE: &str = "application/ld+json";
 const SCHEMA: &str = "application/json";
 
-/// What is published of places.
-const STATIONS_NAME: &str = "stations";
-const ZUPC_NAME: &str = "zupc";
-
-/// Where the files are.
-const STATIONS_CSV: &str = "/opendata/stations.csv";
-const STATIONS_GEOJSON: &str = "/opendata/stations.geojson";
+/// Where the Table Schema of stations is.
 const STATIONS_SCHEMA: &str = "/opendata/stations.schema.json";
-const ZUPC_GEOJSON: &str = "/opendata/zupc.geojson";
 
-/// What was published last.
+/// What was read last of what is published.
 #[derive(Debug, Default)]
 pub struct OpenData {
-    release: Mutex<Option<Arc<Release>>>,
+    places: Mutex<Option<Arc<Places>>>,
     catalogue: Mutex<Option<Catalogue>>,
 }
 
-/// The catalogue of a day's datasets and of the ledger as it was then.
+/// The files of places, each with what is known of it.
+#[derive(Debug)]
+struct Places {
+    rows: Vec<PlacesRow>,
+    downloads: Vec<Download>,
+}
+
+/// The catalogue of places and of the ledger as they were then.
 #[derive(Debug)]
 struct Catalogue {
-    day: String,
+    places: Arc<Places>,
     ledger: Vec<ReleasedRow>,
     download: Download,
 }
 
-/// Everything that is made anew on a day.
-#[derive(Debug)]
-struct Release {
-    day: String,
-    datasets: Vec<Dataset>,
-    stations_csv: Download,
-    stations_geojson: Download,
-    stations_schema: Download,
-    zupc_geojson: Download,
-}
-
 impl OpenData {
-    /// What is published today. The first to ask on a day waits until it is made of the rows; where these cannot be
-    /// read, what was published before stands.
-    async fn today(app: &App) -> Answer<Arc<Release>> {
+    /// Places as they are published now, or once they are; where that cannot be read, as they were.
+    async fn places(app: &App) -> Answer<Arc<Places>> {
         let app = app.clone();
         // Who hangs up meanwhile leaves it to the next.
-        let made = tokio::spawn(async move {
-            let mut last = app.open_data.release.lock().await;
-            let day = day(app.clock.now()).format("%Y-%m-%d").to_string();
-            if let Some(release) = last.as_ref().filter(|release| release.day == day) {
-                return Ok(release.clone());
-            }
-            match (released(&app.registry, day).await, &*last) {
-                (Ok(release), _) => Ok(last.insert(Arc::new(release)).clone()),
+        let read = tokio::spawn(async move {
+            let current = app.registry.store().current_places().await;
+            let mut last = app.open_data.places.lock().await;
+            let read = match current {
+                Ok(current) => Places::read(&app, &current, last.as_ref()).await,
+                Err(error) => Err(error.into()),
+            };
+            match (read, &*last) {
+                (Ok(places), _) => Ok(last.insert(places).clone()),
                 (Err(problem), None) => Err(problem),
                 (Err(problem), Some(before)) => {
-                    tracing::warn!(errors = %problem.errors(), "open data of a day before is published");
+                    tracing::warn!(errors = %problem.errors(), "open data are given as they were");
                     Ok(before.clone())
                 }
             }
         });
-        made.await.unwrap_or_else(|error| Err(Problem::internal().because(&error)))
+        read.await.unwrap_or_else(|error| Err(Problem::internal().because(&error)))
     }
 
-    /// The catalogue: of today, and of every month that was released until now. Where the ledger cannot be read, as it
+    /// One of their files.
+    async fn file(app: &App, dataset: &str, form: Form) -> Answer<Download> {
+        let places = Self::places(app).await?;
+        let is_it = |row: &PlacesRow| row.dataset == dataset && row.form == form.extension();
+        let mut files = places.rows.iter().zip(&places.downloads);
+        let found = files.find(|(row, _)| is_it(row)).map(|(_, download)| download.clone());
+        found.ok_or_else(Problem::unknown_path)
+    }
+
+    /// The catalogue: of places, and of every month that was released until now. Where the ledger cannot be read, as it
     /// was.
     async fn catalogue(app: &App) -> Answer<Download> {
-        let release = Self::today(app).await?;
+        let places = Self::places(app).await?;
         let ledger = app.registry.store().ledger().await;
         let mut last = app.open_data.catalogue.lock().await;
         let ledger = match (ledger, &*last) {
@@ -99,13 +95,15 @@ impl OpenData {
             (Err(_), Some(last)) => last.ledger.clone(),
             (Err(error), None) => return Err(error.into()),
         };
-        if let Some(same) = last.as_ref().filter(|last| last.day == release.day && last.ledger == ledger) {
+        let is_same = |last: &&Catalogue| Arc::ptr_eq(&last.places, &places) && last.ledger == ledger;
+        if let Some(same) = last.as_ref().filter(is_same) {
             return Ok(same.download.clone());
         }
         let made = tokio::task::spawn_blocking(move || {
-            let datasets = [release.datasets.clone(), monthly::datasets(&ledger)].concat();
-            let download = Download::new(CATALOGUE, catalogue(&datasets, &release.day).to_string().into())?;
-            Ok(Catalogue { day: release.day.clone(), ledger, download })
+            let datasets: Vec<_> = places.datasets().chain(monthly::datasets(&ledger)).collect();
+            let day = datasets.iter().map(|dataset| &*dataset.made_on).max().unwrap_or_default();
+            let download = Download::new(CATALOGUE, catalogue(&datasets, day).to_string().into())?;
+            Ok(Catalogue { places, ledger, download })
         });
         let made = made.await.map_err(std::io::Error::other).flatten();
         let made = made.map_err(|error| Problem::internal().because(&error))?;
@@ -113,79 +111,73 @@ impl OpenData {
     }
 }
 
-/// Makes what is published on a day, and notes in the ledger what of it is new: nothing else is published.
-async fn released(registry: &Registry, day: String) -> Answer<Release> {
-    let (stations, gazetteer) = (registry.store().stations().await?, registry.gazetteer());
-    let rows = [(STATIONS_NAME, stations.len()), (ZUPC_NAME, gazetteer.zupcs().count())];
-    let made = tokio::task::spawn_blocking(move || Release::new(day, &stations, &gazetteer)).await;
-    let made = made.map_err(std::io::Error::other).flatten();
-    let made = made.map_err(|error| Problem::internal().because(&error))?;
-    for (dataset, rows) in rows {
-        let files = made.datasets.iter().filter(|described| described.name == dataset);
-        let files = files.flat_map(|described| &described.files).map(|file| PlacesFile {
-            form: file.form.extension(),
-            sha256: file.sha256.clone(),
-            bytes: usize::try_from(file.bytes).unwrap_or(usize::MAX),
-        });
-        let places = NewPlaces { dataset, period: made.day.clone(), rows, files: files.collect() };
-        registry.store().note_places(&places).await?;
+impl Places {
+    /// What is published, of which this is known; the last is given again where it is that.
+    async fn read(app: &App, current: &[PlacesRow], last: Option<&Arc<Self>>) -> Answer<Arc<Self>> {
+        let is_another = publish_first(app, current).await?;
+        if let Some(same) = last.filter(|last| !is_another && last.rows == current) {
+            return Ok(same.clone());
+        }
+        let contents = app.registry.store().current_places_contents().await?;
+        let (mut rows, mut downloads) = (Vec::new(), Vec::new());
+        for content in contents {
+            // What is no file of this version is left out.
+            if let Some(form) = form(&content.about) {
+                let PlacesContent { about, content, gzip } = content;
+                downloads.push(Download::of(form.content_type(), (content, gzip), about.sha256.clone()));
+                rows.push(about);
+            }
+        }
+        Ok(Arc::new(Self { rows, downloads }))
     }
-    Ok(made)
+
+    /// What the catalogue tells of them.
+    fn datasets(&self) -> impl Iterator<Item = Dataset> {
+        self.rows.chunk_by(|a, b| a.dataset == b.dataset).filter_map(described)
+    }
 }
 
-impl Release {
-    fn new(day: String, stations: &[StationRow], gazetteer: &Gazetteer) -> std::io::Result<Self> {
-        let csv = |text: String| Download::new(Form::Csv.content_type(), text.into());
-        let geojson = |features: Vec<Value>| {
-            let text = json!({"type": "FeatureCollection", "features": features}).to_string();
-            Download::new(Form::GeoJson.media_type(), text.into())
-        };
-        let zupc = gazetteer.zupcs().map(|(zupc, land)| {
-            let towns: Vec<_> = zupc.allowed.iter().map(ToString::to_string).collect();
-            let properties = json!({"id": zupc.id, "nom": zupc.name, "communes": towns});
-            json!({"type": "Feature", "id": zupc.id, "properties": properties, "geometry": land})
-        });
-        let schema = table_schema("stationstaxi", STATIONS_VERSION, "id", &STATIONS);
-        let stations_csv = csv(national_csv(stations)?)?;
-        let stations_geojson = geojson(features(stations).collect())?;
-        let zupc_geojson = geojson(zupc.collect())?;
-        let file = |address: &str, form, download: &Download, schema: Option<&str>| File {
-            address: address.to_owned(),
+fn form(row: &PlacesRow) -> Option<Form> {
+    [Form::Csv, Form::GeoJson].into_iter().find(|form| form.extension() == row.form)
+}
+
+fn described(files: &[PlacesRow]) -> Option<Dataset> {
+    let PlacesRow { dataset, made_on, .. } = files.first()?;
+    let (title, description, keywords, schema) = match &**dataset {
+        STATIONS => (
+            "Stations de taxis",
+            "Où les taxis attendent, au schéma national « stationstaxi » 0.1.2.",
+            &["taxi", "station", "mobilité"],
+            Some(STATIONS_SCHEMA),
+        ),
+        ZUPC => (
+            "Zones uniques de prise en charge",
+            "Le territoire de chaque ZUPC et les communes dont les taxis peuvent y prendre en charge.",
+            &["taxi", "ZUPC", "réglementation"],
+            None,
+        ),
+        _ => return None,
+    };
+    let files = files.iter().filter_map(|file| {
+        let form = form(file)?;
+        Some(File {
+            address: format!("/opendata/{dataset}.{}", file.form),
             form,
-            bytes: download.bytes() as u64,
-            sha256: download.sha256().to_owned(),
-            schema: schema.map(str::to_owned),
-        };
-        let datasets = vec![
-            Dataset {
-                name: STATIONS_NAME.to_owned(),
-                title: "Stations de taxis".to_owned(),
-                description: "Où les taxis attendent, au schéma national « stationstaxi » 0.1.2.".to_owned(),
-                keywords: &["taxi", "station", "mobilité"],
-                period: [day.clone(), day.clone()],
-                made_on: day.clone(),
-                again: Again::Daily,
-                files: vec![
-                    file(STATIONS_CSV, Form::Csv, &stations_csv, Some(STATIONS_SCHEMA)),
-                    file(STATIONS_GEOJSON, Form::GeoJson, &stations_geojson, None),
-                ],
-            },
-            Dataset {
-                name: ZUPC_NAME.to_owned(),
-                title: "Zones uniques de prise en charge".to_owned(),
-                description:
-                    "Le territoire de chaque ZUPC et les communes dont les taxis peuvent y prendre en charge."
-                        .to_owned(),
-                keywords: &["taxi", "ZUPC", "réglementation"],
-                period: [day.clone(), day.clone()],
-                made_on: day.clone(),
-                again: Again::Daily,
-                files: vec![file(ZUPC_GEOJSON, Form::GeoJson, &zupc_geojson, None)],
-            },
-        ];
-        let stations_schema = Download::new(SCHEMA, schema.to_string().into())?;
-        Ok(Self { day, datasets, stations_csv, stations_geojson, stations_schema, zupc_geojson })
-    }
+            bytes: file.byte_count.unsigned_abs(),
+            sha256: file.sha256.clone(),
+            schema: schema.filter(|_| form == Form::Csv).map(str::to_owned),
+        })
+    });
+    Some(Dataset {
+        name: dataset.clone(),
+        title: title.to_owned(),
+        description: description.to_owned(),
+        keywords,
+        period: [made_on.clone(), made_on.clone()],
+        made_on: made_on.clone(),
+        again: Again::Daily,
+        files: files.collect(),
+    })
 }
 
 /// The catalogue.
@@ -195,28 +187,33 @@ pub async fn read(State(app): State<App>, asked: HeaderMap) -> Answer<Response> 
 
 /// Stations as a table.
 pub async fn stations_csv(State(app): State<App>, asked: HeaderMap) -> Answer<Response> {
-    Ok(OpenData::today(&app).await?.stations_csv.answer(&asked))
+    Ok(OpenData::file(&app, STATIONS, Form::Csv).await?.answer(&asked))
 }
 
 /// Stations as places.
 pub async fn stations_geojson(State(app): State<App>, asked: HeaderMap) -> Answer<Response> {
-    Ok(OpenData::today(&app).await?.stations_geojson.answer(&asked))
+    Ok(OpenData::file(&app, STATIONS, Form::GeoJson).await?.answer(&asked))
 }
 
 /// What the columns of stations are.
-pub async fn stations_schema(State(app): State<App>, asked: HeaderMap) -> Answer<Response> {
-    Ok(OpenData::today(&app).await?.stations_schema.answer(&asked))
+pub async fn stations_schema(asked: HeaderMap) -> Answer<Response> {
+    schema(&table_schema("stationstaxi", STATIONS_VERSION, "id", &STATIONS_COLUMNS), &asked)
+}
+
+fn schema(schema: &Value, asked: &HeaderMap) -> Answer<Response> {
+    let download = Download::new(SCHEMA, schema.to_string().into());
+    Ok(download.map_err(|error| Problem::internal().because(&error))?.answer(asked))
 }
 
 /// ZUPC as places.
 pub async fn zupc_geojson(State(app): State<App>, asked: HeaderMap) -> Answer<Response> {
-    Ok(OpenData::today(&app).await?.zupc_geojson.answer(&asked))
+    Ok(OpenData::file(&app, ZUPC, Form::GeoJson).await?.answer(&asked))
 }
 
 /// `GET /opendata` in the reference.
 pub fn describe() -> Operation {
     let about = "DCAT-AP as JSON-LD: each dataset with its licence, its period, its files and their Table Schema. \
-                 Places are made anew each day (UTC), statistics once a month. The files have ETags and ranges.";
+                 Places are made anew each night, statistics once a month. The files have ETags and ranges.";
     file("What the registry publishes", about, CATALOGUE)
 }
 

@@ -105,7 +105,7 @@ pub async fn csv(State(app): State<App>) -> Answer<Response> {
 }
 
 /// GeoJSON features: the fields of the national schema as properties, where there is something to say.
-pub(super) fn features(rows: &[StationRow]) -> impl Iterator<Item = Value> {
+pub(crate) fn features(rows: &[StationRow]) -> impl Iterator<Item = Value> {
     rows.iter().map(|row| {
         let [id, nom, insee, _, adresse, emplacements, no_appel, info] = cells(row);
         let texts = [
@@ -156,7 +156,7 @@ fn lon_lat(row: &StationRow) -> (f64, f64) {
     LatLon::from_e7(row.lat_e7, row.lon_e7).map_or((0.0, 0.0), |at| (at.lon(), at.lat()))
 }
 
-pub(super) fn day(now: Millis) -> DateTime<Utc> {
+fn day(now: Millis) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(now.0).unwrap_or_default()
 }
 

@@ -150,6 +150,7 @@ impl Store {
     }
 }
 
-fn lease_ms() -> i64 {
+/// For how long a run is its holder's from its last step on.
+pub(super) fn lease_ms() -> i64 {
     i64::try_from(DAILY_LEASE.as_millis()).unwrap_or(i64::MAX)
 }

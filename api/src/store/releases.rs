@@ -1,4 +1,4 @@
-//! The ledger of what was published, and the files of months as everybody has them.
+//! The ledger of what was published, and the files of months as everybody has them; those of places are [`places`].
 
 use std::ops::Range;
 
@@ -8,7 +8,9 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::batch::Batch;
 use super::daily::Run;
-use super::{Result, Store, read, write};
+use super::{Result, Store, read};
+
+pub mod places;
 
 /// What is released: a table of a month.
 #[derive(Clone, Debug)]
@@ -21,14 +23,16 @@ pub struct NewRelease {
     pub rows: usize,
     /// How many figures were withheld: never told, as of none every missing figure would be nil.
     pub withheld: usize,
+    /// Of a table by cell, the finest H3 resolution of which it may have figures.
+    pub resolution: Option<u8>,
     /// Its files.
     pub files: Vec<NewFile>,
 }
 
-/// One form of it.
+/// One form of it, or of places.
 #[derive(Clone, Debug)]
 pub struct NewFile {
-    /// `csv` or `parquet`.
+    /// `csv`, `parquet` or `geojson`.
     pub form: &'static str,
     /// The SHA-256 of the content, in hexadecimal digits.
     pub sha256: String,
@@ -36,30 +40,6 @@ pub struct NewFile {
     pub content: Vec<u8>,
     /// The same, compressed.
     pub gzip: Vec<u8>,
-}
-
-/// What is published of places on a day.
-#[derive(Clone, Debug)]
-pub struct NewPlaces {
-    /// Its name.
-    pub dataset: &'static str,
-    /// The day, as `2026-09-21`.
-    pub period: String,
-    /// How many places it has.
-    pub rows: usize,
-    /// Its files.
-    pub files: Vec<PlacesFile>,
-}
-
-/// One form of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacesFile {
-    /// `csv` or `geojson`.
-    pub form: &'static str,
-    /// The SHA-256 of the file, in hexadecimal digits.
-    pub sha256: String,
-    /// How large it is.
-    pub bytes: usize,
 }
 
 /// A file of the ledger.
@@ -75,6 +55,8 @@ pub struct ReleasedRow {
     pub row_count: i64,
     pub sha256: String,
     pub byte_count: i64,
+    /// Of a table by cell, the finest H3 resolution of which it may have figures; None: of another, or nobody noted it.
+    pub resolution: Option<i32>,
 }
 
 /// What is known of a file without reading it.
@@ -91,11 +73,12 @@ impl Store {
     pub async fn ledger(&self) -> Result<Vec<ReleasedRow>> {
         let mut rows: Vec<ReleasedRow> = read!(self, db => {
             sqlx::query_as(
-                "SELECT r.dataset, r.period, r.version, f.form, r.released_at, r.row_count, f.sha256, f.byte_count
+                "SELECT r.dataset, r.period, r.version, f.form, r.released_at, r.row_count, f.sha256, f.byte_count,
+                        r.resolution
                  FROM releases r JOIN release_files f
                  ON f.dataset = r.dataset AND f.period = r.period AND f.version = r.version
                  UNION ALL
-                 SELECT dataset, period, version, form, released_at, row_count, sha256, byte_count
+                 SELECT dataset, period, version, form, released_at, row_count, sha256, byte_count, NULL
                  FROM published_places",
             )
             .fetch_all(db)
@@ -138,55 +121,6 @@ impl Store {
         })
     }
 
-    /// Notes what is published of places, as a new version where a file is another than the last one's.
-    pub async fn note_places(&self, places: &NewPlaces) -> Result<()> {
-        let now = self.now_ms();
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        // Where another process adds the same version meanwhile, it is the last, and looked at once more.
-        loop {
-            let noted = write!(self, tx => { 'note: {
-                let last: Vec<(i32, String, String)> = sqlx::query_as(
-                    "SELECT version, form, sha256 FROM published_places WHERE dataset = $1
-                     AND version = (SELECT max(version) FROM published_places WHERE dataset = $1)",
-                )
-                .bind(places.dataset)
-                .fetch_all(&mut **tx)
-                .await?;
-                let is_same = |file: &PlacesFile| {
-                    last.iter().any(|(_, form, sha256)| file.form == form && file.sha256 == *sha256)
-                };
-                if last.len() == places.files.len() && places.files.iter().all(is_same) {
-                    break 'note true;
-                }
-                let version = last.first().map_or(1, |(version, ..)| version + 1);
-                for file in &places.files {
-                    let added = sqlx::query(
-                        "INSERT INTO published_places
-                             (dataset, version, form, period, released_at, row_count, sha256, byte_count)
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-                    )
-                    .bind(places.dataset)
-                    .bind(version)
-                    .bind(file.form)
-                    .bind(&places.period)
-                    .bind(now)
-                    .bind(count(places.rows))
-                    .bind(&file.sha256)
-                    .bind(count(file.bytes))
-                    .execute(&mut **tx)
-                    .await?;
-                    if added.rows_affected() == 0 {
-                        break 'note false;
-                    }
-                }
-                true
-            } })?;
-            if noted {
-                return Ok(());
-            }
-        }
-    }
-
     /// Releases what is released together, once and for all: of what is released already it is an error, and nothing
     /// is. False: another process has the run, and nothing was.
     pub async fn release(&self, run: &Run, releases: Vec<NewRelease>) -> Result<bool> {
@@ -198,8 +132,8 @@ impl Store {
         for release in releases {
             let (dataset, period) = (release.dataset, release.period);
             ledger.add(
-                "INSERT INTO releases (dataset, period, version, released_at, row_count, withheld)
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+                "INSERT INTO releases (dataset, period, version, released_at, row_count, withheld, resolution)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
                 [
                     dataset.into(),
                     (&period).into(),
@@ -207,6 +141,7 @@ impl Store {
                     now.into(),
                     count(release.rows).into(),
                     count(release.withheld).into(),
+                    release.resolution.map(i32::from).into(),
                 ],
             );
             for file in release.files {

@@ -70,16 +70,12 @@ async fn published(world: &World, at: &str, releases: usize) -> Vec<Value> {
     within(SOON, "releases", async || Some(ledger(world).await).filter(|told| told.len() == releases)).await
 }
 
-/// Another hail of a month that is published, which was not copied by then; and nobody can publish it once more.
-async fn copy_late(world: &World) {
-    let store = world.server().app.registry.store();
-    let run = Run { name: "late", due_at: world.clock.now(), holder: "the test".to_owned() };
-    assert_eq!(store.take_run(&run).await.unwrap(), Stands::Held);
-    let added_at = instant("2026-10-21T20:00:00").unwrap().0;
-    let copy = HailCopy {
-        id: "late".to_owned(),
-        added_at,
-        last_update_at: added_at,
+/// A copy of a hail in the middle that was made then, and went well.
+pub(crate) fn copy_of(world: &World, id: &str, added_at: Millis) -> HailCopy {
+    HailCopy {
+        id: id.to_owned(),
+        added_at: added_at.0,
+        last_update_at: added_at.0,
         status: Status::Finished,
         outcome: Outcome::Finished,
         app_id: world.number("app"),
@@ -93,13 +89,22 @@ async fn copy_late(world: &World) {
         reporting_customer: None,
         reporting_customer_reason: None,
         times: [None; TIMED.len()],
-    };
+    }
+}
+
+/// Another hail of a month that is published, which was not copied by then; and nobody can publish it once more.
+async fn copy_late(world: &World) {
+    let store = world.server().app.registry.store();
+    let run = Run { name: "late", due_at: world.clock.now(), holder: "the test".to_owned() };
+    assert_eq!(store.take_run(&run).await.unwrap(), Stands::Held);
+    let copy = copy_of(world, "late", instant("2026-10-21T20:00:00").unwrap());
     assert!(store.add_copies(&run, &[copy]).await.unwrap());
     let anew = NewRelease {
         dataset: Dataset::Hails.name(),
         period: "2026-10".to_owned(),
         rows: 1,
         withheld: 0,
+        resolution: None,
         files: Vec::new(),
     };
     assert!(store.release(&run, vec![anew]).await.is_err());
@@ -141,6 +146,8 @@ async fn a_month_is_published_once_and_stays_as_it_is(world: &mut World) {
     for release in &october {
         assert_eq!((&release["period"], &release["version"]), (&json!("2026-10"), &json!(1)));
         assert_eq!(release["final"], true);
+        let finest = if release["dataset"] == "hails-by-cell" { json!(8) } else { Value::Null };
+        assert_eq!(release["resolution"], finest);
         assert_eq!(release["released_at"], "2026-11-02T04:30:00");
     }
 
@@ -214,6 +221,7 @@ async fn presence_is_published_once_the_archive_has_the_month(world: &mut World)
         (&by_cell["dataset"], &by_cell["period"]),
         (&json!("availability-by-cell"), &json!("2026-10"))
     );
+    assert_eq!(by_cell["resolution"], 8);
     let csv = text(world, "/opendata/availability-by-cell-2026-10.csv").await;
     let mut finest: Vec<_> = csv.lines().filter(|line| line.starts_with("2026-10,8,")).collect();
     finest.sort_by_key(|line| line.rsplit_once(',').unwrap().1);
@@ -254,6 +262,9 @@ async fn files_are_as_the_catalogue_and_the_ledger_say(world: &World, ledger: &[
     assert_eq!(days, ["2026-10-01", "2026-10-31"]);
     assert_eq!(hails["dct:modified"]["@value"], "2026-11-02");
     assert!(hails["adms:status"]["@id"].as_str().unwrap().ends_with("/COMPLETED"));
+    let by_cell = datasets.iter().find(|dataset| dataset["dct:identifier"] == "availability-by-cell-2026-10");
+    let about = by_cell.unwrap()["dct:description"]["@value"].as_str().unwrap();
+    assert!(about.contains("Résolution H3 la plus fine : 8."), "{about}");
     for file in files(ledger) {
         let path = file["path"].as_str().unwrap();
         let listed = distributions[path];

@@ -1,7 +1,12 @@
 //! Towns, zones and stations as partners ask for them.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 
+use api::store::daily::{Run, Stands};
+use api::store::releases::NewFile;
+use api::store::releases::places::{NewPlaces, Turn};
+use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use crate::harness::places::{EAST, MIDDLE, WEST, collection, rectangle};
@@ -13,7 +18,9 @@ on_each_database!(
     a_point_has_its_zones_or_its_town_and_who_is_connected_there,
     a_zone_with_land_of_its_own_lets_its_taxis_be_found_there_and_nowhere_else,
     stations_are_public_in_each_form,
-    open_data_is_made_anew_each_day_and_downloaded_in_parts,
+    open_data_is_listed_and_downloaded_in_parts,
+    places_are_published_anew_each_night_and_by_every_process_alike,
+    a_version_follows_the_highest_and_of_two_first_ones_one_is,
 );
 
 async fn towns_are_listed_by_how_their_names_begin(world: &mut World) {
@@ -155,48 +162,80 @@ async fn stations_are_public_in_each_form(world: &mut World) {
     );
 }
 
-async fn open_data_is_made_anew_each_day_and_downloaded_in_parts(world: &mut World) {
-    let import = async |world: &World, names: &[&str]| {
-        let rows =
-            names.iter().enumerate().map(|(i, name)| format!("75056-T-00{i};{name};75056;\"2.35, 48.83\"\n"));
-        let file = world.folder().join("stations.csv");
-        std::fs::write(&file, format!("id;nom;insee;geopoint\n{}", rows.collect::<String>())).unwrap();
-        world.program().done(&["import", "stations", file.to_str().unwrap()]).await;
-    };
-    let get = async |world: &World, path: &str, headers: &[(&str, &str)]| {
-        let request = world.client.http.get(format!("{}{path}", world.client.base));
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let told = move |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-        (status, told, response.bytes().await.unwrap())
-    };
+/// What is downloaded: status, headers, bytes.
+type Download = (u16, BTreeMap<String, String>, Bytes);
+
+async fn get(base: &str, path: &str, headers: &[(&str, &str)]) -> Download {
+    let request = reqwest::Client::new().get(format!("{base}{path}"));
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let response = request.send().await.unwrap();
+    let told = response.headers().iter();
+    let told = told.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    (response.status().as_u16(), told, response.bytes().await.unwrap())
+}
+
+async fn json_of(base: &str, path: &str) -> Value {
+    let (status, _, body) = get(base, path, &[]).await;
+    assert_eq!(status, 200, "{path}");
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// Stations of these names.
+async fn import(world: &World, names: &[&str]) {
+    let rows =
+        names.iter().enumerate().map(|(i, name)| format!("75056-T-00{i};{name};75056;\"2.35, 48.83\"\n"));
+    let file = world.folder().join("stations.csv");
+    std::fs::write(&file, format!("id;nom;insee;geopoint\n{}", rows.collect::<String>())).unwrap();
+    world.program().done(&["import", "stations", file.to_str().unwrap()]).await;
+}
+
+/// The ledger: dataset, first day, version and path.
+async fn ledger(base: &str) -> Vec<String> {
+    let told = json_of(base, "/opendata/ledger").await;
+    let told = told["data"].as_array().unwrap().iter();
+    told.map(|release| {
+        let [dataset, period] = ["dataset", "period"].map(|name| release[name].as_str().unwrap());
+        format!("{dataset} {period} {} {}", release["version"], release["files"][0]["path"].as_str().unwrap())
+    })
+    .collect()
+}
+
+/// Waits until what a new registry has, no station and a zone, is published: its first run is due at its start.
+async fn first_published(world: &World) -> [&'static str; 2] {
+    let first = ["stations 2026-09-21 1 /opendata/stations.csv", "zupc 2026-09-21 1 /opendata/zupc.geojson"];
+    let is_there = async || (ledger(&world.client.base).await == first).then_some(());
+    within(SOON, "what is published at first", is_there).await;
+    first
+}
+
+async fn open_data_is_listed_and_downloaded_in_parts(world: &mut World) {
+    let base = &world.client.base.clone();
+    first_published(world).await;
     import(world, &["Nord"]).await;
-    let (status, told, csv) = get(world, "/opendata/stations.csv", &[]).await;
-    assert_eq!((status, told("accept-ranges").as_deref()), (200, Some("bytes")));
-    let tag = told("etag").unwrap();
-    import(world, &["Nord", "Sud"]).await;
-    assert_eq!(get(world, "/opendata/stations.csv", &[]).await.2, csv, "until tomorrow");
+    // There was none: nobody waits for the night.
+    let (status, told, csv) = get(base, "/opendata/stations.csv", &[]).await;
+    assert_eq!((status, &*told["accept-ranges"]), (200, "bytes"));
+    assert!(csv.windows(4).any(|letters| letters == b"Nord"));
+    let tag = &*told["etag"];
 
     // What the catalogue names is there, as it says.
-    let (status, told, catalogue) = get(world, "/opendata", &[]).await;
-    assert_eq!((status, told("content-type").as_deref()), (200, Some("application/ld+json")));
+    let (status, told, catalogue) = get(base, "/opendata", &[]).await;
+    assert_eq!((status, &*told["content-type"]), (200, "application/ld+json"));
     let catalogue: Value = serde_json::from_slice(&catalogue).unwrap();
     let mut files = 0;
     for dataset in catalogue["dcat:dataset"].as_array().unwrap() {
         assert_eq!(dataset["dct:temporal"]["dcat:endDate"]["@value"], "2026-09-21");
         for file in dataset["dcat:distribution"].as_array().unwrap() {
-            let (status, told, body) =
-                get(world, file["dcat:downloadURL"]["@id"].as_str().unwrap(), &[]).await;
+            let path = file["dcat:downloadURL"]["@id"].as_str().unwrap();
+            let (status, told, body) = get(base, path, &[]).await;
             assert_eq!(
                 (status, json!(body.len().to_string())),
                 (200, file["dcat:byteSize"]["@value"].clone())
             );
-            let media = told("content-type").unwrap();
-            let media = media.split(';').next().unwrap();
+            let media = told["content-type"].split(';').next().unwrap();
             assert!(file["dcat:mediaType"]["@id"].as_str().unwrap().ends_with(media), "{file}");
             if let Some(schema) = file["dct:conformsTo"]["@id"].as_str() {
-                let schema: Value = serde_json::from_slice(&get(world, schema, &[]).await.2).unwrap();
+                let schema = json_of(base, schema).await;
                 let columns: Vec<_> =
                     schema["fields"].as_array().unwrap().iter().map(|field| &field["name"]).collect();
                 let heading = String::from_utf8(body.to_vec()).unwrap().replace(['"', '\r'], "");
@@ -209,45 +248,134 @@ async fn open_data_is_made_anew_each_day_and_downloaded_in_parts(world: &mut Wor
         }
     }
     assert_eq!(files, 3);
-    let zones: Value = serde_json::from_slice(&get(world, "/opendata/zupc.geojson", &[]).await.2).unwrap();
+    let zones = json_of(base, "/opendata/zupc.geojson").await;
     assert_eq!(
         (&zones["features"][0]["id"], &zones["features"][0]["geometry"]["type"]),
         (&json!("z"), &json!("MultiPolygon"))
     );
 
     // In parts, compressed, or not again.
-    let part = get(world, "/opendata/stations.csv", &[("range", "bytes=3-6"), ("if-range", &tag)]).await;
+    let part = get(base, "/opendata/stations.csv", &[("range", "bytes=3-6"), ("if-range", tag)]).await;
     let range = format!("bytes 3-6/{}", csv.len());
-    assert_eq!((part.0, part.1("content-range"), part.2), (206, Some(range), csv.slice(3..7)));
-    let stale = get(world, "/opendata/stations.csv", &[("range", "bytes=3-6"), ("if-range", "\"x\"")]).await;
+    assert_eq!((part.0, &part.1["content-range"], part.2), (206, &range, csv.slice(3..7)));
+    let stale = get(base, "/opendata/stations.csv", &[("range", "bytes=3-6"), ("if-range", "\"x\"")]).await;
     assert_eq!((stale.0, stale.2), (200, csv.clone()));
-    assert_eq!(get(world, "/opendata/stations.csv", &[("range", "bytes=99999-")]).await.0, 416);
-    let same = get(world, "/opendata/stations.csv", &[("if-none-match", &tag)]).await;
+    assert_eq!(get(base, "/opendata/stations.csv", &[("range", "bytes=99999-")]).await.0, 416);
+    let same = get(base, "/opendata/stations.csv", &[("if-none-match", tag)]).await;
     assert_eq!((same.0, same.2.len()), (304, 0));
-    let (status, told, gzip) = get(world, "/opendata/stations.csv", &[("accept-encoding", "gzip")]).await;
-    assert_eq!((status, told("content-encoding").as_deref()), (200, Some("gzip")));
-    assert_ne!(told("etag").unwrap(), tag);
+    let (status, told, gzip) = get(base, "/opendata/stations.csv", &[("accept-encoding", "gzip")]).await;
+    assert_eq!((status, &*told["content-encoding"]), (200, "gzip"));
+    assert_ne!(told["etag"], tag);
     let mut plain = Vec::new();
     flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut plain).unwrap();
     assert_eq!(plain, csv);
+}
 
-    // The ledger has what was published, and a version more once it is another.
-    let ledger = async |world: &World| {
-        let told: Value = serde_json::from_slice(&get(world, "/opendata/ledger", &[]).await.2).unwrap();
-        let told = told["data"].as_array().unwrap().iter();
-        told.map(|release| {
-            let [dataset, period] = ["dataset", "period"].map(|name| release[name].as_str().unwrap());
-            format!("{dataset} {period} {} {}", release["version"], release["files"][0]["path"])
-        })
-        .collect::<Vec<_>>()
+async fn places_are_published_anew_each_night_and_by_every_process_alike(world: &mut World) {
+    const PATHS: [&str; 3] =
+        ["/opendata/stations.csv", "/opendata/stations.geojson", "/opendata/zupc.geojson"];
+    let (another, _folder) = world.another(|_| {}).await;
+    let bases = [world.client.base.clone(), format!("http://{}", another.http)];
+    let [base, other] = &bases;
+    let files = async || {
+        let mut files = Vec::new();
+        for path in PATHS {
+            for coding in ["identity", "gzip"] {
+                let asked = [("accept-encoding", coding)];
+                let (one, same) = (get(base, path, &asked).await, get(other, path, &asked).await);
+                assert_eq!((one.0, &one.1["etag"], &one.2), (same.0, &same.1["etag"], &same.2), "{path}");
+                files.push((one.1["etag"].clone(), one.2));
+            }
+        }
+        files
     };
-    let today =
-        ["stations 2026-09-21 1 \"/opendata/stations.csv\"", "zupc 2026-09-21 1 \"/opendata/zupc.geojson\""];
-    assert_eq!(ledger(world).await, today);
+    let made_on = async || {
+        let days = bases.each_ref().map(async |base| {
+            let told = json_of(base, "/opendata").await;
+            let days = told["dcat:dataset"].as_array().unwrap().iter();
+            let days: Vec<_> = days.map(|dataset| dataset["dct:modified"]["@value"].clone()).collect();
+            assert_eq!(days, [told["dct:modified"]["@value"].clone(), days[0].clone()]);
+            days[0].as_str().unwrap().to_owned()
+        });
+        let [one, same] = days;
+        (one.await, same.await)
+    };
+    let on = |day: &str| (day.to_owned(), day.to_owned());
+    let [empty, zupc] = first_published(world).await;
+    import(world, &["Nord"]).await;
+    let first = files().await;
+    import(world, &["Nord", "Sud"]).await;
+    // 03:13:20 of the day after.
+    world.clock.advance(13 * 3_600_000);
+    assert_eq!((files().await, made_on().await), (first.clone(), on("2026-09-21")));
 
-    world.clock.advance(86_400_000);
-    let tomorrow = get(world, "/opendata/stations.csv", &[("if-none-match", &tag)]).await;
-    assert_eq!((tomorrow.0, tomorrow.2.windows(3).filter(|letters| letters == b"Sud").count()), (200, 1));
-    let [stations, zupc] = today;
-    assert_eq!(ledger(world).await, [stations, "stations 2026-09-22 2 \"/opendata/stations.csv\"", zupc]);
+    world.clock.advance(3_600_000);
+    within(SOON, "the night's run", async || (made_on().await == on("2026-09-22")).then_some(())).await;
+    let second = files().await;
+    assert!(second[0].1.windows(3).any(|letters| letters == b"Sud"));
+    let are_others: Vec<_> = first.iter().zip(&second).map(|(first, second)| first != second).collect();
+    assert_eq!(are_others, [true, true, true, true, false, false], "zones are what they were");
+    let nord = "stations 2026-09-21 2 /opendata/stations.csv";
+    let sud = "stations 2026-09-22 3 /opendata/stations.csv";
+    assert_eq!(ledger(base).await, [empty, nord, sud, zupc]);
+
+    // A night after which all is as it was adds nothing to the ledger.
+    world.clock.advance(24 * 3_600_000);
+    within(SOON, "the next night's", async || (made_on().await == on("2026-09-23")).then_some(())).await;
+    assert_eq!(
+        (files().await, ledger(other).await),
+        (second, vec![empty.to_owned(), nord.into(), sud.into(), zupc.into()])
+    );
+    another.stop().await;
+}
+
+async fn a_version_follows_the_highest_and_of_two_first_ones_one_is(world: &mut World) {
+    let store = world.server().app.registry.store();
+    let run = Run { name: "places", due_at: world.clock.now(), holder: "the test".to_owned() };
+    assert_eq!(store.take_run(&run).await.unwrap(), Stands::Held);
+    let places = |dataset, content: String| NewPlaces {
+        dataset,
+        made_on: "2026-09-21".to_owned(),
+        rows: 1,
+        files: vec![NewFile {
+            form: "csv",
+            sha256: format!("of {content}"),
+            gzip: content.clone().into(),
+            content: content.into(),
+        }],
+    };
+    let nightly = async |number: i32| {
+        let made = [places("many", number.to_string())];
+        store.publish_places(Turn::Nightly(&run), &made).await.unwrap()
+    };
+    for number in 1..=12 {
+        assert_eq!(nightly(number).await.unwrap(), ["many"], "version {number}");
+    }
+    assert_eq!(nightly(12).await.unwrap(), [""; 0], "the same again");
+    let content = async |dataset: &str| {
+        let all = store.current_places_contents().await.unwrap();
+        let of_it: Vec<_> = all.into_iter().filter(|file| file.about.dataset == dataset).collect();
+        assert_eq!(of_it.len(), 1);
+        String::from_utf8(of_it[0].content.clone()).unwrap()
+    };
+    assert_eq!(content("many").await, "12");
+    let versions = async |dataset: &str| -> Vec<i32> {
+        let ledger = store.ledger().await.unwrap().into_iter();
+        ledger.filter(|file| file.dataset == dataset).map(|file| file.version).collect()
+    };
+    assert_eq!(versions("many").await, (1..=12).collect::<Vec<_>>());
+
+    // Nobody else's run, and no first one where there is something.
+    let lost = Run { holder: "another".to_owned(), ..run.clone() };
+    let none = [places("many", "none".to_owned())];
+    assert_eq!(store.publish_places(Turn::Nightly(&lost), &none).await.unwrap(), None);
+    assert_eq!(store.publish_places(Turn::First, &none).await.unwrap(), Some(vec![]));
+    assert_eq!(content("many").await, "12");
+    let [one, other] = ["one", "other"].map(|content| [places("both", content.to_owned())]);
+    let (a, b) =
+        tokio::join!(store.publish_places(Turn::First, &one), store.publish_places(Turn::First, &other));
+    let won: Vec<_> = [a, b].into_iter().map(|others| !others.unwrap().unwrap().is_empty()).collect();
+    assert_eq!(won.iter().filter(|won| **won).count(), 1);
+    assert_eq!(content("both").await, if won[0] { "one" } else { "other" });
+    assert_eq!(versions("both").await, [1]);
 }

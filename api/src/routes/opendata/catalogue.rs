@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::publication::{CSV, PARQUET};
+use crate::publication::{CSV, GEOJSON, PARQUET};
 
 /// Under what licence everything is published: the Licence Ouverte 2.0.
 const LICENCE: &str = "https://spdx.org/licenses/etalab-2.0";
@@ -91,7 +91,7 @@ impl Form {
     pub(super) fn extension(self) -> &'static str {
         match self {
             Self::Csv => CSV,
-            Self::GeoJson => "geojson",
+            Self::GeoJson => GEOJSON,
             Self::Parquet => PARQUET,
         }
     }
@@ -237,7 +237,7 @@ pub(super) fn table_schema(name: &str, version: &str, key: &str, columns: &[Colu
 pub(super) const STATIONS_VERSION: &str = "0.1.2";
 
 /// Its columns.
-pub(super) const STATIONS: [Column; 8] = {
+pub(super) const STATIONS_COLUMNS: [Column; 8] = {
     const ID: Option<&str> = Some(r"^([013-9]\d|2[AB1-9])\d{3}-T-\d{3}$");
     const INSEE: Option<&str> = Some(r"^([013-9]\d|2[AB1-9])\d{3}$");
     let column = Column { name: "", kind: "string", description: "", required: false, pattern: None };
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_schema_tells_what_rows_must_have() {
-        let schema = table_schema("stationstaxi", STATIONS_VERSION, "id", &STATIONS);
+        let schema = table_schema("stationstaxi", STATIONS_VERSION, "id", &STATIONS_COLUMNS);
         let required = |field: &&Value| field["constraints"]["required"] == true;
         let fields = schema["fields"].as_array().unwrap();
         let names: Vec<_> =

@@ -27,14 +27,9 @@ impl Download {
         Ok(Self { media_type, plain: plain.into(), gzip: gzip.into(), sha256 })
     }
 
-    /// How many bytes it has.
-    pub(super) fn bytes(&self) -> usize {
-        self.plain.len()
-    }
-
-    /// The SHA-256 of these, in hexadecimal digits.
-    pub(super) fn sha256(&self) -> &str {
-        &self.sha256
+    /// One that was compressed and hashed before.
+    pub(super) fn of(media_type: &'static str, (plain, gzip): (Vec<u8>, Vec<u8>), sha256: String) -> Self {
+        Self { media_type, plain: plain.into(), gzip: gzip.into(), sha256 }
     }
 
     /// What a GET or HEAD with these headers is answered. A part is one of the bytes as they are.

@@ -10,8 +10,8 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::catalogue::{self, Again, Column, File, Form, table_schema};
-use super::download::{Download, Part, Wanted};
-use super::{SCHEMA, file};
+use super::download::{Part, Wanted};
+use super::{SCHEMA, file, schema};
 use crate::app::App;
 use crate::error::{Answer, Problem};
 use crate::form::envelope::{self, Elements};
@@ -41,6 +41,9 @@ pub struct ReleaseAnswer {
     pub released_at: String,
     /// How many rows it has.
     pub rows: i64,
+    /// Of a table by cell, the finest H3 resolution of which it has figures: 8, or coarser where taxis were in too many
+    /// cells. Null: another table, or one of a version before.
+    pub resolution: Option<i32>,
     /// Its files.
     pub files: Vec<ReleasedFileAnswer>,
 }
@@ -72,6 +75,7 @@ pub fn describe_ledger() -> Operation {
         is_final: true,
         released_at: "2026-10-02T04:12:01".to_owned(),
         rows: 214,
+        resolution: None,
         files: vec![ReleasedFileAnswer {
             path: "/opendata/hails-2026-09.csv".to_owned(),
             bytes: 9_120,
@@ -90,9 +94,7 @@ pub fn describe_ledger() -> Operation {
 pub async fn read(State(app): State<App>, Path(name): Path<String>, asked: HeaderMap) -> Answer<Response> {
     let (dataset, period, form) = match Named::of(&name).ok_or_else(Problem::unknown_path)? {
         Named::Schema(dataset) => {
-            let schema = table_schema(dataset.name(), VERSION, key(dataset), &columns(dataset));
-            let download = Download::new(SCHEMA, schema.to_string().into());
-            return Ok(download.map_err(|error| Problem::internal().because(&error))?.answer(&asked));
+            return schema(&table_schema(dataset.name(), VERSION, key(dataset), &columns(dataset)), &asked);
         }
         Named::Month(dataset, period, form) => (dataset.name(), period, form),
     };
@@ -190,6 +192,7 @@ fn release_answer(files: &[ReleasedRow]) -> ReleaseAnswer {
         is_final: is_period(&release.period),
         released_at: naive_timestamp(release.released_at),
         rows: release.row_count,
+        resolution: release.resolution,
         files: files.iter().map(of_file).collect(),
     }
 }
@@ -233,12 +236,14 @@ fn described(files: &[ReleasedRow]) -> Option<catalogue::Dataset> {
             schema: Some(format!("/opendata/{}.schema.json", dataset.name())),
         })
     });
+    let finest = release.resolution.map(|finest| format!(" Résolution H3 la plus fine : {finest}."));
     Some(catalogue::Dataset {
         name: format!("{}-{}", release.dataset, release.period),
         title: format!("{title}, {}", release.period),
         description: format!(
-            "{of_what} Un chiffre absent est nul, ou tu : il porte sur trop peu de véhicules ou de clients, ou surtout \
-             sur un seul, ou trahirait un chiffre tu. Publié une fois pour toutes."
+            "{of_what}{} Un chiffre absent est nul, ou tu : il porte sur trop peu de véhicules ou de clients, ou \
+             surtout sur un seul, ou trahirait un chiffre tu. Publié une fois pour toutes.",
+            finest.unwrap_or_default(),
         ),
         keywords: &["taxi", "statistiques", "mobilité"],
         period: [first, last].map(|day| day.to_string()),
