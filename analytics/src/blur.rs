@@ -92,7 +92,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Some days, and what is wrong with those that are damaged.
+    /// Some days, and what is wrong with those that are damaged. One whose file went meanwhile, because somebody wrote
+    /// the day anew, is left out: who looks again finds what there is of it then.
     pub(crate) async fn of_each(
         root: &Root,
         found: &Current,
@@ -103,6 +104,7 @@ impl Plan {
             match Self::of(root, found, day).await {
                 Ok(plan) => plans.push(plan),
                 Err(error @ BadFile::Damaged { .. }) => damaged.push(error),
+                Err(BadFile::Gone(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -129,7 +131,7 @@ mod tests {
     use crate::layout::{Hour, ManifestName, Recent, Stream};
     use crate::manifest::Manifest;
     use crate::positions::Positions;
-    use crate::root::Found;
+    use crate::root::{ArchiveUrl, Found};
 
     const DAY_MS: i64 = 86_400_000;
 
@@ -167,6 +169,21 @@ mod tests {
                 prop_assert_eq!(due.contains(&day), is_exact && is_old, "{}", day);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_day_whose_file_went_meanwhile_keeps_no_other_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(&ArchiveUrl::File(folder.path().to_owned())).unwrap();
+        let days = [19_990, 19_991].map(Day);
+        // Of the first there is an hour's file that is not there any more, of the second a manifest of no part.
+        let found = Current {
+            days: [(days[1], manifest(days[1], true))].into(),
+            recent: vec![recent(Hour(19_990 * 24))],
+        };
+        let (plans, damaged) = Plan::of_each(&root, &found, days.to_vec()).await.unwrap();
+        assert_eq!(plans, [Plan { day: days[1], rows: 0, files: Vec::new() }]);
+        assert!(damaged.is_empty(), "{damaged:?}");
     }
 
     #[test]

@@ -52,7 +52,9 @@ impl FileWriter {
         let footer = Footer { rows: self.rows, digest: self.digest, ..about };
         footer.pairs().into_iter().for_each(|pair| self.writer.append_key_value_metadata(pair));
         let mut content = self.writer.into_inner()?;
-        seal::seal(&mut content);
+        if !seal::seal(&mut content) {
+            return Err(ParquetError::General("its footer has no room for a seal".to_owned()));
+        }
         Ok((content.into(), footer))
     }
 }

@@ -180,7 +180,7 @@ pub async fn due(root: &Root, since: Since) -> Result<Vec<Due>, Unavailable> {
     let mut due = Vec::new();
     for stream in Stream::ALL {
         let written = manifests(root, stream).await?;
-        let mut made = Vec::new();
+        let mut made = Made::new();
         for &rollup in Rollup::of(stream) {
             made.push((rollup, rollup.files(root).await?));
         }
@@ -188,16 +188,7 @@ pub async fn due(root: &Root, since: Since) -> Result<Vec<Due>, Unavailable> {
         let is_there = |day: &&Day| !stream.expires() || day.next().begins() > since.kept;
         for &day in written.keys().filter(is_there) {
             let number = number_of(day) + number_of(day.next());
-            // One that was damaged and removed is made again, like one that never was.
-            let is_behind = |files: &BTreeMap<Day, Found<RollupName>>| {
-                files.get(&day).is_none_or(|found| found.name.number < number)
-            };
-            let mut wanted = made.iter().filter(|(rollup, _)| rollup.is_made_of(day, since.exact));
-            if wanted.any(|(_, files)| is_behind(files))
-                && !(stream.expires()
-                    && made.iter().all(|(_, files)| files.contains_key(&day))
-                    && is_deleted(root, written[&day].name).await?)
-            {
+            if is_due(root, &made, (written[&day].name, number), since).await? {
                 due.push(Due::Day(stream, day, number));
             }
         }
@@ -211,6 +202,26 @@ pub async fn due(root: &Root, since: Since) -> Result<Vec<Due>, Unavailable> {
     weeks.retain(|monday, number| made.get(monday).is_none_or(|found| found.name.number < *number));
     due.extend(weeks.into_iter().map(|(monday, number)| Due::Week(monday, number)));
     Ok(due)
+}
+
+/// What is there of each rollup, by day.
+type Made = Vec<(Rollup, BTreeMap<Day, Found<RollupName>>)>;
+
+/// Whether a day is to be added up under this number: something of it is behind, or not there. One that was damaged and
+/// removed is made again, like one that never was; where the day was deleted, what there is of it stays.
+async fn is_due(
+    root: &Root,
+    made: &Made,
+    (manifest, number): (ManifestName, u32),
+    since: Since,
+) -> Result<bool, Unavailable> {
+    let ManifestName { stream, day, .. } = manifest;
+    let mut wanted = made.iter().filter(|(rollup, _)| rollup.is_made_of(day, since.exact));
+    if !wanted.any(|(_, files)| files.get(&day).is_none_or(|found| found.name.number < number)) {
+        return Ok(false);
+    }
+    let was_added_up = made.iter().all(|(_, files)| files.contains_key(&day));
+    Ok(!(stream.expires() && was_added_up && is_deleted(root, manifest).await?))
 }
 
 /// Whether nothing is left of a day, by whosever setting: of nothing, what it added up to would be made anew.

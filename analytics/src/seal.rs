@@ -9,6 +9,7 @@ pub(crate) fn unsealed() -> String {
 }
 
 /// Seals a file that has the text of one that is not; false if it has none.
+#[must_use]
 pub(crate) fn seal(content: &mut [u8]) -> bool {
     let Some(begin) = digits_of(content) else { return false };
     let hash = blake3::hash(content).to_hex();

@@ -50,6 +50,9 @@ pub enum RollupError {
     /// Columns that are not those of the rollup.
     #[error("a rollup cannot be written: {0}")]
     Encode(#[from] EncodeError),
+    /// A file that could not be told from a damaged one.
+    #[error("the footer of {0} has no room for a seal")]
+    Unsealed(RollupName),
     /// What does not fit in memory.
     #[error("putting aside: {0}")]
     Aside(#[from] std::io::Error),
@@ -72,11 +75,11 @@ pub async fn make(
     match due {
         Due::Day(Stream::Positions, day, number) => making.connected(day, number, since.exact).await,
         Due::Day(Stream::Searches, day, number) => {
-            let rows = making.of(SEARCHES, day).await?;
+            let rows = making.of(&sql_of(Rollup::SearchesHour), day).await?;
             making.create(RollupName { rollup: Rollup::SearchesHour, day, number }, rows).await
         }
         Due::Day(Stream::Hails, day, number) => {
-            let rows = making.of(HAILS, day).await?;
+            let rows = making.of(&sql_of(Rollup::HailsDay), day).await?;
             making.create(RollupName { rollup: Rollup::HailsDay, day, number }, rows).await
         }
         Due::Week(monday, number) => making.week(monday, number).await,
@@ -189,24 +192,20 @@ impl<'a> Making<'a> {
         Ok(self.context.sql(sql).await?.with_param_values(values)?)
     }
 
-    /// What positions of a day add up to. They are read once: the rest is made of who was there in which minute.
+    /// What positions of a day add up to, but for what is there already, as where a version of the program added one.
+    /// They are read once: the rest is made of who was there in which minute.
     async fn connected(&self, day: Day, number: u32, exact_since: Millis) -> Result<(), RollupError> {
+        let missing = missing(self.root, Stream::Positions, (day, number), exact_since).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
         // It goes when it was used. Where it stays, the next start sweeps it away.
         let _present = self.find_present(day).await?;
-        for (rollup, grain) in [
-            (Rollup::ConnectedMinute, "minute"),
-            (Rollup::ConnectedHour, "hour"),
-            (Rollup::ConnectedDay, "day"),
-        ] {
-            let rows = self.context.sql(&connected_each(grain)).await?;
+        for rollup in missing {
+            let rows = self.context.sql(&sql_of(rollup)).await?;
             self.create(RollupName { rollup, day, number }, rows).await?;
         }
-        if Rollup::Presence.is_made_of(day, exact_since) {
-            let presence = self.context.sql(PRESENCE).await?;
-            self.create(RollupName { rollup: Rollup::Presence, day, number }, presence).await?;
-        }
-        let heard = self.context.sql(HEARD).await?;
-        self.create(RollupName { rollup: Rollup::Heard, day, number }, heard).await
+        Ok(())
     }
 
     /// Puts aside who was there in which minute, and calls that `present`.
@@ -229,7 +228,7 @@ impl<'a> Making<'a> {
         let of_it = days.values().filter(|found| found.name.day.monday() == monday);
         let of_it = of_it.map(|found| format!("{}{}", self.url.as_str(), found.name));
         self.present(of_it.collect(), ParquetReadOptions::default()).await?;
-        let rows = self.context.sql(&connected_each("week")).await?;
+        let rows = self.context.sql(&sql_of(Rollup::ConnectedWeek)).await?;
         self.create(RollupName { rollup: Rollup::ConnectedWeek, day: monday, number }, rows).await
     }
 
@@ -253,13 +252,43 @@ impl<'a> Making<'a> {
             content.extend(writer.rows(&fitted(&batch, &schema)?)?);
         }
         content.extend(writer.finish()?);
-        seal::seal(&mut content);
+        if !seal::seal(&mut content) {
+            return Err(RollupError::Unsealed(name));
+        }
         self.root.create(&name, content.into()).await?;
         Ok(())
     }
 }
 
-fn connected_each(grain: &str) -> String {
+/// What is to be made of a day under this number: a file that is there is what was made of the same, and stays.
+pub(super) async fn missing(
+    root: &Root,
+    stream: Stream,
+    (day, number): (Day, u32),
+    exact_since: Millis,
+) -> Result<Vec<Rollup>, Unavailable> {
+    let mut missing = Vec::new();
+    for &rollup in Rollup::of(stream).iter().filter(|rollup| rollup.is_made_of(day, exact_since)) {
+        let made = root.list::<RollupName>(&format!("{}/date={day}", rollup.folder())).await?;
+        if made.iter().all(|found| found.name.number < number) {
+            missing.push(rollup);
+        }
+    }
+    Ok(missing)
+}
+
+/// The SQL that says what is added up: of who was there in which minute, but for searches and hails.
+fn sql_of(rollup: Rollup) -> String {
+    let grain = match rollup {
+        Rollup::ConnectedMinute => "minute",
+        Rollup::ConnectedHour => "hour",
+        Rollup::ConnectedDay => "day",
+        Rollup::ConnectedWeek => "week",
+        Rollup::Presence => return PRESENCE.to_owned(),
+        Rollup::Heard => return HEARD.to_owned(),
+        Rollup::SearchesHour => return SEARCHES.to_owned(),
+        Rollup::HailsDay => return HAILS.to_owned(),
+    };
     CONNECTED.replace("$grain", grain)
 }
 
@@ -283,10 +312,25 @@ fn zones(territory: &Territory) -> Result<RecordBatch, ArrowError> {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::util::pretty::pretty_format_batches;
+    use datafusion::physical_plan::displayable;
 
     use super::*;
     use crate::root::ArchiveUrl;
+
+    /// The operators that rows go through, the last first.
+    async fn planned(rows: DataFrame) -> Vec<String> {
+        let plan = rows.create_physical_plan().await.unwrap();
+        displayable(plan.as_ref())
+            .indent(false)
+            .to_string()
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .collect()
+    }
+
+    fn adding(plan: &[String]) -> Vec<&String> {
+        plan.iter().filter(|line| line.starts_with("AggregateExec")).collect()
+    }
 
     #[tokio::test]
     async fn of_a_day_no_more_is_held_than_an_hour() {
@@ -295,14 +339,49 @@ mod tests {
         let territory = Territory::new(Vec::new(), Vec::new(), Vec::new());
         let making = Making::new(&root, &territory, folder.path()).unwrap();
         let _present = making.find_present(Day(20_000)).await.unwrap();
-        for grain in ["minute", "hour"] {
-            let sql = format!("EXPLAIN {}", connected_each(grain));
-            let plan = making.context.sql(&sql).await.unwrap().collect().await.unwrap();
-            let plan = pretty_format_batches(&plan).unwrap().to_string();
-            let adding: Vec<_> = plan.lines().filter(|line| line.contains("AggregateExec")).collect();
-            assert!(adding.len() >= 6, "{plan}");
+        for rollup in [Rollup::ConnectedMinute, Rollup::ConnectedHour] {
+            let plan = planned(making.context.sql(&sql_of(rollup)).await.unwrap()).await;
+            assert!(adding(&plan).len() >= 6, "{plan:#?}");
             // Groups of which no more can come are let go.
-            assert!(adding.iter().all(|line| line.contains("ordering_mode=")), "{plan}");
+            assert!(adding(&plan).iter().all(|line| line.contains("ordering_mode=")), "{plan:#?}");
         }
+
+        // Of where taxis were a minute is held; what each was in each cell goes to disk where it is too much.
+        let presence = planned(making.context.sql(&sql_of(Rollup::Presence)).await.unwrap()).await;
+        let [by_cell, by_minute] = adding(&presence)[..] else { panic!("{presence:#?}") };
+        assert!(by_minute.contains("gby=[at@0 as at, cell@1 as cell, taxi@2 as taxi]"), "{presence:#?}");
+        assert!(by_minute.contains("ordering_mode=PartiallySorted([0])"), "{presence:#?}");
+        assert!(by_cell.contains("gby=[cell@0 as cell, taxi@1 as taxi]"), "{presence:#?}");
+        assert!(presence[1].starts_with("SortExec: expr=[cell@0 ASC NULLS LAST, taxi@1 ASC NULLS LAST]"));
+
+        // All of these rely on the order of minutes, which positions do not have.
+        let present = planned(making.of(PRESENT, Day(20_000)).await.unwrap()).await;
+        assert!(present[0].starts_with("SortExec: expr=[at@0 ASC NULLS LAST]"), "{present:#?}");
+        assert_eq!(adding(&present).len(), 1, "{present:#?}");
+        // What holds rows can put them aside, as a join of hashes or a window could not.
+        let known =
+            ["SortExec", "AggregateExec", "ProjectionExec", "FilterExec", "DataSourceExec", "EmptyExec"];
+        for line in presence.iter().chain(&present) {
+            assert!(known.iter().any(|name| line.starts_with(name)), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(&ArchiveUrl::File(folder.path().join("archive"))).unwrap();
+        let (day, other) = (Day(20_000), Day(20_001));
+        let exact = Since::EVER.exact;
+        let missing =
+            async |day, number, since| missing(&root, Stream::Positions, (day, number), since).await.unwrap();
+        assert_eq!(missing(day, 2, exact).await, Rollup::of(Stream::Positions));
+        for rollup in [Rollup::ConnectedMinute, Rollup::ConnectedHour, Rollup::ConnectedDay, Rollup::Heard] {
+            root.create(&RollupName { rollup, day, number: 2 }, "made before".into()).await.unwrap();
+        }
+        // As after the version that adds up who was where.
+        assert_eq!(missing(day, 2, exact).await, [Rollup::Presence]);
+        assert_eq!(missing(day, 2, other.begins()).await, [], "it is not made of a day that is old");
+        assert_eq!(missing(day, 3, exact).await.len(), 5, "of another manifest all is made");
+        assert_eq!(missing(other, 1, exact).await.len(), 5);
     }
 }

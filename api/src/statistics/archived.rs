@@ -78,9 +78,15 @@ async fn archive(
     let Some(until) = until.filter(|until| done != Some(*until)) else { return Ok(done) };
     let since = app.clock.now().plus(kept.hails_ms.saturating_neg());
     let (plans, _) = expire::plan::<Hails>(root, since).await.map_err(CompactError::from)?;
+    // One day that fails keeps no other waiting; it is tried again with the next round.
+    let mut failed = None;
     for Plan { day, rows, .. } in plans {
-        if let Outcome::Written(_) = expire::delete::<Hails>(root, day).await? {
-            tracing::info!(%day, rows, "a day of hails was deleted from the archive");
+        match expire::delete::<Hails>(root, day).await {
+            Ok(Outcome::Written(_)) => {
+                tracing::info!(%day, rows, "a day of hails was deleted from the archive");
+            }
+            Ok(Outcome::Nothing | Outcome::Outrun) => {}
+            Err(error) => failed = failed.or(Some(Failure::Archive(error))),
         }
     }
     let known = archived(root).await.map_err(CompactError::from)?;
@@ -88,14 +94,21 @@ async fn archive(
     for (begins, copies) in copied.filter(|(begins, _)| Day::of(*begins).next().begins() > since) {
         let day = Day::of(begins);
         // Copies are for good: where there are fewer, the database is not the one they came from.
-        if known.get(&day).is_none_or(|known| *known < copies)
-            && let Outcome::Written(manifest) = write(store, root, day).await?
-        {
-            tracing::info!(%day, rows = manifest.rows(), "a day of hails was archived");
+        if known.get(&day).is_some_and(|known| *known >= copies) {
+            continue;
+        }
+        match write(store, root, day).await {
+            Ok(Outcome::Written(manifest)) => {
+                tracing::info!(%day, rows = manifest.rows(), "a day of hails was archived");
+            }
+            Ok(Outcome::Nothing | Outcome::Outrun) => {}
+            // What the database does not answer of one day it does not of another.
+            Err(error @ Failure::Store(_)) => return Err(error),
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
     clean::<Hails>(root, app.clock.now().plus(-kept.grace_ms)).await.map_err(CompactError::from)?;
-    Ok(Some(until))
+    failed.map_or(Ok(Some(until)), Err)
 }
 
 async fn write(store: &Store, root: &Root, day: Day) -> Result<Outcome, Failure> {

@@ -1,15 +1,18 @@
 //! Hails are copied once a day, when they are more than a day old, by one process.
 
+use api::form::instant::instant;
 use api::store::daily::{Run, Stands};
 use serde_json::{Value, json};
 
 use super::{element, milestones};
 use crate::harness::places::MIDDLE;
 use crate::harness::wait::{SOON, within};
+use crate::opendata::copy_of;
 use crate::world::World;
 
 on_each_database!(
     hails_are_copied_when_they_are_a_day_old,
+    a_day_that_cannot_be_archived_keeps_no_other_waiting,
     a_run_is_one_processes_own,
     the_command_line_says_how_large_a_fleet_is,
 );
@@ -81,6 +84,23 @@ async fn hails_are_copied_when_they_are_a_day_old(world: &mut World) {
     assert_eq!(figures["hails_declined_by_customer"], milestones([1, 0, 0, 0]));
     assert_eq!(figures["hails_average"]["current_year"]["daily"]["total"], 1.0, "two days, a hail each");
     assert_eq!(figures["hails_average"]["current_year"]["weekly"]["total"], 2.0);
+}
+
+async fn a_day_that_cannot_be_archived_keeps_no_other_waiting(world: &mut World) {
+    let store = world.server().app.registry.store();
+    let run = Run { name: "earlier copies", due_at: world.clock.now(), holder: "the test".to_owned() };
+    assert_eq!(store.take_run(&run).await.unwrap(), Stands::Held);
+    let copies = ["2026-09-18", "2026-09-19"].map(|day| copy_of(world, day, instant(day).unwrap()));
+    assert!(store.add_copies(&run, &copies).await.unwrap());
+    let archive = world.folder().join("archive");
+    std::fs::create_dir_all(archive.join("hails")).unwrap();
+    // Where the first day's folder would be.
+    std::fs::write(archive.join("hails/date=2026-09-18"), "").unwrap();
+    world.clock.advance(24 * HOUR_MS);
+    let manifest = |day: &str| archive.join(format!("manifests/hails/date={day}/000001.json"));
+    let is_archived = async || manifest("2026-09-19").is_file().then_some(());
+    within(SOON, "the second day in the archive", is_archived).await;
+    assert!(!manifest("2026-09-18").exists());
 }
 
 async fn a_run_is_one_processes_own(world: &mut World) {
