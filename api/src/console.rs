@@ -27,11 +27,13 @@ mod csv;
 mod guide;
 mod hails;
 mod home;
+mod imports;
 mod kept;
 mod layout;
 mod list;
 mod login;
 mod map;
+mod opendata;
 pub(crate) mod recette;
 mod records;
 mod refusal;
@@ -118,12 +120,17 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/support", get(records::support))
         .route("/console/activity", get(records::activity))
         .route("/console/users", get(users::list))
-        .route("/console/users/{id}", get(users::show))
+        .route("/console/users/{id}", get(users::show).post(users::edit::change))
+        .route("/console/users/{id}/rights", post(users::edit::set_rights))
+        .route("/console/users/new", get(users::edit::begin).post(users::edit::add))
         .route("/console/reports", get(reports::list))
         .route("/console/reports/{name}", get(reports::show))
         .route("/console/sql", get(sql::show).post(sql::ask))
         .route("/console/statistics", get(statistics::index))
         .route("/console/statistics/{name}", get(statistics::show))
+        .route("/console/opendata", get(opendata::show))
+        .route("/console/imports", get(imports::list))
+        .route("/console/imports/{id}", get(imports::show))
         .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
         .layer(Extension(Arc::new(home::Figures::default())))
         .layer(Extension(Arc::new(statistics::Maps::default())))

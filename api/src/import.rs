@@ -6,6 +6,8 @@
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::store::places::Imported;
+
 pub mod departements;
 pub mod features;
 pub mod history;
@@ -13,6 +15,9 @@ mod phone;
 pub mod populations;
 pub mod stations;
 pub mod zones;
+
+/// What can be imported, by the names that the command line has for it.
+pub const KINDS: &[&str] = &["towns", "zupc", "exclusions", "stations", "departements", "populations"];
 
 /// What was understood of a file.
 #[derive(Debug)]
@@ -40,6 +45,17 @@ pub struct Remark {
     pub field: String,
     /// What is wrong with it, and what became of it.
     pub reason: String,
+}
+
+/// What became of a file.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What its rows did.
+    pub imported: Imported,
+    /// What was left out, and why.
+    pub refused: Vec<Remark>,
+    /// What was imported otherwise than it was written, or looks wrong.
+    pub noted: Vec<Remark>,
 }
 
 /// A file is not of the kind that was expected.

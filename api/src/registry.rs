@@ -34,7 +34,7 @@ mod reading;
 mod webhooks;
 mod writes;
 
-pub use writes::{add_user, rotate_key};
+pub use writes::{NewAccount, add_user, rotate_key};
 
 use accounts::{Account, Accounts};
 use card::Card;

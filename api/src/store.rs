@@ -40,6 +40,7 @@ pub mod dimensions;
 pub mod drivers;
 pub mod hails;
 mod health;
+pub mod imports;
 pub mod listings;
 mod meters;
 mod migrate;

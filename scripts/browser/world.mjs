@@ -1,6 +1,6 @@
 // A server of its own on free ports of loopback: three towns, an account a role, a taxi and a hail, all named in HTML.
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,8 @@ const OUTLINES = new URL("../../api/outlines/", import.meta.url).pathname;
 const START_MS = 30_000;
 const STOP_MS = 10_000;
 const PLACE = { lat: 48.8566, lon: 2.3522 };
+// Where the only station is.
+export const STATION = { lat: 48.8666, lon: 2.3222 };
 
 export class World {
   folder = mkdtempSync(join(tmpdir(), "maraude-browser-"));
@@ -30,8 +32,21 @@ export class World {
     };
     const run = (...parts) => execFileSync(binary, parts, { env, encoding: "utf8", timeout: START_MS });
     run("import", "towns", join(OUTLINES, "demo_towns.geojson"));
-    run("import", "zupc", join(OUTLINES, "demo_zupc.json"));
+    const named = (name, text) => {
+      const file = join(this.folder, name);
+      writeFileSync(file, text);
+      return file;
+    };
+    const { zones } = JSON.parse(readFileSync(join(OUTLINES, "demo_zupc.json"), "utf8"));
+    const hostile = zones.map((zone) => ({ ...zone, name: HOSTILE }));
+    run("import", "zupc", named("zupc.json", JSON.stringify({ zones: hostile })));
     run("import", "exclusions", join(OUTLINES, "demo_exclusions.geojson"));
+    const quoted = `"${HOSTILE.replaceAll('"', '""')}"`;
+    const row = (id, name, insee) => `${id},${name},${insee},"${STATION.lon},${STATION.lat}",,2,,\n`;
+    // The second is refused for its town, as the report says.
+    const rows = row("75056-T-001", quoted, "75056") + row("75056-T-002", "x", quoted);
+    const heading = "id,nom,insee,geopoint,adresse,emplacements,no_appel,info\n";
+    run("import", "stations", named("stations.csv", heading + rows));
     this.keys = {};
     for (const role of roles) {
       const added = run("user", "add", role, "--role", role, "--password", PASSWORD, "--name", HOSTILE, "--json");
@@ -40,6 +55,17 @@ export class World {
     this.server = spawn(binary, ["serve"], { env, stdio: ["ignore", "ignore", "inherit"] });
     await this.until(async () => (await fetch(`${this.url}/health/ready`)).ok, "the server is ready");
     await this.register();
+    this.imported = await this.lastImport();
+  }
+
+  // The number of the last import's report, which its page alone tells.
+  async lastImport() {
+    const body = new URLSearchParams({ email: "admin", password: PASSWORD });
+    const headers = { Origin: this.url };
+    const login = await fetch(`${this.url}/console/login`, { method: "POST", body, headers, redirect: "manual" });
+    const cookie = login.headers.get("set-cookie").split(";")[0];
+    const list = await (await fetch(`${this.url}/console/imports`, { headers: { Cookie: cookie } })).text();
+    return list.match(/href="\/console\/imports\/([^"]+)"/)[1];
   }
 
   // A taxi that is free and somewhere, and a hail of it.

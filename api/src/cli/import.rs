@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::import::populations::populations;
 use crate::import::stations::{Towns, stations};
 use crate::import::zones::zupc;
-use crate::import::{Reading, Remark, departements, features};
+use crate::import::{Reading, Remark, Report, departements, features};
 use crate::registry::geometry::parse_shape;
 use crate::serve::open_store;
 use crate::store::places::{Imported, ShapeRow};
@@ -53,46 +53,89 @@ pub(super) struct Source {
     json: bool,
 }
 
-/// Imports, and says what was added, changed, refused and why.
+/// Imports, keeps the report, and says what was added, changed, refused and why.
 pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> anyhow::Result<()> {
     let (store, _) = open_store(config, clock).await?;
     let outcome = import(command, &store).await;
     store.close().await;
-    outcome
+    let report = outcome?;
+    command.source().print(command.what(), &report)
 }
 
-async fn import(command: &Command, store: &Store) -> anyhow::Result<()> {
+/// Imports, and keeps the report whatever came of it.
+async fn import(command: &Command, store: &Store) -> anyhow::Result<Report> {
+    let file = command.source().file.display().to_string();
+    let id = store.begin_import(command.name(), &file).await?;
+    let outcome = read_and_write(command, store).await;
+    let told = outcome.as_ref().map_err(|error| format!("{error:#}"));
+    let kept = store.end_import(&id, told).await.context("keeping the report");
+    let report = outcome?;
+    kept?;
+    Ok(report)
+}
+
+async fn read_and_write(command: &Command, store: &Store) -> anyhow::Result<Report> {
+    let text = command.source().read()?;
     match command {
-        Command::Towns(source) => {
-            let reading = features::towns(&source.read()?)?;
-            source.import("towns", reading, async |rows, told| store.import_towns(rows, told).await).await
+        Command::Towns(_) => {
+            let reading = features::towns(&text)?;
+            write(reading, async |rows, told| store.import_towns(rows, told).await).await
         }
-        Command::Exclusions(source) => {
-            let reading = features::exclusions(&source.read()?)?;
-            let import = async |rows: &[_], told: Progress| store.import_exclusions(rows, told).await;
-            source.import("exclusion zones", reading, import).await
+        Command::Exclusions(_) => {
+            let reading = features::exclusions(&text)?;
+            write(reading, async |rows, told| store.import_exclusions(rows, told).await).await
         }
         Command::Zupc(source) => {
             let folder = source.file.parent().unwrap_or(Path::new("."));
             let open = |file: &str| read_text(&folder.join(file)).map_err(|error| error.to_string());
-            let reading = zupc(&source.read()?, &store.insee_codes().await?, open)?;
-            source.import("ZUPC", reading, async |rows, told| store.import_zupc(rows, told).await).await
+            let reading = zupc(&text, &store.insee_codes().await?, open)?;
+            write(reading, async |rows, told| store.import_zupc(rows, told).await).await
         }
-        Command::Stations(source) => {
-            let reading = stations(&source.read()?, &Shapes::new(store.places().await?.towns))?;
-            source
-                .import("stations", reading, async |rows, told| store.import_stations(rows, told).await)
-                .await
+        Command::Stations(_) => {
+            let reading = stations(&text, &Shapes::new(store.places().await?.towns))?;
+            write(reading, async |rows, told| store.import_stations(rows, told).await).await
         }
-        Command::Departements(source) => {
-            let reading = departements::departements(&source.read()?)?;
-            let import = async |rows: &[_], told: Progress| store.import_departements(rows, told).await;
-            source.import("departements", reading, import).await
+        Command::Departements(_) => {
+            let reading = departements::departements(&text)?;
+            write(reading, async |rows, told| store.import_departements(rows, told).await).await
         }
-        Command::Populations(source) => {
-            let reading = populations(&source.read()?, &store.insee_codes().await?)?;
-            let import = async |rows: &[_], told: Progress| store.import_populations(rows, told).await;
-            source.import("populations", reading, import).await
+        Command::Populations(_) => {
+            let reading = populations(&text, &store.insee_codes().await?)?;
+            write(reading, async |rows, told| store.import_populations(rows, told).await).await
+        }
+    }
+}
+
+impl Command {
+    /// As it is given on the command line: one of [`KINDS`].
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Towns(_) => "towns",
+            Self::Zupc(_) => "zupc",
+            Self::Exclusions(_) => "exclusions",
+            Self::Stations(_) => "stations",
+            Self::Departements(_) => "departements",
+            Self::Populations(_) => "populations",
+        }
+    }
+
+    /// What is imported, in words.
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Zupc(_) => "ZUPC",
+            Self::Exclusions(_) => "exclusion zones",
+            other => other.name(),
+        }
+    }
+
+    fn source(&self) -> &Source {
+        match self {
+            Self::Towns(source)
+            | Self::Zupc(source)
+            | Self::Exclusions(source)
+            | Self::Stations(source)
+            | Self::Departements(source)
+            | Self::Populations(source) => source,
         }
     }
 }
@@ -115,23 +158,14 @@ impl Source {
         read_text(&self.file).with_context(|| format!("reading {}", self.file.display()))
     }
 
-    /// Imports what was understood, and reports.
-    async fn import<T>(
-        &self,
-        what: &str,
-        reading: Reading<T>,
-        import: impl AsyncFnOnce(&[T], Progress) -> StoreResult<Imported>,
-    ) -> anyhow::Result<()> {
-        let Reading { rows, refused, noted } = reading;
-        let (bar, told) = bar(rows.len());
-        let imported = import(&rows, told).await;
-        bar.finish_and_clear();
-        let Imported { added, changed, same } = imported?;
+    /// Prints what was done.
+    fn print(&self, what: &str, report: &Report) -> anyhow::Result<()> {
+        let Report { imported: Imported { added, changed, same }, refused, noted } = report;
         if self.json {
             let remarks = |remarks: &[Remark]| -> Vec<Value> { remarks.iter().map(remark).collect() };
             return json::print(&json!({
                 "added": added, "changed": changed, "same": same,
-                "refused": remarks(&refused), "noted": remarks(&noted),
+                "refused": remarks(refused), "noted": remarks(noted),
             }));
         }
         println!(
@@ -145,6 +179,18 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// Writes what was understood.
+async fn write<T>(
+    reading: Reading<T>,
+    import: impl AsyncFnOnce(&[T], Progress) -> StoreResult<Imported>,
+) -> anyhow::Result<Report> {
+    let Reading { rows, refused, noted } = reading;
+    let (bar, told) = bar(rows.len());
+    let imported = import(&rows, told).await;
+    bar.finish_and_clear();
+    Ok(Report { imported: imported?, refused, noted })
 }
 
 fn remark(remark: &Remark) -> Value {
@@ -175,5 +221,30 @@ impl Towns for Shapes {
             .entry(insee.to_owned())
             .or_insert_with(|| self.texts.get(insee).and_then(|text| parse_shape(text).ok()));
         shape.as_ref().is_some_and(|shape| shape.intersects(&Point::new(at.lon(), at.lat())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, FromArgMatches as _};
+
+    use super::*;
+    use crate::import::KINDS;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn reports_call_imports_as_the_command_line_does() {
+        let names =
+            Line::command().get_subcommands().map(|one| one.get_name().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names, KINDS);
+        for name in KINDS {
+            let matches = Line::command().try_get_matches_from(["import", name, "file"]).unwrap();
+            assert_eq!(Line::from_arg_matches(&matches).unwrap().command.name(), *name);
+        }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::json;
 use crate::activity::Actor;
 use crate::config::Config;
-use crate::registry::accounts::{Account, Accounts};
+use crate::registry::accounts::{Account, Accounts, Unmanageable};
 use crate::registry::{Registry, add_user, rotate_key};
 use crate::role::Role;
 use crate::routes::users::PASSWORD_MIN;
@@ -151,11 +151,13 @@ async fn dispatch(command: &Command, store: &Store, secret: &SecretKey) -> anyho
             let by = manager.as_deref().map(|manager| find(&accounts, manager)).transpose()?;
             let account = find(&accounts, email)?;
             let (id, manager_id) = (account.id, by.map(|by| by.id));
-            ensure!(manager_id != Some(id), "{email} cannot manage itself");
-            ensure!(
-                !account.has(Role::Admin) || by.is_none_or(|by| by.has(Role::Admin)),
-                "{email} is an administrator: only another one can manage it"
-            );
+            match by.map_or(Ok(()), |by| by.may_manage(Some(id), &account.roles)) {
+                Ok(()) => {}
+                Err(Unmanageable::ByItself) => bail!("{email} cannot manage itself"),
+                Err(Unmanageable::ByNoAdministrator) => {
+                    bail!("{email} is an administrator: only another one can manage it")
+                }
+            }
             store
                 .change_user(
                     Actor::COMMAND_LINE,

@@ -91,13 +91,17 @@ pub(super) async fn show(
         (connected(&figures))
         h2 { "Données ouvertes" }
         ul {
-            li { a href="/opendata" { "Catalogue (DCAT-AP, JSON-LD)" } }
+            li { a href=(super::opendata::PATH) { "Catalogue" } ", ou en " a href="/opendata" { "DCAT-AP, JSON-LD" } }
             li {
                 "Stations : " a href="/opendata/stations.csv" { "CSV" } ", "
-                a href="/opendata/stations.geojson" { "GeoJSON" }
+                a href="/opendata/stations.geojson" { "GeoJSON" } ", ou "
+                a href=(super::map::PATH) { "sur la carte" }
             }
-            li { "Zones uniques de prise en charge : " a href="/opendata/zupc.geojson" { "GeoJSON" } }
-            li { a href="/opendata/ledger" { "Registre des publications mensuelles" } }
+            li {
+                "Zones uniques de prise en charge : " a href="/opendata/zupc.geojson" { "GeoJSON" } ", ou "
+                a href=(super::map::PATH) { "sur la carte" }
+            }
+            li { a href="/opendata/ledger" { "Registre des publications" } }
         }
     };
     Ok::<Response, _>(layout::page(session.as_ref(), ROOT, "Registre des taxis", &content))

@@ -96,6 +96,7 @@ fn entries(session: Option<&Session>) -> Vec<(&'static str, &'static str)> {
             (super::statistics::PATH, "Statistiques"),
             (super::users::PATH, "Comptes"),
             (super::records::ACTIVITY, "Journal"),
+            (super::imports::PATH, "Imports"),
         ],
     );
     let caller = &session.caller;
@@ -148,7 +149,7 @@ fn document(title: &str, head: &Markup, banner: Option<&Markup>, content: &Marku
                     p {
                         a href=(super::guide::PATH) { "Guide des partenaires" } " · "
                         a href="/doc" lang="en" hreflang="en" { "API reference" } " · "
-                        a href="/opendata" { "Catalogue de données ouvertes" } " · "
+                        a href=(super::opendata::PATH) { "Données ouvertes" } " · "
                         "maraude " (env!("CARGO_PKG_VERSION"))
                     }
                 }

@@ -162,6 +162,17 @@ impl List<'_> {
         found: Answer<Paged<T>>,
         columns: &[Column<T>],
     ) -> Shown {
+        self.answer_above(session, found, columns, &html! {})
+    }
+
+    /// The same, with something more below it.
+    pub(super) fn answer_above<T>(
+        &self,
+        session: &Session,
+        found: Answer<Paged<T>>,
+        columns: &[Column<T>],
+        below: &Markup,
+    ) -> Shown {
         let (elements, meta) = match found {
             Ok(page) => page.into_parts(),
             Err(problem) => {
@@ -194,6 +205,7 @@ impl List<'_> {
             }
             (self.pager(&meta))
             (self.download_link(&meta))
+            (below)
         };
         Ok(self.page(session, &content))
     }

@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use maud::{Markup, html};
 
+use super::layout::{self, Notice};
 use super::list::{Column, Field, List};
 use super::refusal::Shown;
 use super::session::Session;
-use super::{layout, words};
+use super::words;
 use crate::app::App;
 use crate::error::Problem;
 use crate::form::query::Query;
@@ -15,6 +16,8 @@ use crate::limits::{CSV_ROWS_MAX, PER_PAGE};
 use crate::role::{ADMINISTRATORS, Role};
 use crate::routes::user_answer::UserAnswer;
 use crate::routes::users::{self, Number};
+
+pub(super) mod edit;
 
 /// Where they are.
 pub(super) const PATH: &str = "/console/users";
@@ -50,32 +53,41 @@ pub(super) async fn list(State(app): State<App>, session: Session, query: Query)
         file_rows: CSV_ROWS_MAX,
     };
     let found = users::found(&app, &session.caller, &list.asked(), list.per_page(PER_PAGE));
-    list.answer(&session, found, COLUMNS)
+    list.answer_above(&session, found, COLUMNS, &html! { p { a href=(edit::NEW) { "Ajouter un compte" } } })
 }
 
 /// One of them.
 pub(super) async fn show(State(app): State<App>, session: Session, number: Number) -> Shown {
+    page(&app, &session, number, None, &Query::default()).await
+}
+
+/// The page of an account, with what was just done, and what was given where that was refused.
+async fn page(
+    app: &App,
+    session: &Session,
+    number: Number,
+    notice: Option<Notice<'_>>,
+    given: &Query,
+) -> Shown {
     session.caller.require(ADMINISTRATORS)?;
-    let Json(found) = users::read(State(app), number, session.caller.clone()).await?;
+    let Json(found) = users::read(State(app.clone()), number, session.caller.clone()).await?;
     let user = found.into_inner().pop().ok_or_else(Problem::internal)?;
-    let some = |label: &str, text: &str| html! { @if !text.is_empty() { dt { (label) } dd { (text) } } };
+    let accounts = app.registry.accounts();
+    let version = accounts.id(user.id).ok_or_else(Problem::internal)?.version;
     let content = html! {
+        (layout::notice(notice))
         dl {
             dt { "Identifiant" } dd { (user.email) }
             dt { "Numéro" } dd { (user.id) }
             dt { "Rôles" } dd { (roles(&user)) }
-            (some("Gestionnaire", &manager(&user)))
-            (some("Adresse appelée pour chaque course", &user.hail_endpoint_production))
-            (some("Courriel pour les clients", &user.email_customer))
-            (some("Téléphone pour les clients", &user.phone_number_customer))
-            (some("Courriel technique", &user.email_technical))
-            (some("Téléphone technique", &user.phone_number_technical))
         }
         (managed(&user))
+        (edit::own_words(session, &user, given))
+        (edit::rights(session, &user, version, given))
         p { a href=(PATH) { "Tous les comptes" } }
     };
     let title = if user.name.is_empty() { &user.email } else { &user.name };
-    Ok(layout::page(Some(&session), "", &format!("Compte {title}"), &content))
+    Ok(layout::page(Some(session), "", &format!("Compte {title}"), &content))
 }
 
 fn managed(user: &UserAnswer) -> Markup {

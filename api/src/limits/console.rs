@@ -54,6 +54,13 @@ pub const CERTIFICATION_TAXIS_AT_ONCE: usize = 4;
 pub const CERTIFICATION_PATIENCE_S: RangeInclusive<u64> = 5..=1_800;
 /// How many positions one may watch before its first hail.
 pub const CERTIFICATION_POSITIONS: RangeInclusive<u64> = 2..=100;
+// Imports
+/// Imports whose reports are kept, the newest.
+pub const IMPORTS_KEPT: i64 = 200;
+/// Refused rows that are kept of one, the first, and as many that were imported otherwise than they were written.
+pub const IMPORT_REMARKS_KEPT: usize = 1_000;
+/// Characters of a remark, a file's path or an error that are kept: a wrong value may be the whole file.
+pub const IMPORT_TEXT_CHARS: usize = 500;
 
 const _: () =
     assert!(TRIAL_WITHIN.as_secs() < REQUEST_WITHIN.as_secs(), "whoever tries hears what came of it");
@@ -61,3 +68,4 @@ const _: () = assert!(LISTED_MAX == ACTIVITY_LISTED_MAX, "lists say alike that t
 const _: () =
     assert!(CSV_SESSIONS_MAX <= CSV_ROWS_MAX && CSV_ROWS_MAX <= LISTED_MAX, "files have what is listed");
 const _: () = assert!(CHART_BARS_MAX <= ROWS_SHOWN, "what is drawn is in the table beside it");
+const _: () = assert!(IMPORTS_KEPT <= CSV_ROWS_MAX, "a file of them has all");

@@ -42,6 +42,15 @@ pub struct Account {
     operator_api_key: String,
 }
 
+/// Why an account does not manage another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmanageable {
+    /// It is the same.
+    ByItself,
+    /// The other one is an administrator, and it is none.
+    ByNoAdministrator,
+}
+
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Account").field("id", &self.id).field("email", &self.email).finish_non_exhaustive()
@@ -80,6 +89,17 @@ impl Account {
     /// Whether it acts for `other` as its manager: not for an administrator, who may do more than it.
     pub fn manages(&self, other: &Self) -> bool {
         other.manager_id == Some(self.id) && !other.has(Role::Admin)
+    }
+
+    /// Whether it may manage an account of these roles, which has this number if it is there already.
+    pub fn may_manage(&self, other: Option<i32>, roles: &[Role]) -> Result<(), Unmanageable> {
+        if other == Some(self.id) {
+            return Err(Unmanageable::ByItself);
+        }
+        if roles.contains(&Role::Admin) && !self.has(Role::Admin) {
+            return Err(Unmanageable::ByNoAdministrator);
+        }
+        Ok(())
     }
 
     /// Whether it may report positions: an operator, or an administrator.

@@ -183,6 +183,18 @@ impl Registry {
         .await
     }
 
+    /// Adds an account with a fresh API key, as `by` wishes; gives its number and the key. A conflict: the email is
+    /// taken.
+    pub async fn add_user(self: &Arc<Self>, by: Actor, account: NewAccount) -> Result<(i32, String)> {
+        let registry = self.clone();
+        detached(async move {
+            let (id, key) = add(&registry.store, &registry.secret, by, &account).await?;
+            registry.project(Change::User(id)).await;
+            Ok((id, key))
+        })
+        .await
+    }
+
     /// Gives an account of this version a fresh API key in place of the old one, as `by` wishes; gives the key. None:
     /// there is no such account, or it has another version by now.
     pub async fn rotate_key(
@@ -206,7 +218,23 @@ impl Registry {
     }
 }
 
-/// Adds an account with a fresh API key; gives its number and the key. A conflict: the email is taken.
+/// An account to be added.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Its fixed name.
+    pub email: String,
+    /// Its commercial name.
+    pub name: String,
+    /// Argon2id of its password; empty: none.
+    pub password_hash: String,
+    /// What it may do.
+    pub roles: Vec<Role>,
+    /// Who manages it.
+    pub manager_id: Option<i32>,
+}
+
+/// Adds an account with a fresh API key, on the command line; gives its number and the key. A conflict: the email is
+/// taken.
 pub async fn add_user(
     store: &Store,
     secret: &SecretKey,
@@ -214,11 +242,25 @@ pub async fn add_user(
     password_hash: &str,
     roles: &[Role],
 ) -> Result<(i32, String)> {
+    let (email, name, password_hash) = (email.to_owned(), name.to_owned(), password_hash.to_owned());
+    let account = NewAccount { email, name, password_hash, roles: roles.to_vec(), manager_id: None };
+    add(store, secret, Actor::COMMAND_LINE, &account).await
+}
+
+async fn add(store: &Store, secret: &SecretKey, by: Actor, account: &NewAccount) -> Result<(i32, String)> {
+    let NewAccount { email, name, password_hash, roles, manager_id } = account;
     let key = new_api_key().map_err(|error| unsealable(email, &error))?;
     let sealed = seal(secret, email, &key)?;
-    let digest = api_key_digest(&key);
-    let user = NewUser { email, name, password_hash, apikey_sha256: &digest, apikey_sealed: &sealed, roles };
-    Ok((store.add_user(&user).await?, key))
+    let user = NewUser {
+        email,
+        name,
+        password_hash,
+        apikey_sha256: &api_key_digest(&key),
+        apikey_sealed: &sealed,
+        roles,
+        manager_id: *manager_id,
+    };
+    Ok((store.add_user(by, &user).await?, key))
 }
 
 /// Gives an account a fresh API key in place of the old one.

@@ -19,7 +19,7 @@ use crate::store::releases::places::{PlacesContent, PlacesRow};
 use catalogue::{Again, Dataset, File, Form, STATIONS_COLUMNS, STATIONS_VERSION, catalogue, table_schema};
 use download::Download;
 
-mod catalogue;
+pub(crate) mod catalogue;
 mod download;
 pub mod monthly;
 
@@ -43,9 +43,19 @@ struct Places {
     downloads: Vec<Download>,
 }
 
+/// What is published.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The day on which the last of it was made.
+    pub(crate) day: String,
+    /// Places as they are, and every month that was released until now.
+    pub(crate) datasets: Vec<Dataset>,
+}
+
 /// The catalogue of places and of the ledger as they were then.
 #[derive(Debug)]
 struct Catalogue {
+    published: Arc<Published>,
     places: Arc<Places>,
     ledger: Vec<ReleasedRow>,
     download: Download,
@@ -84,9 +94,13 @@ impl OpenData {
         found.ok_or_else(Problem::unknown_path)
     }
 
-    /// The catalogue: of places, and of every month that was released until now. Where the ledger cannot be read, as it
-    /// was.
-    async fn catalogue(app: &App) -> Answer<Download> {
+    /// What the catalogue lists: places, and every month that was released until now.
+    pub(crate) async fn published(app: &App) -> Answer<Arc<Published>> {
+        Self::catalogue(app, |catalogue| catalogue.published.clone()).await
+    }
+
+    /// Of the catalogue as it is now what `take` takes. Where the ledger cannot be read, it is as it was.
+    async fn catalogue<T>(app: &App, take: impl FnOnce(&Catalogue) -> T) -> Answer<T> {
         let places = Self::places(app).await?;
         let ledger = app.registry.store().ledger().await;
         let mut last = app.open_data.catalogue.lock().await;
@@ -97,17 +111,18 @@ impl OpenData {
         };
         let is_same = |last: &&Catalogue| Arc::ptr_eq(&last.places, &places) && last.ledger == ledger;
         if let Some(same) = last.as_ref().filter(is_same) {
-            return Ok(same.download.clone());
+            return Ok(take(same));
         }
         let made = tokio::task::spawn_blocking(move || {
             let datasets: Vec<_> = places.datasets().chain(monthly::datasets(&ledger)).collect();
-            let day = datasets.iter().map(|dataset| &*dataset.made_on).max().unwrap_or_default();
-            let download = Download::new(CATALOGUE, catalogue(&datasets, day).to_string().into())?;
-            Ok(Catalogue { places, ledger, download })
+            let day = datasets.iter().map(|dataset| &*dataset.made_on).max().unwrap_or_default().to_owned();
+            let download = Download::new(CATALOGUE, catalogue(&datasets, &day).to_string().into())?;
+            let published = Arc::new(Published { day, datasets });
+            Ok(Catalogue { published, places, ledger, download })
         });
         let made = made.await.map_err(std::io::Error::other).flatten();
         let made = made.map_err(|error| Problem::internal().because(&error))?;
-        Ok(last.insert(made).download.clone())
+        Ok(take(last.insert(made)))
     }
 }
 
@@ -182,7 +197,7 @@ fn described(files: &[PlacesRow]) -> Option<Dataset> {
 
 /// The catalogue.
 pub async fn read(State(app): State<App>, asked: HeaderMap) -> Answer<Response> {
-    Ok(OpenData::catalogue(&app).await?.answer(&asked))
+    Ok(OpenData::catalogue(&app, |catalogue| catalogue.download.clone()).await?.answer(&asked))
 }
 
 /// Stations as a table.

@@ -24,6 +24,8 @@ use crate::role::Role;
 use crate::router::Payload;
 use crate::store::users::UserChanges;
 
+pub(crate) mod rights;
+
 /// The least length of a password, in characters.
 pub const PASSWORD_MIN: usize = 8;
 
@@ -177,7 +179,7 @@ fn contains(text: &str, part: &str) -> bool {
 }
 
 /// The number in a path, in digits without leading zeros. What is no number is no account's path, whoever asks.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number(String);
 
 impl Number {

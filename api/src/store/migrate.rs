@@ -66,6 +66,7 @@ const HISTORY: &[Step] = &[
     portable(22, "certifications", include_str!("../../../migrations/0022_certifications.sql")),
     portable(23, "rare rows", include_str!("../../../migrations/0023_rare_rows.sql")),
     portable(24, "current places", include_str!("../../../migrations/0024_current_places.sql")),
+    portable(25, "imports", include_str!("../../../migrations/0025_imports.sql")),
 ];
 
 impl Store {

@@ -66,6 +66,8 @@ pub struct NewUser<'a> {
     pub apikey_sealed: &'a str,
     /// What it may do.
     pub roles: &'a [Role],
+    /// Who manages it.
+    pub manager_id: Option<i32>,
 }
 
 /// Changes to an account: what is absent stays.
@@ -95,6 +97,8 @@ pub struct UserChanges {
     pub manager_id: Option<Option<i32>>,
     /// How many taxis a group says that it has; inside, None: it says nothing.
     pub fleet_size: Option<Option<i32>>,
+    /// What it may do.
+    pub roles: Option<Vec<Role>>,
     /// Nothing is written but over this version.
     pub if_version: Option<i64>,
 }
@@ -113,12 +117,14 @@ impl UserChanges {
             ("operator_api_key", self.operator_api_key_sealed.is_some()),
             ("password", self.password_hash.is_some()),
             ("manager", self.manager_id.is_some()),
+            ("roles", self.roles.is_some()),
             ("fleet_size", self.fleet_size.is_some()),
         ];
         given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect()
     }
 }
 
+const ADD_ROLE: &str = "INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const SELECT: &str =
     "SELECT id, email, name, password_hash, apikey_sha256, apikey_sealed, email_customer, email_technical,
     phone_number_customer, phone_number_technical, hail_endpoint_production, operator_header_name,
@@ -142,14 +148,14 @@ impl Store {
             .collect())
     }
 
-    /// Adds an account and gives its number. A conflict: the email is taken.
-    pub async fn add_user(&self, user: &NewUser<'_>) -> Result<i32> {
+    /// Adds an account, as `by` wishes, and gives its number. A conflict: the email is taken.
+    pub async fn add_user(&self, by: Actor, user: &NewUser<'_>) -> Result<i32> {
         let now = self.now_ms();
         write!(self, tx => {
             let (id,): (i32,) = sqlx::query_as(
-                "INSERT INTO users (email, name, password_hash, apikey_sha256, apikey_sealed, created_at, updated_at,
-                                    version)
-                 VALUES ($1, $2, $3, $4, $5, $6, $6, $6) RETURNING id",
+                "INSERT INTO users (email, name, password_hash, apikey_sha256, apikey_sealed, manager_id, created_at,
+                                    updated_at, version)
+                 VALUES ($1, $2, $3, $4, $5, $7, $6, $6, $6) RETURNING id",
             )
             .bind(user.email)
             .bind(user.name)
@@ -157,16 +163,13 @@ impl Store {
             .bind(user.apikey_sha256)
             .bind(user.apikey_sealed)
             .bind(now)
+            .bind(user.manager_id)
             .fetch_one(&mut **tx)
             .await?;
             for role in user.roles {
-                sqlx::query("INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                    .bind(id)
-                    .bind(role.as_str())
-                    .execute(&mut **tx)
-                    .await?;
+                sqlx::query(ADD_ROLE).bind(id).bind(role.as_str()).execute(&mut **tx).await?;
             }
-            tx.remember(now, Actor::COMMAND_LINE, &Entry::account_added(id, user.email)).await?;
+            tx.remember(now, by, &Entry::account_added(id, user.email)).await?;
             tx.announce(Change::User(id)).await?;
             id
         })
@@ -213,6 +216,12 @@ impl Store {
             .execute(&mut **tx)
             .await?
             .rows_affected();
+            if let Some(roles) = changes.roles.as_deref().filter(|_| done == 1) {
+                sqlx::query("DELETE FROM user_roles WHERE user_id = $1").bind(id).execute(&mut **tx).await?;
+                for role in roles {
+                    sqlx::query(ADD_ROLE).bind(id).bind(role.as_str()).execute(&mut **tx).await?;
+                }
+            }
             if done == 1 && !fields.is_empty() {
                 tx.remember(now, by, &Entry::account_changed(id, &fields)).await?;
             }

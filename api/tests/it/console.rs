@@ -13,7 +13,9 @@ mod charts;
 mod errors;
 mod guide;
 mod hails;
+mod imports;
 mod map;
+mod opendata;
 mod recette;
 mod records;
 mod registered;
@@ -21,6 +23,7 @@ mod sessions;
 mod simulators;
 mod statistics;
 mod taxis;
+mod users;
 
 /// What tests give accounts.
 const PASSWORD: &str = "correct horse";

@@ -196,6 +196,14 @@ async fn a_month_is_published_once_and_stays_as_it_is(world: &mut World) {
     let of_october: Vec<_> = later.iter().filter(|release| release["period"] == "2026-10").cloned().collect();
     assert_eq!(of_october, october);
     assert_eq!(contents(&world.client.base, &october).await, before);
+    // People read of each month, and find its files, on a page.
+    let page = text(world, "/console/opendata").await;
+    for of_page in ["Demandes de course par commune, 2026-10", "du 01/10/2026 au 31/10/2026"] {
+        assert!(page.contains(of_page), "{page}");
+    }
+    for file in later.iter().flat_map(|release| release["files"].as_array().unwrap()) {
+        assert!(page.contains(&format!("href={}", file["path"])), "{file} in {page}");
+    }
     for path in ["/opendata/hails-2026-12.csv", "/opendata/hails-2026-1%00.csv"] {
         assert_eq!(get(&world.client.base, path, &[]).await.0, 404, "{path}");
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::publication::{CSV, GEOJSON, PARQUET};
 
 /// Under what licence everything is published: the Licence Ouverte 2.0.
-const LICENCE: &str = "https://spdx.org/licenses/etalab-2.0";
+pub(crate) const LICENCE: &str = "https://spdx.org/licenses/etalab-2.0";
 /// Who publishes.
 const PUBLISHER: &str = "le.taxi";
 /// Where the European vocabularies are.
@@ -15,28 +15,28 @@ const AUTHORITY: &str = "http://publications.europa.eu/resource/authority";
 
 /// What is published of one matter, in one or more forms.
 #[derive(Clone, Debug)]
-pub(super) struct Dataset {
+pub(crate) struct Dataset {
     /// Its name in addresses.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its title, in French as all that people read of it.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// What it is.
-    pub(super) description: String,
+    pub(crate) description: String,
     /// What it may be found by.
-    pub(super) keywords: &'static [&'static str],
+    pub(crate) keywords: &'static [&'static str],
     /// The first and the last day that it tells of, as `2026-09-21`.
-    pub(super) period: [String; 2],
+    pub(crate) period: [String; 2],
     /// The day on which it was made.
-    pub(super) made_on: String,
+    pub(crate) made_on: String,
     /// How often it is made anew.
-    pub(super) again: Again,
+    pub(crate) again: Again,
     /// Its forms.
-    pub(super) files: Vec<File>,
+    pub(crate) files: Vec<File>,
 }
 
 /// How often something is made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
+pub(crate) enum Again {
     /// Each day.
     Daily,
     /// It stays as it is.
@@ -45,22 +45,22 @@ pub(super) enum Again {
 
 /// One form of a dataset.
 #[derive(Clone, Debug)]
-pub(super) struct File {
+pub(crate) struct File {
     /// Its path.
-    pub(super) address: String,
+    pub(crate) address: String,
     /// What kind of file it is.
-    pub(super) form: Form,
+    pub(crate) form: Form,
     /// How large it is.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Its SHA-256, in hexadecimal digits.
-    pub(super) sha256: String,
+    pub(crate) sha256: String,
     /// Where its Table Schema is, if it is a table.
-    pub(super) schema: Option<String>,
+    pub(crate) schema: Option<String>,
 }
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// A table.
     Csv,
     /// Places.
@@ -93,6 +93,15 @@ impl Form {
             Self::Csv => CSV,
             Self::GeoJson => GEOJSON,
             Self::Parquet => PARQUET,
+        }
+    }
+
+    /// What people call it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Csv => "CSV",
+            Self::GeoJson => "GeoJSON",
+            Self::Parquet => "Parquet",
         }
     }
 
