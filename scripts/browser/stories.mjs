@@ -1,5 +1,6 @@
 // What takes more than one page. Each story gives what is wrong, or throws.
-import { accessible, keyboard, listen, narrow } from "./checks.mjs";
+import { accessible, keyboard, listen, narrow, textual } from "./checks.mjs";
+import { HOSTILE, STATION } from "./world.mjs";
 
 export const STORIES = {
   async "forms are sent by Enter"(world, as) {
@@ -44,6 +45,94 @@ export const STORIES = {
     wrong.push(...(await accessible(page)), ...(await narrow(page)));
     await page.getByLabel("Libre").uncheck();
     await page.getByText("0 taxis montrés").waitFor();
+    await context.close();
+    return wrong;
+  },
+
+  // A station and a zone that are named in HTML.
+  async "names of places on the map are texts"(world, as) {
+    const context = await as(null);
+    const page = await context.newPage();
+    const wrong = listen(page, world.url);
+    await page.goto("/console/map");
+    await page.locator("#map[data-ready]").waitFor();
+    const told = page.locator("#place");
+    const click = async () => {
+      const point = await page.locator("#map").evaluate((place, { lon, lat }) => {
+        const map = place._fullLayout.map._subplot.map;
+        const { x, y } = map.project([lon, lat]);
+        return map.loaded() ? { x, y } : null;
+      }, STATION);
+      if (point) await page.locator("#map canvas.maplibregl-canvas").click({ position: point });
+      return (await told.textContent()).includes("station");
+    };
+    await world.until(click, "the station is drawn");
+    for (const what of [`station « ${HOSTILE} »`, `ZUPC « ${HOSTILE} »`]) {
+      if (!(await told.textContent()).includes(what)) wrong.push(`${await told.textContent()} has no ${what}`);
+    }
+    wrong.push(...(await textual(page, HOSTILE)), ...(await accessible(page)));
+    await context.close();
+    return wrong;
+  },
+
+  async "the list beside the map goes on while somebody is in it"(world, as) {
+    await world.free();
+    const context = await as("operateur");
+    const page = await context.newPage();
+    const wrong = listen(page, world.url);
+    await page.goto("/console/map");
+    const button = page.getByRole("button", { name: `Choisir le taxi ${world.taxi}` });
+    await button.focus();
+    const isHeld = () => button.evaluate((one) => document.activeElement === one);
+    await world.move(0.003);
+    await page.locator("#rows").getByText("48.85960, 2.35220").waitFor();
+    if (!(await isHeld())) wrong.push("whoever is in the list is pushed out where a taxi moves");
+    // It is in the list no longer, but where somebody is.
+    await page.getByLabel("Libre").evaluate((box) => box.click());
+    await page.getByText("0 taxis montrés").waitFor();
+    if (!(await isHeld())) wrong.push("whoever is in the list is pushed out where a taxi goes");
+    await page.getByLabel("Libre").focus();
+    await page.locator("#rows:empty").waitFor({ state: "attached" });
+    await context.close();
+    return wrong;
+  },
+
+  async "without WebGL the list of the map is there"(world, as) {
+    await world.free();
+    const context = await as("operateur");
+    const page = await context.newPage();
+    const said = listen(page, world.url);
+    await page.addInitScript(() => {
+      const get = HTMLCanvasElement.prototype.getContext;
+      HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+        return kind.startsWith("webgl") ? null : get.call(this, kind, ...more);
+      };
+    });
+    await page.goto("/console/map");
+    const button = page.getByRole("button", { name: `Choisir le taxi ${world.taxi}` });
+    await button.waitFor();
+    const wrong = [];
+    if (await page.locator("#map").isVisible()) wrong.push("there is a map without WebGL");
+    await page.getByText("ne peut pas être dessinée").waitFor();
+    await world.move(0.004);
+    await page.locator("#rows").getByText("48.86060, 2.35220").waitFor();
+    await button.focus();
+    await page.keyboard.press("Enter");
+    await page.locator("#card").getByText("AB-123-CD").waitFor();
+    // Elsewhere there is none, and here it is again.
+    await page.getByLabel("Latitude du client").fill("45.75");
+    await page.getByLabel("Longitude du client").fill("4.85");
+    await page.keyboard.press("Tab");
+    await page.getByText("0 taxis montrés").waitFor();
+    await page.getByLabel("Latitude du client").fill("48,857");
+    await page.getByLabel("Longitude du client").fill("2,353");
+    await page.keyboard.press("Tab");
+    await page.getByText("1 taxis montrés").waitFor();
+    await page.reload();
+    await button.waitFor();
+    wrong.push(...(await accessible(page)), ...(await keyboard(page)), ...(await narrow(page)));
+    // What the map itself complains of is what it should.
+    wrong.push(...said.filter((what) => !/webgl/i.test(what)));
     await context.close();
     return wrong;
   },

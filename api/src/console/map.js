@@ -8,6 +8,8 @@ const BATCH = 2000;
 // Taxis in the list below the map, and how often it is made anew, in milliseconds.
 const LISTED = 20;
 const LISTED_EVERY = 2000;
+// Degrees around its middle that are looked at where there is no map.
+const AROUND = 0.2;
 // How long the map rests before the server is asked for another window, and after which it is asked again.
 const REST = 250;
 const AGAIN = 10_000;
@@ -19,7 +21,9 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const degrees = ({ lat, lon }) => `${lat.toFixed(5)}, ${lon.toFixed(5)}`;
 const none = { type: "FeatureCollection", features: [] };
-const say = (text) => (byId("state").textContent = text);
+// What is said as long as there is nothing else to say.
+let standing = "";
+const say = (text) => (byId("state").textContent = text || standing);
 
 // --- What is drawn.
 
@@ -83,17 +87,22 @@ const drawn = Plotly.newPlot(
   },
   { displayModeBar: false, scrollZoom: true, responsive: true },
 );
-await drawn.catch((error) => {
+// Null in a browser without WebGL: the list is made all the same.
+const map = await drawn.then(() => place._fullLayout.map._subplot.map).catch(() => null);
+if (!map) {
   place.hidden = true;
-  say("La carte ne peut pas être dessinée par ce navigateur ; le reste de cette page n’en a pas besoin.");
-  throw error;
-});
-const map = place._fullLayout.map._subplot.map;
-map.getCanvas().setAttribute(
+  const instead = live
+    ? "la liste est celle des taxis autour du point du client ci-dessous, ou du milieu du territoire."
+    : "le reste de cette page n’en a pas besoin.";
+  standing = `La carte ne peut pas être dessinée par ce navigateur ; ${instead}`;
+  say("");
+}
+map?.getCanvas().setAttribute(
   "aria-label",
   "Carte : les flèches la déplacent, + et - l’approchent et l’éloignent, Entrée interroge son milieu",
 );
 dark.addEventListener("change", () => {
+  if (!map) return;
   for (const { id, paint = {} } of style().layers) {
     for (const [name, value] of Object.entries(paint)) map.setPaintProperty(id, name, value);
   }
@@ -125,6 +134,11 @@ function drop(key) {
 }
 
 function redraw() {
+  if (!map) {
+    changed.clear();
+    gone.clear();
+    return;
+  }
   place.dataset.waiting = changed.size;
   if (isAsked || changed.size + gone.size === 0) return;
   isAsked = true;
@@ -161,13 +175,23 @@ function holds(outer, inner) {
   return outer && outer[0] <= inner[0] && outer[1] <= inner[1] && outer[2] >= inner[2] && outer[3] >= inner[3];
 }
 
+// What is to be seen: that of the map, or what is around the customer's point or the middle.
+function inView() {
+  if (map) {
+    const bounds = map.getBounds();
+    return [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
+  }
+  const given = ["lat", "lon"].map((id) => byId(id)?.value.trim().replace(",", ".") || NaN).map(Number);
+  const [lat, lon] = given.every(Number.isFinite) ? given : [centre.lat, centre.lon];
+  return [lon - AROUND, lat - AROUND, lon + AROUND, lat + AROUND];
+}
+
 function look() {
-  const bounds = map.getBounds();
-  const view = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
+  const view = inView();
   const sides = [view[2] - view[0], view[3] - view[1]];
   if (Math.max(...sides) > WIDEST) {
     leave();
-    map.getSource("places")?.setData(none);
+    map?.getSource("places")?.setData(none);
     return say(`Rapprochez la carte pour voir les communes${live ? " et les taxis" : ""}.`);
   }
   // Who came much nearer is to be told of less.
@@ -176,7 +200,7 @@ function look() {
   const [x, y] = sides.map((side) => Math.min(side / 4, (WIDEST - side) / 2));
   shown = [view[0] - x, view[1] - y, view[2] + x, view[3] + y];
   const bbox = shown.map((degrees) => degrees.toFixed(5)).join(",");
-  map.getSource("places")?.setData(`${location.origin}/console/map/places?bbox=${bbox}`);
+  map?.getSource("places")?.setData(`${location.origin}/console/map/places?bbox=${bbox}`);
   if (live) listen(bbox);
   say("");
 }
@@ -236,7 +260,7 @@ function wanted() {
 function filter() {
   const { statuses, operator } = wanted();
   const ofOperator = operator ? [["==", ["get", "operator"], operator]] : [];
-  map.setFilter("taxis", ["all", ["in", ["get", "status"], ["literal", statuses]], ...ofOperator]);
+  map?.setFilter("taxis", ["all", ["in", ["get", "status"], ["literal", statuses]], ...ofOperator]);
   list();
 }
 
@@ -257,31 +281,72 @@ function list() {
     const isNew = choice && name && ![...choice.options].some((option) => option.value === name);
     if (isNew) choice.append(new Option(name, name));
   }
-  const rows = byId("rows");
-  // Who stands in the list is not pushed out of it.
-  if (rows.contains(document.activeElement)) return;
-  rows.replaceChildren(...seen.slice(0, LISTED).map(row));
+  lines(seen.slice(0, LISTED));
 }
 
-function row(taxi) {
-  const cells = [taxi.taxi, taxi.operator ?? "", names[taxi.status] ?? taxi.status, degrees(taxi)];
+// The lines of the list, by key: the taxi and its line. Of a taxi that stays its line stays, and the line in which
+// somebody is stays where it is, even if its taxi went: whoever reads or is about to press is not moved.
+const rows = byId("rows");
+const lined = new Map();
+
+function lines(listed) {
+  const held = document.activeElement?.closest("#rows > tr") ?? null;
+  const heldKey = held?.dataset.key;
+  const isLeft = held && !listed.some((taxi) => keyOf(taxi) === heldKey);
+  if (isLeft) listed.splice([...rows.children].indexOf(held), 0, lined.get(heldKey).taxi);
+  const here = new Set(listed.map(keyOf));
+  for (const [key, { line }] of lined) {
+    if (here.has(key)) continue;
+    line.remove();
+    lined.delete(key);
+  }
+  // A line that is put where it stands already would lose who is in it.
+  let isBefore = held !== null;
+  let last = null;
+  for (const taxi of listed) {
+    const key = keyOf(taxi);
+    const known = lined.get(key) ?? { line: newLine(key) };
+    known.taxi = taxi;
+    lined.set(key, known);
+    fill(known.line, taxi, isLeft && key === heldKey && !taxis.has(key));
+    const after = last;
+    const isThere = (after ? after.nextElementSibling : rows.firstElementChild) === known.line;
+    last = known.line;
+    if (key === heldKey) isBefore = false;
+    if (key === heldKey || isThere) continue;
+    if (isBefore) held.before(known.line);
+    else if (after) after.after(known.line);
+    else rows.prepend(known.line);
+  }
+}
+
+function newLine(key) {
   const line = document.createElement("tr");
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Choisir" });
-  button.setAttribute("aria-label", `Choisir le taxi ${taxi.taxi}`);
-  button.addEventListener("click", (event) => {
-    const now = taxis.get(keyOf(taxi)) ?? taxi;
-    choose(now);
-    // plotly keeps what a person did; where it thinks that nobody moved the map, a change of size undoes it.
-    map.easeTo({ center: [now.lon, now.lat] }, { originalEvent: event });
-  });
-  for (const [number, text] of cells.entries()) {
+  line.dataset.key = key;
+  for (let number = 0; number < 4; number += 1) {
     const cell = document.createElement(number === 0 ? "th" : "td");
     if (number === 0) cell.scope = "row";
-    cell.textContent = text;
     line.append(cell);
   }
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Choisir" });
+  button.addEventListener("click", (event) => {
+    const now = taxis.get(key) ?? lined.get(key)?.taxi;
+    if (!now) return;
+    choose(now);
+    // plotly keeps what a person did; where it thinks that nobody moved the map, a change of size undoes it.
+    map?.easeTo({ center: [now.lon, now.lat] }, { originalEvent: event });
+  });
   line.insertCell().append(button);
   return line;
+}
+
+function fill(line, taxi, isGone) {
+  const status = isGone ? "n’est plus montré" : names[taxi.status] ?? taxi.status;
+  for (const [number, text] of [taxi.taxi, taxi.operator ?? "", status, degrees(taxi)].entries()) {
+    // What is the same is not read to anybody again.
+    if (line.cells[number].textContent !== text) line.cells[number].textContent = text;
+  }
+  line.querySelector("button").setAttribute("aria-label", `Choisir le taxi ${taxi.taxi}`);
 }
 
 // --- What is clicked on: a taxi, or the ground.
@@ -298,7 +363,7 @@ async function part(address, selector) {
 
 async function choose(taxi) {
   byId("taxi").value = taxi.taxi;
-  map.setFilter("chosen", ["==", ["get", "key"], keyOf(taxi)]);
+  map?.setFilter("chosen", ["==", ["get", "key"], keyOf(taxi)]);
   const facts = document.createElement("dl");
   const fact = (name, text) => {
     facts.append(document.createElement("dt"), document.createElement("dd"));
@@ -339,15 +404,6 @@ function ground({ lngLat, point }) {
   if (byId("taxi").value) ask();
 }
 
-map.on("click", (event) => {
-  const { x, y } = event.point;
-  const around = [[x - 6, y - 6], [x + 6, y + 6]];
-  const [hit] = map.queryRenderedFeatures(around, { layers: ["taxis"] });
-  const taxi = hit && taxis.get(hit.properties.key);
-  if (taxi) choose(taxi);
-  else ground(event);
-});
-
 if (live) {
   for (const box of filters.querySelectorAll("[name=status]")) names[box.value] = box.parentElement.textContent.trim();
   filters.hidden = byId("list").hidden = false;
@@ -358,18 +414,37 @@ if (live) {
   });
   setInterval(list, LISTED_EVERY);
 }
-// Who moves the map by the arrows asks for its middle by Enter.
-map.getCanvas().addEventListener("keydown", ({ key }) => {
-  if (key === "Enter") ground({ lngLat: map.getCenter(), point: map.project(map.getCenter()) });
-});
 document.addEventListener("visibilitychange", () => (document.hidden ? leave() : look()));
-map.on("moveend", () => {
-  clearTimeout(resting);
-  resting = setTimeout(look, REST);
-});
+
 const begin = () => {
   look();
   place.dataset.ready = "1";
 };
-if (map.isStyleLoaded()) begin();
-else map.once("idle", begin);
+
+function drive() {
+  map.on("click", (event) => {
+    const { x, y } = event.point;
+    const around = [[x - 6, y - 6], [x + 6, y + 6]];
+    const [hit] = map.queryRenderedFeatures(around, { layers: ["taxis"] });
+    const taxi = hit && taxis.get(hit.properties.key);
+    if (taxi) choose(taxi);
+    else ground(event);
+  });
+  // Who moves the map by the arrows asks for its middle by Enter.
+  map.getCanvas().addEventListener("keydown", ({ key }) => {
+    if (key === "Enter") ground({ lngLat: map.getCenter(), point: map.project(map.getCenter()) });
+  });
+  map.on("moveend", () => {
+    clearTimeout(resting);
+    resting = setTimeout(look, REST);
+  });
+  if (map.isStyleLoaded()) begin();
+  else map.once("idle", begin);
+}
+
+if (map) {
+  drive();
+} else if (live) {
+  for (const id of ["lat", "lon"]) byId(id).addEventListener("change", look);
+  begin();
+}

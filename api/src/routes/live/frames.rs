@@ -82,6 +82,8 @@ type Slot = Arc<Mutex<Option<(Instant, Arc<Frame>)>>>;
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     slots: Mutex<HashMap<Of, Slot>>,
+    /// When it was looked last for tiles to forget.
+    forgot_at: Mutex<Option<Instant>>,
     /// How often a tile was looked at.
     pub(crate) looks: Counter,
 }
@@ -107,8 +109,15 @@ impl Frames {
         frame
     }
 
-    /// Forgets the tiles that nobody looked at lately.
+    /// Forgets the tiles that nobody looked at lately; whoever asks soon after another leaves it at that.
     pub(crate) fn forget(&self, now: Instant) {
+        {
+            let mut forgot_at = lock(&self.forgot_at);
+            if forgot_at.is_some_and(|last| now.duration_since(last) < FORGOTTEN_AFTER) {
+                return;
+            }
+            *forgot_at = Some(now);
+        }
         let is_old = |slot: &Slot| {
             // One that is locked is being looked at.
             let last = slot.try_lock();
@@ -179,7 +188,14 @@ mod tests {
         });
         frames.forget(later);
         assert_eq!(lock(&frames.slots).len(), 2);
+        let another = (None, Tile(488, 24));
+        frames.of(another, (later + FORGOTTEN_AFTER, true), |_| None);
         frames.forget(later + FORGOTTEN_AFTER);
+        assert_eq!(lock(&frames.slots).len(), 1, "those that nobody looked at");
+        // All are walked over once a while, however many look.
+        frames.forget(later + FORGOTTEN_AFTER * 2 - Duration::from_millis(1));
+        assert_eq!(lock(&frames.slots).len(), 1);
+        frames.forget(later + FORGOTTEN_AFTER * 2);
         assert_eq!(lock(&frames.slots).len(), 0);
     }
 }

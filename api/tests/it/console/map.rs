@@ -1,10 +1,11 @@
 //! The map: what everybody sees of it, and who sees taxis.
 
+use api::limits::SESSION_LASTS;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::Browser;
+use super::{Browser, PASSWORD};
 use crate::events::Stream;
 use crate::harness::places::MIDDLE;
 use crate::harness::wait::SOON;
@@ -13,6 +14,9 @@ use crate::world::World;
 on_each_database!(
     everybody_sees_places_and_nobody_taxis,
     who_may_ask_for_taxis_sees_them_move_until_the_session_ends,
+    a_stream_ends_with_the_password_that_it_began_with,
+    a_stream_ends_after_twelve_hours,
+    a_stream_ends_when_its_session_acts_for_another_or_no_longer,
     a_customers_view_is_told_check_by_check,
     the_tiles_host_is_the_one_that_is_asked_for_more,
 );
@@ -59,10 +63,7 @@ async fn who_may_ask_for_taxis_sees_them_move_until_the_session_ends(world: &mut
         let page = browser.get("/console/map").await;
         page.says("data-live=\"/console/map/live\"");
         assert_eq!(page.html.contains("id=\"operator\""), account == "admin", "{page:?}");
-        let answer =
-            browser.request(Method::GET, &format!("/console/map/live?{WINDOW}")).send().await.unwrap();
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        let mut stream = Stream::of(answer);
+        let mut stream = live(&browser).await;
         let told = stream.next("snapshot").await.data;
         let mut told: Vec<_> = told["taxis"].as_array().unwrap().iter().map(|taxi| &taxi["taxi"]).collect();
         told.sort_by_key(|id| id.as_str());
@@ -70,9 +71,74 @@ async fn who_may_ask_for_taxis_sees_them_move_until_the_session_ends(world: &mut
         assert_eq!(told, sees, "{account}");
 
         browser.post("/console", "/console/logout", &[]).await;
-        let ended = async { while stream.block().await.is_some() {} };
-        timeout(SOON, ended).await.expect("a stream ends with its session");
+        ends(stream).await;
     }
+}
+
+/// The stream of a browser.
+async fn live(browser: &Browser) -> Stream {
+    let answer = browser.request(Method::GET, &format!("/console/map/live?{WINDOW}")).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    Stream::of(answer)
+}
+
+async fn ends(mut stream: Stream) {
+    let ended = async { while stream.block().await.is_some() {} };
+    timeout(SOON, ended).await.expect("a stream ends with its session");
+}
+
+/// That a stream goes on: it tells of a taxi that moves.
+async fn goes_on(world: &World, stream: &mut Stream, taxi: &str, at: (f64, f64)) {
+    world.clock.advance(1_000);
+    world.place("op-a", taxi, at).await;
+    let moved = stream.next("changes").await.data;
+    assert_eq!(moved["moved"][0]["taxi"], taxi, "{moved}");
+}
+
+async fn a_stream_ends_with_the_password_that_it_began_with(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    world.place("op-a", &taxi, HERE).await;
+    let (own, admin) = (Browser::of(world, "op-a").await, Browser::of(world, "admin").await);
+    let (stream, mut other) = (live(&own).await, live(&admin).await);
+    other.next("snapshot").await;
+    let path = format!("/users/{}", world.number("op-a"));
+    world.client.put(world.key("op-a"), &path, &json!({"password": "another horse"})).await.element(200);
+    ends(stream).await;
+    goes_on(world, &mut other, &taxi, (48.857, 2.353)).await;
+}
+
+async fn a_stream_ends_after_twelve_hours(world: &mut World) {
+    let early = Browser::of(world, "admin").await;
+    let lasts_ms = i64::try_from(SESSION_LASTS.as_millis()).unwrap();
+    world.clock.advance(lasts_ms - 1);
+    let mut late = Browser::new(world);
+    late.log_in("admin", PASSWORD).await;
+    let (stream, mut other) = (live(&early).await, live(&late).await);
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    other.next("snapshot").await;
+    world.clock.advance(1);
+    ends(stream).await;
+    goes_on(world, &mut other, &taxi, HERE).await;
+}
+
+async fn a_stream_ends_when_its_session_acts_for_another_or_no_longer(world: &mut World) {
+    let admin = Browser::of(world, "admin").await;
+    let elsewhere = {
+        let mut browser = Browser::new(world);
+        browser.log_in("admin", PASSWORD).await;
+        browser
+    };
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    let (stream, mut other) = (live(&admin).await, live(&elsewhere).await);
+    other.next("snapshot").await;
+    let number = world.number("op-a").to_string();
+    admin.post("/console/act-as", "/console/act-as", &[("account", &number)]).await;
+    // What an administrator saw is not shown on under an operator's name, nor what that saw afterwards.
+    ends(stream).await;
+    let stream = live(&admin).await;
+    admin.post("/console", "/console/act-as/end", &[]).await;
+    ends(stream).await;
+    goes_on(world, &mut other, &taxi, HERE).await;
 }
 
 async fn a_customers_view_is_told_check_by_check(world: &mut World) {
