@@ -25,7 +25,7 @@ use crate::rows::{BadColumn, Known, Logged, Placed, placed};
 pub struct Compared {
     /// Rows of days and recent files of which the log still has every record.
     pub rows: u64,
-    /// Days and files whose rows are not those of the log, a sentence each.
+    /// Days and files whose rows are not those of the log, and records of its beginning that none has, a sentence each.
     pub problems: Vec<String>,
 }
 
@@ -62,10 +62,17 @@ struct Unit {
     found: Digest,
 }
 
-/// Reads a log and compares it with what the archive has of it. Memory: a record.
-pub async fn compare<L: Logged>(root: &Root, log: &Log<L::Entry>) -> Result<Compared, CompareError> {
-    // What is wrong with a day or a file that is damaged is told by `verify`.
-    let (current, _) = Current::read_sound(root, L::STREAM).await?;
+/// Reads a log and compares it with what the archive has of it. `told` is told of how many records of how many. Memory:
+/// a record.
+pub async fn compare<L: Logged>(
+    root: &Root,
+    log: &Log<L::Entry>,
+    told: &dyn Fn(u64, u64),
+) -> Result<Compared, CompareError> {
+    // What is wrong with a day or a file that is damaged is told by `verify`; nobody knows what it had.
+    let (current, damaged) = Current::read_sound(root, L::STREAM).await?;
+    let (mut is_all_known, mut covers) = (damaged.is_empty(), Vec::new());
+    covers.extend(current.days.values().flat_map(|manifest| manifest.covers.iter().copied()));
     let has = |covered: &Covered| {
         let is_of_log = covered.epoch == log.epoch() && covered.partition.0 < log.partitions();
         is_of_log
@@ -91,16 +98,23 @@ pub async fn compare<L: Logged>(root: &Root, log: &Log<L::Entry>) -> Result<Comp
         let read = Footer::read(root, file).await.and_then(|footer| Ok((checked(file, &footer)?, footer)));
         let (covered, footer) = match read {
             Ok(read) => read,
-            Err(BadFile::Damaged { .. }) => continue,
+            Err(BadFile::Damaged { .. }) => {
+                is_all_known = false;
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
+        covers.push(covered);
         let Footer { rows, digest, is_blurred, .. } = footer;
         let found = Digest::default();
         add(Unit { name: file.name.to_string(), is_blurred, rows, digest, found }, &[covered]);
     }
     let partitions = || (0..log.partitions()).map(Partition);
     let ends: Vec<_> = partitions().map(|partition| log.end(partition)).collect();
-    let mut reader = log.reader(&partitions().map(|partition| log.start(partition)).collect::<Vec<_>>());
+    let starts: Vec<_> = partitions().map(|partition| log.start(partition)).collect();
+    let all: u64 = ends.iter().zip(&starts).map(|(end, start)| end.0 - start.0).sum();
+    let mut reader = log.reader(&starts);
+    let mut read = 0;
     let mut blurring = Blurring::new();
     let mut heard = Instant::now();
     while reader.offsets().iter().zip(&ends).any(|(next, end)| next < end) {
@@ -116,6 +130,8 @@ pub async fn compare<L: Logged>(root: &Root, log: &Log<L::Entry>) -> Result<Comp
             Err(error) => return Err(error.into()),
         };
         heard = Instant::now();
+        read += 1;
+        told(read, all);
         let (partition, offset) = (record.partition, record.offset);
         let before = places.range(..=(partition, offset)).next_back();
         let of = before.filter(|((of, _), (next, _))| *of == partition && offset < *next);
@@ -129,8 +145,24 @@ pub async fn compare<L: Logged>(root: &Root, log: &Log<L::Entry>) -> Result<Comp
         }
     }
     let different = units.iter().filter(|unit| unit.digest != unit.found);
-    let problems = different.map(|unit| format!("{} does not hold the rows of the log", unit.name)).collect();
+    let mut problems: Vec<_> =
+        different.map(|unit| format!("{} does not hold the rows of the log", unit.name)).collect();
+    if is_all_known {
+        problems.extend(beginnings(log.epoch(), &starts, &covers));
+    }
     Ok(Compared { rows: units.iter().map(|unit| unit.rows).sum(), problems })
+}
+
+/// Records before the first that the archive has of a partition, where the log still has them: gaps after that one are
+/// found by `verify`.
+fn beginnings(epoch: u64, starts: &[Offset], covers: &[Covered]) -> Vec<String> {
+    let missing = (0..).map(Partition).zip(starts).filter_map(|(partition, start)| {
+        let of_it = covers.iter().filter(|one| (one.epoch, one.partition) == (epoch, partition));
+        let first = of_it.map(|one| one.from).min().filter(|first| start < first)?;
+        let (start, last, partition) = (start.0, first.0 - 1, partition.0);
+        Some(format!("records {start} to {last} of partition {partition} of log {epoch:016x} are missing"))
+    });
+    missing.collect()
 }
 
 /// Makes of the log what blurring makes of the archive: of what is left the registry told nothing that is digested.

@@ -68,8 +68,8 @@ impl Rows for Hails {
     }
 }
 
-/// How many hails each day has that is in the archive; of one whose manifest is damaged nobody knows, and it counts as
-/// if all were there. Reads all manifests.
+/// How many hails each day has that is in the archive. As if all were there counts a day that was deleted, which does
+/// not come back by whatever setting, and one whose manifest is damaged. Reads all manifests.
 pub async fn archived(root: &Root) -> Result<BTreeMap<Day, u64>, BadFile> {
     let mut days = BTreeMap::new();
     for (day, found) in manifests(root, Stream::Hails).await? {
@@ -78,7 +78,8 @@ pub async fn archived(root: &Root) -> Result<BTreeMap<Day, u64>, BadFile> {
                 tracing::error!(%error, "a day of hails is as it is until it is mended");
                 u64::MAX
             }
-            manifest => manifest?.map_or(0, |manifest| manifest.rows()),
+            manifest => manifest?
+                .map_or(0, |manifest| if manifest.parts.is_empty() { u64::MAX } else { manifest.rows() }),
         };
         days.insert(day, hails);
     }
@@ -274,7 +275,7 @@ mod tests {
         assert!(matches!(expire::delete::<Hails>(&root, DAY).await.unwrap(), Outcome::Written(_)));
         assert_eq!(old(ends).await, []);
         assert_eq!(expire::delete::<Hails>(&root, DAY).await.unwrap(), Outcome::Nothing);
-        assert_eq!(archived(&root).await.unwrap(), [(DAY, 0)].into());
+        assert_eq!(archived(&root).await.unwrap(), [(DAY, u64::MAX)].into(), "it stays deleted");
         assert_eq!(clean::<Hails>(&root, Millis(i64::MAX)).await.unwrap(), 2, "the part and its manifest");
         assert_eq!(root.list::<Part>("hails").await.unwrap(), []);
         let findings = verify::<Hails>(&root, &|_, _| ()).await.unwrap();

@@ -193,7 +193,7 @@ async fn nothing_is_told_to_which_few_contribute() {
         ["5", ""]
     );
     // An operator is named.
-    assert_eq!(told(&few, "compliance").await, [["2", "OPA", "4", "", "", "", "", "", "", ""]]);
+    assert_eq!(told(&few, "compliance").await, [["2", "OPA", "", "", "", "", "", "", "", ""]]);
     assert_eq!(
         told(&enough, "compliance").await,
         [["2", "OPA", "5", "60", "100.0", "5", "5", "100.0", "0", "0.0"]]

@@ -4,15 +4,15 @@
 -- the customer). A taxi is to report a position every 5 seconds: of each minute in which one reported through the
 -- operator 12 positions are expected, of which no more than 12 count. A hail is refused when its taxi declined it, and
 -- answered late when neither the taxi accepted or declined it in time nor the operator could be told of it. An operator
--- is named however small it is, its drivers are not told: what was received is null where fewer than 5 taxis reported,
--- and what is said of hails where there are some, but of fewer than 5 taxis. That one period's or
--- territory's report is subtracted from another's is not prevented.
+-- is named however small it is, its drivers are not told: how many taxis reported and what was received are null where
+-- some, but fewer than 5 did, and what is said of hails where there are some, but of fewer than 5 taxis. That one
+-- period's or territory's report is subtracted from another's is not prevented.
 -- Unit: taxis, positions, hails, percent
 -- Source: the archive's positions and hails; the registry's accounts
 -- Column: operator: number of the account
 -- Column: name: its commercial name; null: it was deleted
--- Column: taxis: taxis that reported
--- Column: positions: positions received; here and below null: too few taxis
+-- Column: taxis: taxis that reported; here and below null: too few taxis
+-- Column: positions: positions received
 -- Column: in_time_percent: positions received for each hundred expected
 -- Column: hails: hails of its taxis
 -- Column: hails_refused: those that the taxi declined
@@ -41,7 +41,7 @@ WITH minutes AS (
     WHERE added_at >= $begins AND added_at < $ends
     GROUP BY operator
 ), both AS (
-    SELECT coalesce(heard.operator, hailed.operator) AS operator, coalesce(taxis, 0) AS taxis,
+    SELECT coalesce(heard.operator, hailed.operator) AS operator, CASE WHEN taxis IS NULL THEN 0 WHEN taxis >= $fewest THEN taxis END AS taxis,
         CASE WHEN taxis >= $fewest THEN positions END AS positions,
         CASE WHEN taxis >= $fewest THEN 100.0 * in_time / (12 * minutes) END AS in_time_percent,
         n IS NULL OR n_taxis >= $fewest AS are_many,

@@ -7,7 +7,7 @@ WITH timed AS (
         (CAST(accepted_by_taxi_at AS BIGINT) - CAST(added_at AS BIGINT)) / 1000.0 AS accepted,
         (CAST(customer_on_board_at AS BIGINT) - CAST(added_at AS BIGINT)) / 1000.0 AS on_board
     FROM hails
-    WHERE added_at >= $begins AND added_at < $ends AND date BETWEEN $day AND $next
+    WHERE added_at >= $begins AND added_at < $ends
 )
 SELECT at, insee, operator, app, status, count(*) AS hails, count(DISTINCT taxi) AS taxis,
     CASE WHEN count(received) >= $fewest THEN percentile_cont(received, 0.5) END AS received_after_p50_s,

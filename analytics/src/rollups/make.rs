@@ -177,18 +177,11 @@ impl<'a> Making<'a> {
         Ok(Self { root, aside, context, url })
     }
 
-    /// What SQL says of the rows of a day, which are in its files and in those of the next: what came at its end was
-    /// logged after it. So no other day's manifests and footers are read, however many there are.
+    /// What SQL says of the rows of a day. Its files alone do not have them all: the log's clock is another's.
     async fn of(&self, sql: &str, day: Day) -> Result<DataFrame, RollupError> {
         let moment = |day: Day| ScalarValue::TimestampMillisecond(Some(day.begins().0), Some("UTC".into()));
-        let date = |day: Day| ScalarValue::Date32(Some(day.0));
-        let values = vec![
-            ("begins", moment(day)),
-            ("ends", moment(day.next())),
-            ("day", date(day)),
-            ("next", date(day.next())),
-            ("fewest", ScalarValue::Int64(Some(FEWEST_SHOWN.into()))),
-        ];
+        let fewest = ScalarValue::Int64(Some(FEWEST_SHOWN.into()));
+        let values = vec![("begins", moment(day)), ("ends", moment(day.next())), ("fewest", fewest)];
         Ok(self.context.sql(sql).await?.with_param_values(values)?)
     }
 

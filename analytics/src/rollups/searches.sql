@@ -4,6 +4,6 @@ SELECT date_trunc('hour', at) AS at, town AS insee, caller, count(*) AS searches
     count(*) FILTER (WHERE found > 0) AS found,
     count(*) FILTER (WHERE seen > 0) AS answered
 FROM searches
-WHERE at >= $begins AND at < $ends AND date BETWEEN $day AND $next
+WHERE at >= $begins AND at < $ends
 GROUP BY date_trunc('hour', at), town, caller
 ORDER BY insee, caller, at

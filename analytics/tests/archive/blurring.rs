@@ -55,7 +55,7 @@ async fn filled(partitions: u16) -> World {
 async fn is_that_of_the_log(world: &World, rows: u64) {
     let findings = verify::<Positions>(&world.root, &|_, _| ()).await.unwrap();
     assert_eq!((findings.problems, findings.rows), (vec![], rows));
-    let compared = compare::<Positions>(&world.root, &world.log).await.unwrap();
+    let compared = compare::<Positions>(&world.root, &world.log, &|_, _| ()).await.unwrap();
     assert_eq!(compared, Compared { rows, problems: vec![] });
 }
 
@@ -212,6 +212,6 @@ async fn a_file_that_only_says_it_is_blurred_is_found_out() {
     assert_eq!(findings.problems, [format!("{part} has exact places, and says that it is blurred")]);
     let named = findings.too_exact(day.next().begins(), NEVER);
     assert_eq!(named, [format!("{part} has exact places that are too old")]);
-    let compared = compare::<Positions>(&world.root, &world.log).await.unwrap();
+    let compared = compare::<Positions>(&world.root, &world.log, &|_, _| ()).await.unwrap();
     assert_eq!(compared.problems, [format!("day {day} does not hold the rows of the log")]);
 }

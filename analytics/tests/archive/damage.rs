@@ -52,6 +52,16 @@ async fn a_missing_file_is_a_gap() {
 }
 
 #[tokio::test]
+async fn a_missing_beginning_is_seen_by_who_has_the_log() {
+    let world = world().await;
+    std::fs::remove_file(&files(&world).await[0]).unwrap();
+    assert_eq!(problems(&world).await, [""; 0], "what was before the first, nobody else knows");
+    let compared = compare::<Positions>(&world.root, &world.log, &|_, _| ()).await.unwrap();
+    assert_eq!(compared.problems.len(), 1, "{compared:?}");
+    assert!(compared.problems[0].starts_with("records 0 to 0 of partition 0"), "{compared:?}");
+}
+
+#[tokio::test]
 async fn a_file_under_another_name_is_not_believed() {
     let world = world().await;
     let files = files(&world).await;
@@ -67,7 +77,7 @@ async fn a_file_under_another_name_is_not_believed() {
 async fn a_damaged_file_keeps_no_other_from_being_held_against_the_log() {
     let world = world().await;
     std::fs::write(&files(&world).await[1], "no Parquet").unwrap();
-    let compared = compare::<Positions>(&world.root, &world.log).await.unwrap();
+    let compared = compare::<Positions>(&world.root, &world.log, &|_, _| ()).await.unwrap();
     assert_eq!(compared, Compared { rows: 40, problems: vec![] });
     let problems = problems(&world).await;
     assert!(problems.iter().any(|problem| problem.contains("cannot be read")), "{problems:?}");
@@ -114,7 +124,8 @@ async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
     assert!(matches!(written, Ok(Outcome::Written(_))), "{written:?}");
     let name = manifests(&world.root, Stream::Positions).await.unwrap()[&first].name;
     std::fs::write(world.root.place_of(&name), "{").unwrap();
-    world.clock.advance(24 * HOUR);
+    world.clock.advance(3 * 24 * HOUR);
+    let other = Day::of(world.clock.now());
     world.append(0..20);
     world.archive().await;
 
@@ -132,10 +143,10 @@ async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
     assert_eq!(parts().await, before, "nobody knows what of it is of use");
 
     // Of what is damaged `verify` tells; the rest is held against the log.
-    let compared = compare::<Positions>(&root, &world.log).await.unwrap();
+    let compared = compare::<Positions>(&root, &world.log, &|_, _| ()).await.unwrap();
     assert_eq!(compared, Compared { rows: 20, problems: vec![] });
 
-    // An archiver writes the next day, adds it up, blurs it, and is not well.
+    // An archiver writes the other day, adds it up, blurs it, and is not well.
     world.clock.advance(48 * HOUR);
     let settings = Settings { every: Duration::from_millis(10), ..Settings::new(aside.clone()) };
     let (log, clock) = (world.log.clone(), world.clock.clone());
@@ -146,7 +157,7 @@ async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
     let writing = archiver(settings.clone());
     until(async || writing.meters().days.get() == 1 && !writing.is_well()).await;
     let heard = async || root.list::<RollupName>("rollups/heard").await.unwrap();
-    until(async || heard().await.iter().any(|found| found.name.day == first.next())).await;
+    until(async || heard().await.iter().any(|found| found.name.day == other)).await;
     drop(writing);
     let blurring = archiver(Settings { exact_ms: HOUR, ..settings });
     until(async || blurring.meters().blurred.get() == 1 && !blurring.is_well()).await;
@@ -155,7 +166,7 @@ async fn a_damaged_manifest_keeps_its_own_day_waiting_and_no_other() {
     let findings = verify::<Positions>(&root, &|_, _| ()).await.unwrap();
     let of_manifest = findings.problems.iter().filter(|problem| problem.contains(&name.to_string()));
     assert_eq!(of_manifest.count(), 1, "{:?}", findings.problems);
-    assert_eq!(findings.rows, 20, "those of the next day");
+    assert_eq!(findings.rows, 20, "those of the other day");
 }
 
 pub(crate) async fn until(is_so: impl AsyncFn() -> bool) {

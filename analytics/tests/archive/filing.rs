@@ -1,9 +1,12 @@
 //! Filing what the log takes.
 
+use std::fs::File;
 use std::time::Duration;
 
 use analytics::layout::{Hour, Recent, Stream};
 use analytics::root::Found;
+use datafusion::parquet::basic::Compression;
+use datafusion::parquet::file::metadata::ParquetMetaDataReader;
 use ingest::log::Offset;
 
 use crate::world::{HOUR, MINUTE, NOON, World};
@@ -28,6 +31,20 @@ async fn what_the_log_took_is_in_the_archive_by_partition_and_hour() {
     let (first, second) = (Hour::of(NOON), Hour::of(NOON.plus(HOUR)));
     assert_eq!(hours, [(0, first), (0, second), (1, first), (1, second)]);
     assert_eq!(files[1].name.first, Offset(2));
+}
+
+#[tokio::test]
+async fn a_file_is_compressed_and_says_which_taxis_it_does_not_have() {
+    let world = World::new(1);
+    world.append(0..100);
+    world.archive().await;
+    let file = world.root.place_of(&files(&world).await[0].name);
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(file).unwrap()).unwrap();
+    for column in metadata.row_group(0).columns() {
+        let name = column.column_path().string();
+        assert!(matches!(column.compression(), Compression::ZSTD(_)), "{name}");
+        assert_eq!(column.bloom_filter_offset().is_some(), name == "taxi", "{name}");
+    }
 }
 
 #[tokio::test]

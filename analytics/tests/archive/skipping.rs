@@ -56,7 +56,7 @@ async fn what_cannot_be_read_is_told_and_its_day_is_written() {
     assert!(matches!(outcome, Outcome::Written(_)), "{outcome:?}");
     let findings = found(&world).await;
     assert_eq!((findings.rows, findings.skipped), (30, all.to_vec()));
-    let compared = compare::<Positions>(&world.root, &log).await.unwrap();
+    let compared = compare::<Positions>(&world.root, &log, &|_, _| ()).await.unwrap();
     assert_eq!((compared.rows, compared.problems), (30, vec![]));
 }
 

@@ -142,7 +142,7 @@ async fn account<L: Logged>(folder: &Path) {
     assert_eq!((&findings.problems, findings.too_exact(exact_since, whenever)), (&vec![], vec![]));
     let (rows, digest) = digest_of::<L>(&log, exact_since);
     assert_eq!((findings.rows, findings.digest), (rows, digest));
-    let compared = compare::<L>(&root, &log).await.unwrap();
+    let compared = compare::<L>(&root, &log, &|_, _| ()).await.unwrap();
     assert_eq!(compared, Compared { rows, problems: vec![] });
 
     let recent = root.list::<Recent>(&L::STREAM.recent_folder()).await.unwrap().len();

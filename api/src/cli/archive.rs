@@ -265,7 +265,13 @@ async fn hold_against<L: Logged>(
     log: &Log<L::Entry>,
     problems: &mut Problems,
 ) -> anyhow::Result<()> {
-    let Compared { rows, problems: found } = compare::<L>(root, log).await?;
+    let bar = bar("{pos}/{len} records of the log", 0);
+    let told = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let Compared { rows, problems: found } = compare::<L>(root, log, &told).await?;
+    bar.finish_and_clear();
     println!("{} compared with what their log has", counted(rows, L::STREAM));
     problems.tell_all(found);
     Ok(())
