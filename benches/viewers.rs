@@ -37,6 +37,8 @@ const FREE: u8 = 1;
 /// How far a taxi drives in a second, in 1e-7 degrees of latitude: about 11 m; and after how many it turns.
 const STEP_E7: i32 = 1_000;
 const TURNS_AFTER: u32 = 60;
+/// West, south, east and north of where all of them drive.
+const WINDOW: &str = "2.2,48.78,2.5,48.95";
 const SKIPPED: &[u8] = b"event: skipped";
 
 /// What runs, and how many look.
@@ -73,7 +75,7 @@ fn main() -> anyhow::Result<()> {
     let stop = Flag::default();
     std::thread::scope(|scope| {
         let driving = scope.spawn(|| drive(&rows, &operator, udp, &stop));
-        let measured = measure(&args, &server, &window(&rows), http, &admins);
+        let measured = measure(&args, &server, http, &admins);
         stop.raise();
         driving.join().map_err(|_| anyhow::anyhow!("the thread that drives panicked"))??;
         measured
@@ -93,15 +95,10 @@ async fn seed(config: &Config, admins: usize) -> anyhow::Result<(String, Vec<Str
     Ok((operator, keys))
 }
 
-/// West, south, east and north of all of them, and of where they drive to.
-fn window(rows: &[Row]) -> String {
-    let ends = |of: fn(&Row) -> f64| {
-        let of = || rows.iter().map(of);
-        (of().fold(f64::INFINITY, f64::min), of().fold(f64::NEG_INFINITY, f64::max))
-    };
-    let ((south, north), (west, east)) = (ends(|row| row.place.lat), ends(|row| row.place.lon));
-    let way = f64::from(STEP_E7) * f64::from(TURNS_AFTER) / 1e7;
-    format!("{:.5},{:.5},{:.5},{:.5}", west - way, south - way, east + way, north + way)
+/// Where a taxi begins, in 1e-7 degrees: anywhere in Paris, the same in each run.
+fn begins(taxi: usize) -> anyhow::Result<(i32, i32)> {
+    let (north, east) = (i32::try_from(taxi * 7_919 % 1_000)?, i32::try_from(taxi * 104_729 % 1_000)?);
+    Ok((488_100_000 + north * 1_000, 22_500_000 + east * 1_700))
 }
 
 /// Sends each taxi's position once a second, to and fro, until it is to stop.
@@ -116,19 +113,19 @@ fn drive(rows: &[Row], key: &str, udp: SocketAddr, stop: &Flag) -> anyhow::Resul
         }
         let second = u32::try_from(beat / PARTS)? % (2 * TURNS_AFTER);
         let north_e7 = STEP_E7 * i32::try_from(second.min(2 * TURNS_AFTER - second))?;
-        let mut rest = rows.iter().skip(beat % PARTS).step_by(PARTS).peekable();
+        let mut rest = rows.iter().enumerate().skip(beat % PARTS).step_by(PARTS).peekable();
         while rest.peek().is_some() {
             let sent_at = Clock::System.now();
             let head =
                 Head { wants_acknowledgement: false, sequence, session: 1, sent_at, operator: "operator" };
             sequence += 1;
             writer.begin(&head).map_err(|_| anyhow::anyhow!("no room for a head"))?;
-            while let Some(row) = rest.peek() {
-                let (lat_e7, lon_e7) = (e7(row.place.lat) + north_e7, e7(row.place.lon));
+            while let Some((number, row)) = rest.peek() {
+                let (lat_e7, lon_e7) = begins(*number)?;
                 let claim = Claim {
                     taxi: row.id.as_bytes(),
                     status: FREE,
-                    lat_e7,
+                    lat_e7: lat_e7 + north_e7,
                     lon_e7,
                     device_after_ms: None,
                     speed_cm_s: None,
@@ -148,25 +145,14 @@ fn drive(rows: &[Row], key: &str, udp: SocketAddr, stop: &Flag) -> anyhow::Resul
     Ok(())
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "degrees on the earth fit")]
-fn e7(degrees: f64) -> i32 {
-    (degrees * 1e7).round() as i32
-}
-
 /// Phase after phase: what the server takes without viewers, and what more with some.
-fn measure(
-    args: &Args,
-    server: &Program,
-    window: &str,
-    http: SocketAddr,
-    admins: &[String],
-) -> anyhow::Result<()> {
+fn measure(args: &Args, server: &Program, http: SocketAddr, admins: &[String]) -> anyhow::Result<()> {
     let mut alone = 0.0;
     for &count in &args.viewers {
         let heard = Arc::new(Heard::default());
         let mut viewers = Vec::new();
         for viewer in 0..count {
-            viewers.push(look(http, &admins[viewer / LIVE_STREAMS_AN_ACCOUNT], window, Arc::clone(&heard))?);
+            viewers.push(look(http, &admins[viewer / LIVE_STREAMS_AN_ACCOUNT], Arc::clone(&heard))?);
         }
         // Until everybody has a snapshot, and all taxis were heard.
         wait_until(Instant::now() + Duration::from_secs(5));
@@ -208,13 +194,13 @@ struct Heard {
 /// A viewer, who reads as fast as it can until its connection is shut.
 type Viewer = (TcpStream, std::thread::JoinHandle<anyhow::Result<()>>);
 
-fn look(http: SocketAddr, key: &str, window: &str, heard: Arc<Heard>) -> anyhow::Result<Viewer> {
+fn look(http: SocketAddr, key: &str, heard: Arc<Heard>) -> anyhow::Result<Viewer> {
     let mut connection = TcpStream::connect(http)?;
-    write!(connection, "GET /live?bbox={window} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\n\r\n")?;
+    write!(connection, "GET /live?bbox={WINDOW} HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {key}\r\n\r\n")?;
     let mut buffer = vec![0; 256 << 10];
     let read = connection.read(&mut buffer)?;
-    let status = String::from_utf8_lossy(&buffer[..read.min(12)]).into_owned();
-    ensure!(status.ends_with("200"), "a stream is answered {status}");
+    let answer = String::from_utf8_lossy(&buffer[..read]);
+    ensure!(answer.starts_with("HTTP/1.1 200"), "a stream is answered {answer}");
     let kept = connection.try_clone().context("another handle of a connection")?;
     let thread = std::thread::spawn(move || {
         loop {
