@@ -14,7 +14,7 @@ use ingest::position::LatLon;
 
 use crate::encode::{EncodeError, Encoder, Format};
 use crate::functions::cell_at;
-use crate::suppress::{Gift, Rule, SIDES, Table, Told, suppress};
+use crate::suppress::{Gift, Rule, SIDES, Table, Told, suppress_beside};
 
 mod cells;
 pub mod presence;
@@ -56,6 +56,8 @@ pub struct Month {
     table: Table,
     /// Of some, nobody knows where exactly it was given.
     is_inexact: bool,
+    /// See [`Self::known_of`].
+    known_of: &'static [&'static str],
 }
 
 /// A table that may be published.
@@ -86,7 +88,13 @@ impl Month {
     /// One to which nothing was given. Its first column counts everything, the others parts of it, the more important
     /// first: no place has a figure in one of these that has none in the one before.
     pub fn new(columns: &'static [Column]) -> Self {
-        Self { columns, table: Table::new(), is_inexact: false }
+        Self { columns, table: Table::new(), is_inexact: false, known_of: &[] }
+    }
+
+    /// The same, where everybody knows from elsewhere what was given in these towns together, by INSEE code.
+    #[must_use]
+    pub fn known_of(self, towns: &'static [&'static str]) -> Self {
+        Self { known_of: towns, ..self }
     }
 
     /// Adds what somebody gave.
@@ -114,7 +122,11 @@ impl Month {
         rule: Rule,
     ) -> Result<Tables, EncodeError> {
         let of_cells = if self.is_inexact { 0 } else { of_cells };
-        let [by_town, by_cell] = suppress(&self.table, &[self.columns.len(), of_cells], rule);
+        let [by_town, by_cell] =
+            suppress_beside(&self.table, &[self.columns.len(), of_cells], rule, |place| {
+                let town = place.first().and_then(|steps| steps.last());
+                town.is_some_and(|town| self.known_of.contains(&town.as_str()))
+            });
         let [.., finest] = RESOLUTIONS;
         let cells = (of_cells > 0).then(|| cells(month, &by_cell, &self.columns[..of_cells], finest));
         Ok(Tables { towns: towns(month, &by_town, self.columns, names)?, cells: cells.transpose()? })

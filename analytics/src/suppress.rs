@@ -158,11 +158,27 @@ pub fn suppress<const DIMENSIONS: usize>(
     columns: &[usize; DIMENSIONS],
     rule: Rule,
 ) -> [Told; DIMENSIONS] {
+    suppress_beside(table, columns, rule, |_| false)
+}
+
+/// The same, where everybody knows from elsewhere what was given in all the places for which `is_known` holds, to the
+/// first column. That has the first turn; where it would not be safe itself, nothing else is told.
+pub fn suppress_beside<const DIMENSIONS: usize>(
+    table: &Table,
+    columns: &[usize; DIMENSIONS],
+    rule: Rule,
+    is_known: impl Fn(&Place) -> bool,
+) -> [Told; DIMENSIONS] {
     let gifts: Vec<&[Gift]> = table.values().map(Vec::as_slice).collect();
     let mut figures = figures(table, DIMENSIONS);
+    let known = table.keys().enumerate().filter(|(_, place)| is_known(place));
+    let known: Vec<_> = known.map(|(number, _)| number).collect();
     let mut told = [(); DIMENSIONS].map(|()| Told::default());
     for column in 0..columns.iter().copied().max().unwrap_or_default() {
         let mut blocks = Blocks::new(column, &gifts, rule);
+        if column == 0 && !known.is_empty() && !blocks.tell(&known) {
+            figures.iter_mut().for_each(|figure| figure.is_told = false);
+        }
         let wanted = figures.iter_mut().filter(|figure| column < columns[figure.dimension]);
         let mut turns: Vec<_> = wanted.map(|figure| (blocks.amount(&figure.places), figure)).collect();
         turns.sort_by_key(|(amount, figure)| (figure.dimension, figure.beginning.len(), Reverse(*amount)));

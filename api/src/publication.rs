@@ -28,6 +28,7 @@ use crate::app::App;
 use crate::limits::DAILY_LEASE;
 use crate::secrets::hex;
 use crate::statistics::calendar::{DAY_MS, begin, date, first_of_month};
+use crate::statistics::conurbations::GROWING;
 use crate::store::daily::Run;
 use crate::store::releases::{NewFile, NewRelease};
 use crate::store::statistics::published::{MonthsHail, MonthsHours};
@@ -205,7 +206,7 @@ async fn names(app: &App) -> Result<HashMap<String, String>> {
 /// A month's hails, each given by its vehicle, whatever that is registered as, and by its customer. If nobody knows of
 /// one any more whose it was, all are as if given by one: nothing of that month is told.
 fn hails_given(hails: &[MonthsHail]) -> Month {
-    let mut given = Month::new(&HAILS);
+    let mut given = Month::new(&HAILS).known_of(GROWING.towns);
     let is_known = hails.iter().all(|hail| hail.parties().is_some());
     let mut numbers = HashMap::new();
     for hail in hails {

@@ -61,6 +61,34 @@ fn cells_do_not_give_away_who_is_in_which_town() {
 }
 
 #[test]
+fn what_is_known_from_elsewhere_gives_nothing_away() {
+    const KNOWN: &[&str] = &["69123", "69266"];
+    let told = |outside| {
+        let mut month = Month::new(&COLUMNS[..1]).known_of(KNOWN);
+        for (town, count) in [("69123", 120), ("69266", 2), ("69264", outside), ("38185", 50)] {
+            let first = town.parse::<u64>().unwrap() * 1_000;
+            give(&mut month, town, "", first..first + count, None);
+        }
+        let Tables { towns, .. } = month.tables("2026-03", 0, &HashMap::new(), Rule::default()).unwrap();
+        String::from_utf8(towns.csv).unwrap()
+    };
+    // 69 and Lyon alone would leave six, which 122 in both towns together divide into two and four.
+    let few = told(4);
+    assert!(few.contains("FRA") && !few.contains(",69,") && !few.contains("69123"), "{few}");
+    let many = told(9);
+    assert!(many.contains(",69,") && many.contains("69264") && !many.contains("69123"), "{many}");
+}
+
+#[test]
+fn nothing_is_told_beside_what_nobody_should_know() {
+    let mut month = Month::new(&COLUMNS[..1]).known_of(&["69266"]);
+    give(&mut month, "69266", "", 0..2, None);
+    give(&mut month, "38185", "", 10..60, None);
+    let Tables { towns, .. } = month.tables("2026-03", 0, &HashMap::new(), Rule::default()).unwrap();
+    assert_eq!(towns.rows, 0);
+}
+
+#[test]
 fn cells_are_told_as_polygons() {
     let (here, there) = (at(45.76, 4.835), at(45.78, 4.86));
     let mut month = Month::new(&COLUMNS);
