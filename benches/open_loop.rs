@@ -228,7 +228,7 @@ impl Connection {
 
     /// Logs an account in to the console, and connects as its browser.
     pub fn log_in(server: SocketAddr, name: &str, password: &str) -> anyhow::Result<Self> {
-        let mut nobody = Self::new(server, "Accept: text/html".to_owned())?;
+        let mut nobody = Self::new(server, "Sec-Fetch-Site: same-origin".to_owned())?;
         let form = format!("email={name}&password={password}");
         let status =
             nobody.send_body("POST", "/console/login", "application/x-www-form-urlencoded", &form)?;

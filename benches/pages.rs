@@ -107,7 +107,7 @@ fn rest() -> anyhow::Result<()> {
 
 /// Who asks for which pages.
 fn pages(rows: &[Row], hails: usize) -> [(&'static str, Vec<String>); 3] {
-    let (taxi, hail) = (&rows[rows.len() / 3], format!("h{:07}", hails / 2));
+    let (taxi, hail) = (&rows[rows.len() / 3], format!("h{:07}", hails - 1));
     let (id, plate, half) = (&taxi.id, &taxi.plate, rows.len() / 60);
     let of = |paths: &[&str]| paths.iter().map(|path| format!("/console{path}")).collect::<Vec<_>>();
     let hail = format!("/hails/{hail}");
