@@ -177,7 +177,9 @@ pub fn suppress_beside<const DIMENSIONS: usize>(
     for column in 0..columns.iter().copied().max().unwrap_or_default() {
         let mut blocks = Blocks::new(column, &gifts, rule);
         if column == 0 && !known.is_empty() && !blocks.tell(&known) {
-            figures.iter_mut().for_each(|figure| figure.is_told = false);
+            for figure in &mut figures {
+                figure.is_told = false;
+            }
         }
         let wanted = figures.iter_mut().filter(|figure| column < columns[figure.dimension]);
         let mut turns: Vec<_> = wanted.map(|figure| (blocks.amount(&figure.places), figure)).collect();
