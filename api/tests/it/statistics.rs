@@ -1,5 +1,7 @@
 //! The figures of `/stats`: the contract's worked example over both databases, figure by figure, and who may see them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -18,6 +20,8 @@ on_each_database!(in example:
     taxis_are_as_in_the_example,
     hails_are_as_in_the_example,
     heat_maps_are_as_in_the_example,
+    the_minute_is_as_in_the_example,
+    what_support_reads_is_as_in_the_example,
     wrong_accounts_are_told_and_only_administrators_ask,
 );
 
@@ -285,6 +289,41 @@ async fn heat_maps_are_as_in_the_example(world: &mut World) {
     assert_eq!(element(world, "/stats/heatmap_hails/cells").await, json!({"cells": []}));
     let taxis = element(world, "/stats/heatmap_taxis").await;
     assert_eq!(sorted(&taxis["points"]), [(45.19, 5.72), (45.75, 4.85), (45.76, 4.82)]);
+    // Nor of three taxis.
+    assert_eq!(element(world, "/stats/heatmap_taxis/cells").await, json!({"cells": []}));
+}
+
+async fn the_minute_is_as_in_the_example(world: &mut World) {
+    let ask = async |account: &str, path: &str| {
+        let answer = world.client.get(world.key(account), path).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let zones = answer.body["data"].as_array().unwrap().iter();
+        let id = |zone: &Value| {
+            let id = [&zone["id"], &zone["zupc_id"]].into_iter().find_map(Value::as_str);
+            id.unwrap().to_owned()
+        };
+        zones.map(|zone| (id(zone), zone["stats"].clone())).collect::<BTreeMap<_, _>>()
+    };
+    let total = |total: u32| json!({ "total": total });
+    let own = |account: &str, taxis: u32| json!({ "operators": { account: taxis } });
+    for (account, of_z1, of_z2) in [
+        ("admin", total(4), total(5)),
+        ("opA", own("opA", 2), own("opA", 3)),
+        ("opB", own("opB", 3), own("opB", 3)),
+    ] {
+        let both = BTreeMap::from([("Z1".to_owned(), of_z1), ("Z2".to_owned(), of_z2.clone())]);
+        assert_eq!(ask(account, "/zupc/live").await, both, "{account}");
+        assert_eq!(ask(account, "/zupc?lon=4.85&lat=45.75").await, both, "{account} in Lyon");
+        let one = BTreeMap::from([("Z2".to_owned(), of_z2)]);
+        assert_eq!(ask(account, "/zupc?lon=5.72&lat=45.19").await, one, "{account} in Grenoble");
+    }
+}
+
+async fn what_support_reads_is_as_in_the_example(world: &mut World) {
+    let told = elements(world, "/internal/customers").await;
+    let told: Vec<_> =
+        told.as_array().unwrap().iter().map(|hail| hail["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, ["H10", "H8", "H9", "H7", "H6", "H5", "H4", "H3"]);
 }
 
 async fn wrong_accounts_are_told_and_only_administrators_ask(world: &mut World) {

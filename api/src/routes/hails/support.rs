@@ -142,7 +142,12 @@ mod tests {
     fn durations_are_cut_to_seconds() {
         assert_eq!(duration(0), "0:00:00");
         assert_eq!(duration(10_999), "0:00:10");
-        assert_eq!(duration(7_824_000), "2:10:24");
+        // As in the contract's worked example.
+        let lasted_s = [1_300, 530, 20, 1_576, 42, 40, 7_824, 10];
+        assert_eq!(
+            lasted_s.map(|s| duration(s * 1_000)),
+            ["0:21:40", "0:08:50", "0:00:20", "0:26:16", "0:00:42", "0:00:40", "2:10:24", "0:00:10"]
+        );
         assert_eq!(duration(26 * 3_600_000), "26:00:00");
     }
 }
