@@ -116,7 +116,7 @@ fn form(app: &App, session: &Session, sides: &[Side]) -> Markup {
                 min=(CERTIFICATION_PATIENCE_S.start()) max=(CERTIFICATION_PATIENCE_S.end());
             @if sides.contains(&Side::Operator) {
                 label for="taxi" { "Taxi, par son identifiant (opérateur)" }
-                p.hint #taxi-hint { "Vide : le premier de vos taxis qui est libre, avec une position récente." }
+                p.hint #taxi-hint { "Un taxi dont le conducteur sait qu’il est à l’essai : il recevra sept courses." }
                 input #taxi name="taxi" autocomplete="off" maxlength=(NAME_MAX_CHARS) aria-describedby="taxi-hint";
                 label for="positions" { "Positions regardées avant la première course (opérateur)" }
                 input #positions name="positions" type="number" required value="12"
@@ -125,12 +125,13 @@ fn form(app: &App, session: &Session, sides: &[Side]) -> Markup {
             @if sides.contains(&Side::Search) {
                 fieldset {
                     legend { "Où le taxi attend vos recherches (application)" }
+                    p.hint { "Toute application l’y voit : choisissez un lieu où personne n’en cherche." }
                     label for="lat" { "Latitude, en degrés" }
-                    input #lat name="lat" inputmode="decimal" value="48.8566";
+                    input #lat name="lat" inputmode="decimal";
                     label for="lon" { "Longitude, en degrés" }
-                    input #lon name="lon" inputmode="decimal" value="2.3522";
+                    input #lon name="lon" inputmode="decimal";
                     label for="insee" { "Code INSEE de la commune" }
-                    input #insee name="insee" value="75056" autocomplete="off";
+                    input #insee name="insee" autocomplete="off";
                 }
             }
             div.actions { button type="submit" { "Commencer" } }
@@ -234,13 +235,8 @@ fn wish(app: &App, session: &Session, sides: &[Side], fields: &Query) -> Result<
             insee: Some(insee.to_owned()).filter(|_| is_code)?,
         })
     };
-    let taxi = Some(text("taxi")).filter(|taxi| side == Side::Operator && !taxi.is_empty());
-    if taxi.is_some_and(|taxi| !taxi.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
-        return Err("Un identifiant de taxi n’a que des lettres et des chiffres.".to_owned());
-    }
     Ok(runs::Wish {
         side,
-        taxi: taxi.map(str::to_owned),
         counterpart: counterpart(app, session, side, text("counterpart"))?,
         patience_s: number("patience", &CERTIFICATION_PATIENCE_S)?,
         positions: match side {
@@ -253,7 +249,22 @@ fn wish(app: &App, session: &Session, sides: &[Side], fields: &Query) -> Result<
                 Some(stand().ok_or("Le lieu du taxi n’est pas lisible : deux nombres, et un code INSEE.")?)
             }
         },
+        taxi: match side {
+            Side::Operator => Some(taxi(text("taxi"))?),
+            Side::Search => None,
+        },
     })
+}
+
+/// The taxi that is hailed. It is named: a driver who is at work is not to be rung because he is the first.
+fn taxi(id: &str) -> Result<String, String> {
+    if id.is_empty() {
+        return Err("Indiquez le taxi : un essai ne sonne pas chez un conducteur qui travaille.".to_owned());
+    }
+    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err("Un identifiant de taxi n’a que des lettres et des chiffres.".to_owned());
+    }
+    Ok(id.to_owned())
 }
 
 /// Who plays the other side.

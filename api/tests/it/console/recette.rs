@@ -152,6 +152,9 @@ async fn who_has_nothing_to_be_judged_is_refused(world: &mut World) {
     ];
     let page = browser.post(PAGE, START, &fields).await;
     assert!(page.status == 400 && page.html.contains("que des lettres et des chiffres"), "{page:?}");
+    let nobody = fields.map(|(name, value)| (name, if name == "taxi" { "" } else { value }));
+    let page = browser.post(PAGE, START, &nobody).await;
+    assert!(page.status == 400 && page.html.contains("Indiquez le taxi"), "{page:?}");
     world.add_account("group", &[api::role::Role::Groupement]).await;
     let group = Browser::of(world, "group").await;
     assert_eq!(group.get(PAGE).await.status, 403);
