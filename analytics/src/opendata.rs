@@ -56,7 +56,7 @@ pub struct Month {
     table: Table,
     /// Of some, nobody knows where exactly it was given.
     is_inexact: bool,
-    /// See [`Self::known_of`].
+    /// The towns of which everybody knows from elsewhere what was given in them together.
     known_of: &'static [&'static str],
 }
 
