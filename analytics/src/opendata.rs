@@ -1,7 +1,7 @@
 //! Statistics of a month as they are published: by town, department and country, and by H3 cell.
 //!
-//! Whatever is in them passed [`suppress`]: a figure that is not there is nil, about too few, mostly about one, or
-//! would give away one that is. Files are made of rows in one order, so that the same figures are the same bytes.
+//! Whatever is in them passed [`crate::suppress`]: a figure that is not there is nil, about too few, mostly about one,
+//! or would give away one that is. Files are made of rows in one order, so that the same figures are the same bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
