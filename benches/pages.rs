@@ -1,19 +1,18 @@
 //! The console's pages over a large registry: how long the server takes for each, as an administrator, an operator and
 //! a search app see them. One client after the other, so that a latency is the work of one page.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use api::config::{Config, Values};
+use api::config::Config;
 use api::registry::add_user;
 use api::role::Role;
 use api::secrets::hash_password;
 use api::serve::{Server, open_store};
 use benches::open_loop::{Connection, wait_until};
 use benches::rows::{self, Row};
-use benches::town_server::seed_rows;
+use benches::town_server::{on_free_ports, seed_rows};
 use benches::{cpu, hail_rows};
 use clap::Parser;
 use ingest::clock::Clock;
@@ -49,17 +48,7 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let folder = tempfile::tempdir_in(&args.folder)?;
-    let database = match &args.database {
-        Some(url) => url.clone(),
-        None => format!("sqlite:{}", folder.path().join("maraude.db").display()),
-    };
-    let flags = BTreeMap::from([
-        ("data_dir", folder.path().display().to_string()),
-        ("http", "127.0.0.1:0".to_owned()),
-        ("udp", "127.0.0.1:0".to_owned()),
-        ("database", database),
-    ]);
-    let config = Config::new(&Values::of_flags(&flags))?;
+    let config = on_free_ports(folder.path(), args.database.as_deref())?;
     let rows = rows::rows(1, args.taxis)?;
     let began = Instant::now();
     let hails = runtime.block_on(seed(&config, &rows, args.hails))?;

@@ -1,18 +1,16 @@
 //! A large registry behind its interface: pages of its list, single calls, and searches while it is written and read
 //! again. One client after the other, so that a latency is the work of one call.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use api::config::{Config, Values};
 use api::fleet::town::Place;
 use api::serve::Server;
 use benches::open_loop::Connection;
 use benches::rows::{self, Row};
-use benches::town_server::seed_rows;
+use benches::town_server::{on_free_ports, seed_rows};
 use clap::Parser;
 use ingest::clock::{Clock, Millis};
 use ingest::counter::Flag;
@@ -45,17 +43,7 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let folder = tempfile::tempdir_in(&args.folder)?;
-    let database = match &args.database {
-        Some(url) => url.clone(),
-        None => format!("sqlite:{}", folder.path().join("maraude.db").display()),
-    };
-    let flags = BTreeMap::from([
-        ("data_dir", folder.path().display().to_string()),
-        ("http", "127.0.0.1:0".to_owned()),
-        ("udp", "127.0.0.1:0".to_owned()),
-        ("database", database),
-    ]);
-    let config = Config::new(&Values::of_flags(&flags))?;
+    let config = on_free_ports(folder.path(), args.database.as_deref())?;
     let rows = rows::rows(args.seed, args.taxis)?;
     let began = Instant::now();
     let (operator_key, app_key) = runtime.block_on(async {

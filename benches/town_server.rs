@@ -1,6 +1,7 @@
 //! The program's server, in this process, with taxis in the demonstration's towns.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Context as _;
 use api::config::{Config, Values};
@@ -151,6 +152,18 @@ impl TownServer {
         }
         Ok(())
     }
+}
+
+/// The settings of a server that keeps everything in a directory, but for its rows where there is a database for them.
+pub fn on_free_ports(folder: &Path, database: Option<&str>) -> anyhow::Result<Config> {
+    let sqlite = || format!("sqlite:{}", folder.join("maraude.db").display());
+    let flags = BTreeMap::from([
+        ("data_dir", folder.display().to_string()),
+        ("http", "127.0.0.1:0".to_owned()),
+        ("udp", "127.0.0.1:0".to_owned()),
+        ("database", database.map_or_else(sqlite, str::to_owned)),
+    ]);
+    Ok(Config::new(&Values::of_flags(&flags))?)
 }
 
 /// Towns, their zones, an operator (the first account) and an app; gives the keys of these two.
