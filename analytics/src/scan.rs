@@ -63,12 +63,7 @@ impl Files {
         time: &str,
         known: &[(Day, Span)],
     ) -> Result<Vec<bool>> {
-        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(vec![true; known.len()]) };
-        let schema = self.schema();
-        let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
-        let predicate = PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(filter)?;
-        let known = known.iter().map(|(day, span)| Arc::new(known_of(&schema, *day, time, *span))).collect();
-        predicate.prune(&PrunableStatistics::new(known, schema))
+        may_hold(&self.schema(), state, filters, time, known)
     }
 
     /// The plan that reads files.
@@ -95,6 +90,20 @@ impl Files {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+fn may_hold(
+    schema: &SchemaRef,
+    state: &dyn Session,
+    filters: &[Expr],
+    time: &str,
+    known: &[(Day, Span)],
+) -> Result<Vec<bool>> {
+    let Some(filter) = conjunction(filters.to_vec()) else { return Ok(vec![true; known.len()]) };
+    let filter = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
+    let predicate = PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(filter)?;
+    let known = known.iter().map(|(day, span)| Arc::new(known_of(schema, *day, time, *span))).collect();
+    predicate.prune(&PrunableStatistics::new(known, schema.clone()))
 }
 
 /// A file of a day.
@@ -125,8 +134,11 @@ fn known_of(schema: &SchemaRef, day: Day, time: &str, span: Span) -> Statistics 
         let (least, most) = if field.name() == DAY {
             let date = ScalarValue::Date32(Some(day.0));
             (date.clone(), date)
-        } else if let Some((first, last)) = span.filter(|_| field.name() == time) {
-            let instant = |at: Millis| ScalarValue::TimestampMillisecond(Some(at.0), Some("UTC".into()));
+        } else if field.name() == time {
+            // What nobody knows is null of the same kind: the library makes one array of all, or takes none for known.
+            let instant =
+                |at: Option<Millis>| ScalarValue::TimestampMillisecond(at.map(|at| at.0), Some("UTC".into()));
+            let (first, last) = span.unzip();
             (instant(first), instant(last))
         } else {
             continue;
@@ -138,4 +150,27 @@ fn known_of(schema: &SchemaRef, day: Day, time: &str, span: Span) -> Statistics 
         };
     }
     known
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::TimeUnit;
+    use datafusion::prelude::{SessionContext, col, lit};
+
+    use super::*;
+
+    #[test]
+    fn what_may_hold_is_told_from_what_may_not_beside_what_nobody_knows() {
+        let instant = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+        let schema = Arc::new(asked(&Schema::new(vec![Field::new("at", instant, false)])));
+        let known = |span| (Day(20_000), span);
+        let spans = [known(Some((Millis(1), Millis(2)))), known(None), known(Some((Millis(3), Millis(9))))];
+        let from = |at| {
+            let at = lit(ScalarValue::TimestampMillisecond(Some(at), Some("UTC".into())));
+            may_hold(&schema, &SessionContext::new().state(), &[col("at").gt_eq(at)], "at", &spans).unwrap()
+        };
+        assert_eq!(from(2), [true, true, true]);
+        assert_eq!(from(3), [false, true, true]);
+        assert_eq!(from(10), [false, true, false]);
+    }
 }

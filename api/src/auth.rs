@@ -147,7 +147,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
 }
 
 /// The account that `account` may act for under this email: itself; any, for an administrator; those it manages, but
-/// for administrators, who may do more than it; and for everybody the integration account.
+/// for administrators, who may do more than it; and for everybody the integration account, unless that is an
+/// administrator: every key could do anything then.
 fn logged_as(
     accounts: &Accounts,
     account: &Arc<Account>,
@@ -160,7 +161,8 @@ fn logged_as(
     let other = accounts.email(email)?;
     let governs = account.has(Role::Admin) || account.manages(other);
     let key = if governs { Key::Governor(account.clone()) } else { Key::Borrower(account.clone()) };
-    (governs || integration == Some(email)).then(|| Caller(other.clone(), key))
+    let is_lent = integration == Some(email) && !other.has(Role::Admin);
+    (governs || is_lent).then(|| Caller(other.clone(), key))
 }
 
 /// Says in the activity log who acts as another account, wherever that may change something. Positions are left out:

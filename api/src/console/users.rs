@@ -10,7 +10,7 @@ use super::refusal::Shown;
 use super::session::Session;
 use super::words;
 use crate::app::App;
-use crate::error::Problem;
+use crate::error::{Answer, Problem};
 use crate::form::query::Query;
 use crate::limits::{CSV_ROWS_MAX, PER_PAGE};
 use crate::role::{ADMINISTRATORS, Role};
@@ -69,9 +69,7 @@ async fn page(
     notice: Option<Notice<'_>>,
     given: &Query,
 ) -> Shown {
-    session.caller.require(ADMINISTRATORS)?;
-    let Json(found) = users::read(State(app.clone()), number, session.caller.clone()).await?;
-    let user = found.into_inner().pop().ok_or_else(Problem::internal)?;
+    let user = read(app, session, &number).await?;
     let accounts = app.registry.accounts();
     let version = accounts.id(user.id).ok_or_else(Problem::internal)?.version;
     let content = html! {
@@ -82,12 +80,19 @@ async fn page(
             dt { "Rôles" } dd { (roles(&user)) }
         }
         (managed(&user))
-        (edit::own_words(session, &user, given))
+        (edit::own_words(session, &user, version, given))
         (edit::rights(session, &user, version, given))
         p { a href=(PATH) { "Tous les comptes" } }
     };
     let title = if user.name.is_empty() { &user.email } else { &user.name };
     Ok(layout::page(Some(session), "", &format!("Compte {title}"), &content))
+}
+
+/// An account, for administrators.
+async fn read(app: &App, session: &Session, number: &Number) -> Answer<UserAnswer> {
+    session.caller.require(ADMINISTRATORS)?;
+    let Json(found) = users::read(State(app.clone()), number.clone(), session.caller.clone()).await?;
+    found.into_inner().pop().ok_or_else(Problem::internal)
 }
 
 fn managed(user: &UserAnswer) -> Markup {

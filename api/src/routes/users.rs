@@ -67,21 +67,33 @@ pub async fn change(
     caller: Caller,
     Payload(body): Payload,
 ) -> Answer<Json<Elements<UserAnswer>>> {
+    let changed = change_over(&app, &number, &caller, &body, None).await?;
+    changed.map(envelope::of_one).ok_or_else(|| not_found(&number))
+}
+
+/// The same, over this version of the account, if one is given. None: it has another version by now, or is gone.
+pub(crate) async fn change_over(
+    app: &App,
+    number: &Number,
+    caller: &Caller,
+    body: &Value,
+    version: Option<i64>,
+) -> Answer<Option<UserAnswer>> {
     caller.require_own_account()?;
     let accounts = app.registry.accounts();
-    let account = find(&accounts, &caller, &number)?;
+    let account = find(&accounts, caller, number)?;
     let endpoint = body.pointer("/data/0/hail_endpoint_production").and_then(Value::as_str);
     let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
     let endpoint = endpoint.map(|endpoint| Endpoint::read(endpoint, app.behaviour.private_endpoints));
     let callable = !matches!(endpoint, Some(None));
-    let wishes = envelope::one_if_any(&body, Changes { callable })?.unwrap_or_default();
+    let wishes = envelope::one_if_any(body, Changes { callable })?.unwrap_or_default();
     // The network is asked for what is otherwise right only: that takes the time of others.
     if let Some(Some(endpoint)) = endpoint
         && !endpoint.is_public().await?
     {
-        envelope::one_if_any(&body, Changes { callable: false })?;
+        envelope::one_if_any(body, Changes { callable: false })?;
     }
-    let mut changes = wishes.changes;
+    let mut changes = UserChanges { if_version: version, ..wishes.changes };
     if let Some(password) = wishes.password {
         changes.password_hash = Some(app.passwords.hash(password).await?);
     }
@@ -90,10 +102,8 @@ pub async fn change(
         .change_user(caller.actor(), (account.id, account.email.clone()), changes, wishes.operator_api_key)
         .await?;
     let accounts = app.registry.accounts();
-    match accounts.id(account.id).filter(|_| found) {
-        Some(account) => Ok(envelope::of_one(UserAnswer::of(&accounts, account))),
-        None => Err(not_found(&number)),
-    }
+    let account = accounts.id(account.id).filter(|_| found);
+    Ok(account.map(|account| UserAnswer::of(&accounts, account)))
 }
 
 /// `PUT /users/{id}` in the reference.

@@ -175,12 +175,23 @@ impl Store {
         })
     }
 
-    /// Changes an account, as `by` wishes. False: there is no such account, or it has another version than is to be
-    /// written over.
+    /// Changes an account, as `by` wishes. False: there is no such account, it has another version than is to be
+    /// written over, or it is the last administrator and would be none.
     pub async fn change_user(&self, by: Actor, id: i32, changes: &UserChanges) -> Result<bool> {
         let (now, fields) = (self.now_ms(), changes.fields());
         let (digest, sealed) = changes.apikey.clone().unzip();
+        let admin = Role::Admin.as_str();
         write!(self, tx => {
+            let mut is_last = false;
+            if changes.roles.as_ref().is_some_and(|roles| !roles.contains(&Role::Admin)) {
+                // Held until the end: two who give up the role at once wait for one another, and the second one sees it.
+                sqlx::query("UPDATE user_roles SET role = role WHERE role = $1").bind(admin).execute(&mut **tx).await?;
+                let admins: Vec<(i32,)> = sqlx::query_as("SELECT user_id FROM user_roles WHERE role = $1")
+                    .bind(admin)
+                    .fetch_all(&mut **tx)
+                    .await?;
+                is_last = admins == [(id,)];
+            }
             let done = sqlx::query(
                 "UPDATE users SET name = coalesce($2, name), email_customer = coalesce($3, email_customer),
                  email_technical = coalesce($4, email_technical),
@@ -193,7 +204,8 @@ impl Store {
                  apikey_sealed = coalesce($12, apikey_sealed),
                  manager_id = CASE WHEN $13 THEN $14 ELSE manager_id END,
                  fleet_size = CASE WHEN $15 THEN $16 ELSE fleet_size END,
-                 updated_at = $17, version = version + 1 WHERE id = $1 AND version = coalesce($18, version)",
+                 updated_at = $17, version = version + 1 WHERE id = $1 AND version = coalesce($18, version)
+                 AND NOT $19",
             )
             .bind(id)
             .bind(changes.name.as_deref())
@@ -213,6 +225,7 @@ impl Store {
             .bind(changes.fleet_size.flatten())
             .bind(now)
             .bind(changes.if_version)
+            .bind(is_last)
             .execute(&mut **tx)
             .await?
             .rows_affected();

@@ -1,22 +1,20 @@
 //! Accounts are added here, and changed: what they say of themselves, what they may do, who manages them.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
-use super::{PATH, manager, page};
+use super::{PATH, manager, page, read};
 use crate::app::App;
 use crate::console::layout::{self, Notice};
 use crate::console::refusal::{Shown, messages, within};
 use crate::console::session::{Posted, Session};
 use crate::console::words;
-use crate::error::Problem;
+use crate::error::{Answer, Problem};
 use crate::form::query::Query;
 use crate::limits::NAME_MAX_CHARS;
 use crate::role::{ADMINISTRATORS, Role};
-use crate::router::Payload;
 use crate::routes::user_answer::UserAnswer;
 use crate::routes::users::{self, Number, PASSWORD_MIN, rights};
 
@@ -38,52 +36,57 @@ const EMAIL: (&str, &str) = ("email", "Identifiant");
 const ROLES: (&str, &str) = ("roles", "Rôles");
 const MANAGER: (&str, &str) = ("manager", "Gestionnaire");
 
-/// Changes what an account says of itself, as `PUT /users/:id` does.
+/// Changes what an account says of itself, as `PUT /users/:id` does. What stands already is not sent: an endpoint that
+/// was right once is not looked up again because of another name.
 pub(in crate::console) async fn change(State(app): State<App>, number: Number, posted: Posted) -> Shown {
     let Posted { session, fields } = posted;
-    session.caller.require(ADMINISTRATORS)?;
-    let mut wishes = Map::new();
-    for (name, _) in OWN {
-        if let Some(given) = fields.first(name) {
-            wishes.insert(name.to_owned(), json!(given.trim()));
-        }
-    }
+    let user = read(&app, &session, &number).await?;
+    let given = |(name, _): (&'static str, _)| Some((name, fields.first(name)?.trim()));
+    let differs = |(name, given): &(&str, &str)| *given != stands(&user, name);
+    let other = OWN.into_iter().filter_map(given).filter(differs);
+    let mut wishes: Map<_, _> = other.map(|(name, given)| (name.to_owned(), json!(given))).collect();
     let password = fields.first(PASSWORD.0).unwrap_or_default();
     // One's own is changed by who knows it.
     if !password.is_empty() && !is_own(&session, &number) {
         wishes.insert(PASSWORD.0.to_owned(), json!(password));
     }
-    let body = Payload(json!({"data": [wishes]}));
-    let changed = users::change(State(app.clone()), number.clone(), session.caller.clone(), body).await;
-    let session = session.renewed(&app);
-    match changed {
-        Ok(Json(_)) => {
-            let done = Notice::Done("Le compte est enregistré.");
-            page(&app, &session, number, Some(done), &Query::default()).await
-        }
-        Err(problem) => refused(&app, &session, number, problem, &fields).await,
-    }
+    let body = json!({"data": [wishes]});
+    let version = Some(version(&fields));
+    let changed = users::change_over(&app, &number, &session.caller, &body, version).await;
+    done(&app, &session, number, &fields, changed.map(|user| user.is_some()), "Le compte est enregistré.")
+        .await
 }
 
 /// Says what an account may do, and who manages it.
 pub(in crate::console) async fn set_rights(State(app): State<App>, number: Number, posted: Posted) -> Shown {
     let Posted { session, fields } = posted;
     session.caller.require(ADMINISTRATORS)?;
-    let version = fields.first("version").and_then(|version| version.parse().ok()).unwrap_or_default();
-    let set = rights::set(&app, &session.caller, (&number, version), &given_rights(&fields)).await;
-    let session = session.renewed(&app);
-    let none = Query::default();
-    match set {
-        Ok(true) => {
-            let done = Notice::Done("Les droits sont enregistrés.");
-            page(&app, &session, number, Some(done), &none).await
-        }
-        Ok(false) => {
-            let why = ["Ce compte a été modifié entre-temps : le voici, recommencez.".to_owned()];
-            page(&app, &session, number, Some(Notice::Failed(&why)), &none).await
-        }
-        Err(problem) => refused(&app, &session, number, problem, &fields).await,
-    }
+    let set = rights::set(&app, &session.caller, (&number, version(&fields)), &given_rights(&fields)).await;
+    done(&app, &session, number, &fields, set, "Les droits sont enregistrés.").await
+}
+
+/// The version that a form was made of.
+fn version(fields: &Query) -> i64 {
+    fields.first("version").and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+/// The page after a change of an account, which somebody else may have changed since its form was made.
+async fn done(
+    app: &App,
+    session: &Session,
+    number: Number,
+    given: &Query,
+    changed: Answer<bool>,
+    done: &str,
+) -> Shown {
+    let session = &session.renewed(app);
+    let overtaken = ["Ce compte a été modifié entre-temps : le voici, recommencez.".to_owned()];
+    let notice = match changed {
+        Ok(true) => Notice::Done(done),
+        Ok(false) => Notice::Failed(&overtaken),
+        Err(problem) => return refused(app, session, number, problem, given).await,
+    };
+    page(app, session, number, Some(notice), &Query::default()).await
 }
 
 /// The page on which an account is added.
@@ -135,9 +138,9 @@ fn given_rights(fields: &Query) -> Value {
     json!({"roles": fields.all("role"), "manager": fields.first("manager").unwrap_or_default().trim()})
 }
 
-/// What an account says of itself.
-pub(super) fn own_words(session: &Session, user: &UserAnswer, given: &Query) -> Markup {
-    let stands = |name: &str| match name {
+/// What stands in one of [`OWN`].
+fn stands<'a>(user: &'a UserAnswer, name: &str) -> &'a str {
+    match name {
         "name" => &user.name,
         "email_customer" => &user.email_customer,
         "phone_number_customer" => &user.phone_number_customer,
@@ -145,14 +148,20 @@ pub(super) fn own_words(session: &Session, user: &UserAnswer, given: &Query) -> 
         "phone_number_technical" => &user.phone_number_technical,
         "hail_endpoint_production" => &user.hail_endpoint_production,
         _ => &user.operator_header_name,
-    };
+    }
+}
+
+/// What an account says of itself.
+pub(super) fn own_words(session: &Session, user: &UserAnswer, version: i64, given: &Query) -> Markup {
     html! {
         h2 { "Ce que le compte dit de lui" }
         form method="post" action={(PATH) "/" (user.id)} {
             (session.token_field())
+            input type="hidden" name="version" value=(version);
             @for (name, label) in OWN {
                 label for=(name) { (label) }
-                input id=(name) name=(name) value=(given.first(name).unwrap_or(stands(name))) autocomplete="off";
+                input id=(name) name=(name) value=(given.first(name).unwrap_or(stands(user, name)))
+                    autocomplete="off";
             }
             @if !is_own(session, &Number::of(user.id)) {
                 (password("Vide : inchangé. Un autre ferme ses sessions."))
@@ -165,8 +174,8 @@ pub(super) fn own_words(session: &Session, user: &UserAnswer, given: &Query) -> 
 /// What it may do.
 pub(super) fn rights(session: &Session, user: &UserAnswer, version: i64, given: &Query) -> Markup {
     let asked = given.all("role");
-    // What was sent says so by its version.
-    let was_sent = given.first("version").is_some();
+    // The other form of this page was sent with a name.
+    let was_sent = given.first("version").is_some() && given.first(MANAGER.0).is_some();
     let has = |role: Role| {
         if was_sent {
             asked.iter().any(|name| name == role.as_str())
@@ -281,6 +290,9 @@ fn in_french(message: &str) -> &str {
         rights::NOBODY => "aucun compte n’a cet identifiant.",
         rights::BY_ITSELF => "un compte ne se gère pas lui-même.",
         rights::BY_NO_ADMINISTRATOR => "seul un administrateur peut gérer un administrateur.",
+        rights::LENT_TO_ALL => {
+            "le compte d’intégration n’est pas administrateur : toute clé peut agir pour lui."
+        }
         rights::NO_ROLES => "ce rôle n’existe pas.",
         rights::NO_EMAIL => "il faut de 1 à 255 caractères visibles, sans espace.",
         "Longer than maximum length 255." => "255 caractères au plus.",
@@ -303,6 +315,7 @@ mod tests {
             rights::BY_ITSELF,
             rights::BY_NO_ADMINISTRATOR,
             rights::NO_EMAIL,
+            rights::LENT_TO_ALL,
             rights::NO_ROLES,
         ];
         for message in of_this_page {

@@ -26,6 +26,9 @@ pub(crate) const NOBODY: &str = "There is no such account.";
 pub(crate) const BY_ITSELF: &str = "An account does not manage itself.";
 /// Neither does it act for who may do more than it.
 pub(crate) const BY_NO_ADMINISTRATOR: &str = "Only an administrator manages an administrator.";
+/// Every key may act for it.
+pub(crate) const LENT_TO_ALL: &str =
+    "The account of integration tests is no administrator: every key may act for it.";
 /// A role that there is not.
 pub(crate) const NO_ROLES: &str = "Must be names of roles.";
 /// What an account is called is a word in addresses, headers and datagrams.
@@ -39,6 +42,7 @@ pub(crate) async fn add(app: &App, caller: &Caller, wishes: &Value) -> Answer<(i
     if accounts.email(&wanted.email).is_some() {
         return Err(wrong("email", TAKEN));
     }
+    not_lent(app, &wanted.email, &wanted.rights)?;
     let manager_id = manager(&accounts, None, &wanted.rights)?;
     let password_hash = match wanted.password {
         Some(password) => app.passwords.hash(password).await?,
@@ -57,7 +61,8 @@ pub(crate) async fn add(app: &App, caller: &Caller, wishes: &Value) -> Answer<(i
     })
 }
 
-/// Says what an account of this version may do and who manages it. False: it has another version by now.
+/// Says what an account of this version may do and who manages it. False: it has another version by now, or no
+/// administrator would be left, as others gave up that role meanwhile.
 pub(crate) async fn set(
     app: &App,
     caller: &Caller,
@@ -73,6 +78,7 @@ pub(crate) async fn set(
     if is_own && account.has(Role::Admin) && !rights.roles.contains(&Role::Admin) {
         return Err(wrong("roles", OWN_ROLE));
     }
+    not_lent(app, &account.email, &rights)?;
     let manager_id = manager(&accounts, Some(account.id), &rights)?;
     let changes = UserChanges {
         roles: Some(rights.roles).filter(|roles| *roles != account.roles),
@@ -84,6 +90,11 @@ pub(crate) async fn set(
         return Ok(account.version == version);
     }
     Ok(app.registry.change_user(actor, (account.id, account.email.clone()), changes, None).await?)
+}
+
+fn not_lent(app: &App, email: &str, rights: &Rights) -> Answer<()> {
+    let is_lent = app.behaviour.integration_account.as_deref() == Some(email);
+    if is_lent && rights.roles.contains(&Role::Admin) { Err(wrong("roles", LENT_TO_ALL)) } else { Ok(()) }
 }
 
 fn administrator(caller: &Caller) -> Answer<crate::activity::Actor> {

@@ -1,9 +1,12 @@
 //! Accounts that administrators add and change.
 
+use api::activity::Actor;
 use api::role::Role;
+use api::store::users::UserChanges;
 use serde_json::{Value, json};
 
 use super::{Browser, HOSTILE, PASSWORD, Page};
+use crate::harness::client::Answer;
 use crate::world::World;
 
 on_each_database!(
@@ -12,6 +15,10 @@ on_each_database!(
     an_account_is_changed_as_by_the_api,
     rights_hold_at_once_and_are_in_the_activity_log,
     rights_that_somebody_else_changed_meanwhile_are_not_overwritten,
+    an_account_that_somebody_else_changed_meanwhile_is_not_overwritten,
+    what_stands_already_is_not_judged_again,
+    one_administrator_is_left_however_many_give_up_the_role_at_once,
+    what_is_lent_to_everybody_is_no_administrator,
     no_administrator_is_locked_out_by_itself,
     a_manager_of_an_administrator_is_one,
     accounts_are_changed_by_administrators_alone,
@@ -30,10 +37,18 @@ fn refuses(page: &Page, why: &str) {
     assert!(page.status == 400 && page.html.contains(why), "no {why:?} in {page:?}");
 }
 
-/// The version that the form of rights has.
+/// The version that the forms of an account have.
 fn version(page: &Page) -> String {
-    let (_, rest) = page.html.split_once("name=\"version\" value=\"").expect("a form of rights");
+    let (_, rest) = page.html.split_once("name=\"version\" value=\"").expect("a form with a version");
     rest.split('"').next().unwrap().to_owned()
+}
+
+/// Changes what an account says of itself.
+async fn change(admin: &Browser, number: i32, fields: &[(&str, &str)]) -> Page {
+    let path = format!("/console/users/{number}");
+    let version = version(&admin.get(&path).await);
+    let fields = [&[("version", version.as_str())], fields].concat();
+    admin.post(&path, &path, &fields).await
 }
 
 async fn set_rights(admin: &Browser, number: i32, fields: &[(&str, &str)]) -> Page {
@@ -102,9 +117,9 @@ async fn what_is_wrong_with_a_new_account_is_told_by_field(world: &mut World) {
 
 async fn an_account_is_changed_as_by_the_api(world: &mut World) {
     let admin = Browser::of(world, "admin").await;
-    let path = format!("/console/users/{}", world.number("op-a"));
+    let number = world.number("op-a");
     let name = [("name", HOSTILE), ("email_technical", "technique@example.org")];
-    let page = admin.post(&path, &path, &name).await;
+    let page = change(&admin, number, &name).await;
     page.says("Le compte est enregistré").says("technique@example.org").shows_html_as_text();
     let api = format!("/users/{}", world.number("op-a"));
     let seen = world.client.get(world.key("op-a"), &api).await.element(200);
@@ -117,7 +132,7 @@ async fn an_account_is_changed_as_by_the_api(world: &mut World) {
         ("operator_header_name", "X: Y"),
         ("password", "short"),
     ];
-    let page = admin.post(&path, &path, &wrong).await;
+    let page = change(&admin, number, &wrong).await;
     refuses(&page, "Adresse appelée pour chaque course : Cette adresse ne peut pas être appelée");
     refuses(&page, "En-tête qui authentifie le registre : Ce nom d’en-tête n’est pas valable");
     refuses(&page, "Mot de passe : Le mot de passe doit avoir au moins 8 caractères");
@@ -125,10 +140,9 @@ async fn an_account_is_changed_as_by_the_api(world: &mut World) {
     assert_eq!(world.client.get(world.key("op-a"), &api).await.element(200)["name"], HOSTILE);
     // Another's password is set, one's own is not: whoever has the browser need not know it.
     let password = [("password", "another horse")];
-    admin.post(&path, &path, &password).await.says("Le compte est enregistré");
+    change(&admin, number, &password).await.says("Le compte est enregistré");
     assert_eq!(Browser::new(world).log_in("op-a", "another horse").await.location(), "/console");
-    let own = format!("/console/users/{}", world.number("admin"));
-    let page = admin.post(&own, &own, &password).await;
+    let page = change(&admin, world.number("admin"), &password).await;
     assert!(!page.says("Le compte est enregistré").html.contains("name=\"password\""), "{page:?}");
     assert_eq!(Browser::new(world).log_in("admin", PASSWORD).await.location(), "/console");
 }
@@ -168,6 +182,68 @@ async fn rights_that_somebody_else_changed_meanwhile_are_not_overwritten(world: 
     let page = admin.post(&path, &format!("{path}/rights"), &late).await;
     page.says("a été modifié entre-temps").says("value=\"mairie\" checked");
     assert!(!page.html.contains("value=\"analyste\" checked"), "{page:?}");
+}
+
+async fn an_account_that_somebody_else_changed_meanwhile_is_not_overwritten(world: &mut World) {
+    let (admin, number) = (Browser::of(world, "admin").await, world.number("op-a"));
+    let path = format!("/console/users/{number}");
+    let seen = version(&admin.get(&path).await);
+    change(&admin, number, &[("email_technical", "new@example.org")]).await.says("enregistré");
+    let late = [("version", seen.as_str()), ("name", "Late"), ("email_technical", "old@example.org")];
+    let page = admin.post(&path, &path, &late).await;
+    page.says("a été modifié entre-temps").says("value=\"new@example.org\"");
+    let api = format!("/users/{number}");
+    let stands = world.client.get(world.key("op-a"), &api).await.element(200);
+    assert_eq!((&stands["name"], &stands["email_technical"]), (&json!("op-a"), &json!("new@example.org")));
+}
+
+/// An endpoint that could be called once, and cannot any more, is no reason to refuse another name.
+async fn what_stands_already_is_not_judged_again(world: &mut World) {
+    let (admin, number) = (Browser::of(world, "admin").await, world.number("op-a"));
+    let changes =
+        UserChanges { hail_endpoint_production: Some("nowhere".to_owned()), ..UserChanges::default() };
+    let registry = &world.server().app.registry;
+    let whose = (number, "op-a".to_owned());
+    assert!(registry.change_user(Actor::COMMAND_LINE, whose, changes, None).await.unwrap());
+    let both = [("hail_endpoint_production", "nowhere"), ("name", "Another")];
+    change(&admin, number, &both).await.says("Le compte est enregistré").says("value=\"nowhere\"");
+    refuses(
+        &change(&admin, number, &[("hail_endpoint_production", "nobody")]).await,
+        "ne peut pas être appelée",
+    );
+}
+
+async fn one_administrator_is_left_however_many_give_up_the_role_at_once(world: &mut World) {
+    for name in ["root", "second"] {
+        world.add_account(name, &[Role::Admin]).await;
+    }
+    let store = world.server().app.registry.store();
+    let demoted = UserChanges { roles: Some(vec![Role::Moteur]), ..UserChanges::default() };
+    let demote =
+        async |name| store.change_user(Actor::COMMAND_LINE, world.number(name), &demoted).await.unwrap();
+    let (a, b, c) = tokio::join!(demote("admin"), demote("root"), demote("second"));
+    assert_eq!([a, b, c].into_iter().filter(|done| *done).count(), 2, "{a} {b} {c}");
+    let is_admin = |(_, roles): &&(_, Vec<Role>)| roles.contains(&Role::Admin);
+    assert_eq!(store.users().await.unwrap().iter().filter(is_admin).count(), 1);
+}
+
+async fn what_is_lent_to_everybody_is_no_administrator(world: &mut World) {
+    world.stop().await;
+    world.start_as(|config| config.behaviour.integration_account = Some("op-b".to_owned())).await;
+    let (admin, number) = (Browser::of(world, "admin").await, world.number("op-b"));
+    refuses(&set_rights(&admin, number, &[("role", "admin")]).await, "Rôles : le compte d’intégration");
+    let borrowed = async || {
+        let request = world.client.http.get(format!("{}/taxis/all", world.client.base));
+        let request = request.header("X-Api-Key", world.key("app")).header("X-Logas", "op-b");
+        Answer::of(request).await.unwrap().status
+    };
+    assert_eq!(borrowed().await, 200);
+    // Were it one all the same, nobody could borrow it.
+    let changes = UserChanges { roles: Some(vec![Role::Admin]), ..UserChanges::default() };
+    let whose = (number, "op-b".to_owned());
+    let registry = &world.server().app.registry;
+    assert!(registry.change_user(Actor::COMMAND_LINE, whose, changes, None).await.unwrap());
+    assert_eq!(borrowed().await, 401);
 }
 
 async fn no_administrator_is_locked_out_by_itself(world: &mut World) {
