@@ -53,7 +53,7 @@ pub(in crate::console) async fn change(State(app): State<App>, number: Number, p
     let body = json!({"data": [wishes]});
     let version = Some(version(&fields));
     let changed = users::change_over(&app, &number, &session.caller, &body, version).await;
-    done(&app, &session, number, &fields, changed.map(|user| user.is_some()), "Le compte est enregistré.")
+    done(&app, session, number, &fields, changed.map(|user| user.is_some()), "Le compte est enregistré.")
         .await
 }
 
@@ -62,7 +62,7 @@ pub(in crate::console) async fn set_rights(State(app): State<App>, number: Numbe
     let Posted { session, fields } = posted;
     session.caller.require(ADMINISTRATORS)?;
     let set = rights::set(&app, &session.caller, (&number, version(&fields)), &given_rights(&fields)).await;
-    done(&app, &session, number, &fields, set, "Les droits sont enregistrés.").await
+    done(&app, session, number, &fields, set, "Les droits sont enregistrés.").await
 }
 
 /// The version that a form was made of.
@@ -73,7 +73,7 @@ fn version(fields: &Query) -> i64 {
 /// The page after a change of an account, which somebody else may have changed since its form was made.
 async fn done(
     app: &App,
-    session: &Session,
+    session: Session,
     number: Number,
     given: &Query,
     changed: Answer<bool>,
