@@ -10,6 +10,7 @@ use std::time::Duration;
 use engine::profile::Status as TaxiStatus;
 use thiserror::Error;
 
+pub mod allowed;
 pub mod backlog;
 pub mod deadlines;
 pub mod diagram;
@@ -17,6 +18,7 @@ pub mod dispatch;
 pub mod events;
 pub mod meters;
 pub mod streams;
+pub mod tracks;
 pub mod webhooks;
 pub mod wish;
 

@@ -267,6 +267,8 @@ pub const EVENTS_AT_ONCE: i64 = 500;
 pub const EVENTS_A_PAGE: i64 = 20;
 /// How often streams are told where taxis are.
 pub const POSITIONS_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked where the taxis of hails are, to keep that: twice as often as it is kept.
+pub const TRACKS_EVERY: Duration = Duration::from_secs(5);
 /// How often a stream of the map looks at it.
 pub const LIVE_EVERY: Duration = Duration::from_millis(500);
 /// How long what was seen of a tile is told to others, too: a stream alone sees what is there at each of its beats.

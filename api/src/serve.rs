@@ -22,7 +22,7 @@ use crate::app::{App, Intake, Readiness, Searches};
 use crate::config::Config;
 use crate::geocoder::Geocoder;
 use crate::hail::streams::Streams;
-use crate::hail::{backlog, deadlines, dispatch, events, webhooks};
+use crate::hail::{backlog, deadlines, dispatch, events, tracks, webhooks};
 use crate::keep::Keeper;
 use crate::limits::{DRAIN, END, PARTNER_LOOKUPS_MAX, TAXIS_A_READING, WEBHOOK_LOOKUPS_MAX};
 use crate::outbound::Outbound;
@@ -293,6 +293,7 @@ fn spawn_tasks(
         tasks.spawn(deadlines::keep(app.clone(), stop.clone()));
         tasks.spawn(dispatch::keep(app.clone(), stop.clone()));
         tasks.spawn(events::keep(app.clone(), stop.clone()));
+        tasks.spawn(tracks::keep(app.clone(), stop.clone()));
         tasks.spawn(webhooks::keep(app.clone(), stop.clone()));
         tasks.spawn(backlog::keep(app.clone(), stop.clone()));
         tasks.spawn(daily::keep(app.clone(), stop.clone()));

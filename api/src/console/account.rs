@@ -88,7 +88,10 @@ pub(super) async fn try_endpoint(State(app): State<App>, posted: Posted) -> Show
 fn outcome(reply: &Result<Reply, CallError>, took: Duration) -> Result<String, String> {
     let took_ms = took.as_millis();
     match reply {
-        Err(error) => Err(format!("L’appel d’essai a échoué après {took_ms} ms : {}", in_french(*error))),
+        Err(error) => {
+            let why = words::call_error(*error);
+            Err(format!("L’appel d’essai a échoué après {took_ms} ms : {why}."))
+        }
         Ok(reply) => match call::read(reply) {
             Ok(_) => Ok(format!("L’appel d’essai a réussi : réponse {} en {took_ms} ms.", reply.status)),
             Err(_) if (200..300).contains(&reply.status) => {
@@ -99,21 +102,6 @@ fn outcome(reply: &Result<Reply, CallError>, took: Duration) -> Result<String, S
                 reply.status
             )),
         },
-    }
-}
-
-fn in_french(error: CallError) -> &'static str {
-    match error {
-        CallError::BadAddress => "l’adresse n’est pas une URL http ou https.",
-        CallError::BadHeader => "l’en-tête ne peut pas être envoyé.",
-        CallError::NotPublic => "l’adresse n’est pas publique.",
-        CallError::UnknownName => "le nom de l’hôte n’existe pas.",
-        CallError::Unreachable => "aucun serveur n’écoute à cette adresse.",
-        CallError::ConnectTimedOut => "la connexion n’a pas abouti à temps.",
-        CallError::Insecure => "le certificat ou la négociation TLS n’est pas valable.",
-        CallError::TimedOut => "pas de réponse dans le délai.",
-        CallError::TooLarge => "la réponse est trop longue.",
-        CallError::Broken => "la réponse n’est pas du HTTP complet.",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Hails: those that somebody had to do with, and each as a time line.
 
 use axum::extract::{Path, State};
+use ingest::position::LatLon;
 use maud::{Markup, html};
 
 use super::layout;
@@ -11,12 +12,16 @@ use super::{moment, words};
 use crate::app::App;
 use crate::form::query::Query;
 use crate::hail::Status;
+use crate::hail::allowed::{Allowed, Outcome};
+use crate::hail::diagram::span;
 use crate::limits::{CSV_ROWS_MAX, PER_PAGE};
 use crate::role::Role;
 use crate::routes::hails::answer::HailAnswer;
 use crate::routes::hails::change::{Story, story};
 use crate::routes::hails::list::{ListedHailAnswer, found};
 use crate::routes::naive_timestamp;
+
+mod track;
 
 /// Where the list is.
 pub(super) const PATH: &str = "/console/hails";
@@ -61,40 +66,64 @@ pub(super) async fn list(State(app): State<App>, session: Session, query: Query)
 
 /// One of them.
 pub(super) async fn show(State(app): State<App>, session: Session, Path(id): Path<String>) -> Shown {
-    let Story { hail, calls, deadline_at } = story(&app, &session.caller, &id).await?;
+    let Story { hail, calls, allowed, track } = story(&app, &session.caller, &id).await?;
     let mut steps: Vec<_> = hail
         .transitions
         .iter()
-        .map(|step| {
-            let why = step.reason.as_deref().map(|reason| html! { " (" (words::of(reason)) ")" });
-            (
-                step.timestamp.clone(),
-                html! { strong { (words::of(&step.to_status)) } (why.unwrap_or_default()) },
-            )
+        .zip(&allowed)
+        .map(|(step, allowed)| {
+            let why = step.reason.as_deref().map(|reason| html! { " (" (words::reason(reason)) ")" });
+            let text = html! {
+                strong { (words::of(&step.to_status)) } (why.unwrap_or_default())
+                @if let Some(allowed) = allowed { (deadline(allowed)) }
+            };
+            (step.timestamp.clone(), text)
         })
         .collect();
     steps.extend(calls.iter().map(|call| {
-        let text = html! { "Appel du serveur de l’opérateur : " (call.outcome) " en " (call.took_ms) " ms" };
+        let outcome = words::call(&call.outcome);
+        let text = html! { "Appel du serveur de l’opérateur : " (outcome) ", en " (call.took_ms) " ms" };
         (naive_timestamp(call.at), text)
     }));
     // Stable: what began at one moment stays in its order.
     steps.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let customer = LatLon::new(hail.customer_lat, hail.customer_lon).ok();
     let content = html! {
         (facts(&hail))
         h2 { "Déroulement (heures UTC)" }
         ol.timeline {
             @for (at, step) in &steps { li { time datetime={(at) "Z"} { (moment(at)) } " " (step) } }
-            @if let Some(deadline_at) = deadline_at {
-                @let at = naive_timestamp(deadline_at);
-                li {
-                    time datetime={(at) "Z"} { (moment(&at)) }
-                    " Échéance : sans réponse d’ici là, la course prend fin."
-                }
-            }
+        }
+        h2 { "Positions du taxi" }
+        @match track {
+            Some(sights) => { (track::track(&sights, customer)) }
+            None => { p { "Elles sont montrées à l’application tant que la course dure." } }
         }
         p { a href=(PATH) { "Toutes les courses" } }
     };
     Ok(layout::page(Some(&session), "", &format!("Course {}", hail.id), &content))
+}
+
+/// When a status was to end, and what came of that.
+fn deadline(allowed: &Allowed) -> Markup {
+    let at = naive_timestamp(allowed.until);
+    html! {
+        p.hint {
+            "Échéance (" (span(allowed.lasts)) ") : " time datetime={(at) "Z"} { (moment(&at)) }
+            @match allowed.outcome {
+                Outcome::Pending => " ; sans réponse d’ici là, la course prend fin.",
+                Outcome::Kept(left_ms) => { " ; tenue, " (seconds(left_ms)) " s avant." }
+                Outcome::Void => " ; sans objet, la course avait échoué.",
+                Outcome::Passed => " ; passée, elle a mis fin à la course.",
+            }
+        }
+    }
+}
+
+/// Milliseconds as seconds, with as many decimals as they have.
+fn seconds(ms: i64) -> String {
+    let text = format!("{},{:03}", ms / 1_000, ms % 1_000);
+    text.trim_end_matches('0').trim_end_matches(',').to_owned()
 }
 
 fn facts(hail: &HailAnswer) -> Markup {
@@ -120,5 +149,15 @@ fn facts(hail: &HailAnswer) -> Markup {
             @if let Some(mark) = hail.rating_ride { dt { "Note" } dd { (mark) " sur 5" } }
             (reason("Motif de la note", &hail.rating_ride_reason))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn seconds_have_as_many_decimals_as_they_need() {
+        assert_eq!([8_750, 10_000, 3, 0].map(seconds), ["8,75", "10", "0,003", "0"]);
     }
 }

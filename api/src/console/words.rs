@@ -1,5 +1,10 @@
 //! What people call what the API has names for: statuses, reasons, roles, and what was done.
 
+use std::borrow::Cow;
+
+use crate::outbound::CallError;
+use crate::routes::hails::call;
+
 /// The French for a name of the API's; one that is not here is shown as it is.
 pub(super) fn of(name: &str) -> &str {
     match name {
@@ -91,6 +96,49 @@ pub(super) fn of(name: &str) -> &str {
     }
 }
 
+/// Why a hail moved: a name of the API's, or how the call of the operator's server ended.
+pub(super) fn reason(reason: &str) -> Cow<'_, str> {
+    match of(reason) {
+        same if same == reason => call(reason),
+        other => other.into(),
+    }
+}
+
+/// How a call of an operator's server ended, as it was written down.
+pub(super) fn call(outcome: &str) -> Cow<'_, str> {
+    let status = |text: &str| text.parse::<u16>().ok();
+    if let Some(status) = status(outcome) {
+        return format!("réponse {status}").into();
+    }
+    if let Some(status) = outcome.strip_prefix(call::ANSWERED).and_then(status) {
+        return format!("réponse {status}, où une de 200 à 299 est attendue").into();
+    }
+    match outcome {
+        call::NO_JSON => "la réponse n’est pas du JSON".into(),
+        call::NO_ACCOUNT => "le compte de l’opérateur n’a pas pu être lu".into(),
+        other => match CallError::ALL.into_iter().find(|error| error.to_string() == other) {
+            Some(error) => call_error(error).into(),
+            None => other.into(),
+        },
+    }
+}
+
+/// Why a call came to nothing.
+pub(super) fn call_error(error: CallError) -> &'static str {
+    match error {
+        CallError::BadAddress => "l’adresse n’est pas une URL http ou https",
+        CallError::BadHeader => "l’en-tête ne peut pas être envoyé",
+        CallError::NotPublic => "l’adresse n’est pas publique",
+        CallError::UnknownName => "le nom de l’hôte n’existe pas",
+        CallError::Unreachable => "aucun serveur n’écoute à cette adresse",
+        CallError::ConnectTimedOut => "la connexion n’a pas abouti à temps",
+        CallError::Insecure => "le certificat ou la négociation TLS n’est pas valable",
+        CallError::TimedOut => "pas de réponse complète dans le délai",
+        CallError::TooLarge => "la réponse est trop longue",
+        CallError::Broken => "la réponse n’est pas du HTTP complet",
+    }
+}
+
 /// Roles by their names, as a text.
 pub(super) fn roles<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(of).collect::<Vec<_>>().join(", ")
@@ -150,6 +198,20 @@ mod tests {
     use crate::hail::Status;
     use crate::role::Role;
     use crate::routes::hails::change::REASONS;
+
+    #[test]
+    fn how_a_call_ended_is_said_in_french() {
+        let mut outcomes = vec!["200".to_owned(), format!("{}500", call::ANSWERED)];
+        outcomes.extend([call::NO_JSON, call::NO_ACCOUNT].map(str::to_owned));
+        outcomes.extend(CallError::ALL.map(|error| error.to_string()));
+        for outcome in &outcomes {
+            assert_ne!(&super::call(outcome), outcome);
+            assert_eq!(reason(outcome), super::call(outcome));
+        }
+        assert_eq!(super::call("200"), "réponse 200");
+        assert_eq!(super::call(&outcomes[1]), "réponse 500, où une de 200 à 299 est attendue");
+        assert_eq!((reason("deadline"), reason("<b>")), ("échéance passée".into(), "<b>".into()));
+    }
 
     #[test]
     fn everything_that_pages_show_is_said_in_french() {

@@ -224,7 +224,7 @@ async fn bring(app: &App, id: &str, known: Option<Known>) -> Result<()> {
         return Ok(());
     }
     let Some(operator) = app.registry.accounts().id(hail.operator_id).cloned() else {
-        let why = Some("the operator's account is not at hand".to_owned());
+        let why = Some(call::NO_ACCOUNT.to_owned());
         return record(app, id, Event::CallFailed, why, None, None).await;
     };
     if operator.hail_endpoint_production.is_empty() {

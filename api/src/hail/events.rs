@@ -7,11 +7,11 @@ use std::collections::HashMap;
 
 use axum::body::Bytes;
 use ingest::clock::Millis;
-use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::streams::{Line, Message, Streams};
+use super::tracks::last_seen;
 use crate::app::App;
 use crate::limits::{EVENTS_AT_ONCE, EVENTS_EVERY, EVENTS_PAUSE, FOLLOWED_MAX, POSITIONS_EVERY};
 use crate::routes::hails::answer::Eyes;
@@ -139,7 +139,7 @@ impl Publisher {
         let mut texts: HashMap<Line, (u64, String)> = HashMap::new();
         for followed in self.followed.iter_mut().flat_map(HashMap::values_mut) {
             let hail = &followed.hail;
-            let Some(seen) = source(hail).and_then(|source| app.engine.get(source)) else { continue };
+            let Some(seen) = last_seen(app, hail.taxi_id, hail.operator_id) else { continue };
             if followed.heard_at.replace(seen.received_at) == Some(seen.received_at) {
                 continue;
             }
@@ -160,14 +160,9 @@ impl Publisher {
 
 impl Followed {
     fn new(app: &App, hail: InProgress) -> Self {
-        let seen = source(&hail).and_then(|source| app.engine.get(source));
+        let seen = last_seen(app, hail.taxi_id, hail.operator_id);
         Self { hail, heard_at: seen.map(|seen| seen.received_at) }
     }
-}
-
-fn source(hail: &InProgress) -> Option<SourceKey> {
-    let (taxi, operator) = (u32::try_from(hail.taxi_id).ok()?, u32::try_from(hail.operator_id).ok()?);
-    Some(SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(operator) })
 }
 
 /// The lines of a hail that somebody listens to, by the eyes with which they see it. Whoever is on both of its sides

@@ -3,8 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::REQUEST_WITHIN;
+use super::{REQUEST_WITHIN, TRACKS_EVERY};
+use crate::hail::Status;
 use crate::store::activity::ACTIVITY_LISTED_MAX;
+use crate::store::hails::tracks::SLOT_MS;
 
 /// How long a session lasts from its login, whatever happens in it.
 pub const SESSION_LASTS: Duration = Duration::from_hours(12);
@@ -20,6 +22,8 @@ pub const TRIAL_WITHIN: Duration = Duration::from_secs(5);
 pub const TRIALS_MAX: usize = 8;
 /// Calls of an operator's server that a hail's page shows; nearly all hails have one.
 pub const CALLS_SHOWN: i64 = 100;
+/// Places of its taxi that a hail's page shows: those of one that lasts as long as any may.
+pub const TRACK_POSITIONS_MAX: i64 = 1_000;
 /// Rows of a list that is downloaded as CSV, the newest; a narrower search reaches the others.
 pub const CSV_ROWS_MAX: i64 = 10_000;
 /// Sessions of customers in such a file, each with its hails.
@@ -67,5 +71,17 @@ const _: () =
 const _: () = assert!(LISTED_MAX == ACTIVITY_LISTED_MAX, "lists say alike that there are more");
 const _: () =
     assert!(CSV_SESSIONS_MAX <= CSV_ROWS_MAX && CSV_ROWS_MAX <= LISTED_MAX, "files have what is listed");
+const _: () = {
+    let (mut lasts_s, mut i) = (0, 0);
+    while i < Status::ALL.len() {
+        if let Some(lasts) = Status::ALL[i].lasts() {
+            lasts_s += lasts.as_secs();
+        }
+        i += 1;
+    }
+    let slot_s = SLOT_MS.unsigned_abs() / 1_000;
+    assert!(lasts_s / slot_s + 2 <= TRACK_POSITIONS_MAX.unsigned_abs(), "a hail's whole track is shown");
+    assert!(TRACKS_EVERY.as_secs() * 2 <= slot_s, "a position is found for each place in it");
+};
 const _: () = assert!(CHART_BARS_MAX <= ROWS_SHOWN, "what is drawn is in the table beside it");
 const _: () = assert!(IMPORTS_KEPT <= CSV_ROWS_MAX, "a file of them has all");

@@ -41,6 +41,20 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Each of them.
+    pub const ALL: [Self; 10] = [
+        Self::BadAddress,
+        Self::BadHeader,
+        Self::NotPublic,
+        Self::UnknownName,
+        Self::Unreachable,
+        Self::ConnectTimedOut,
+        Self::Insecure,
+        Self::TimedOut,
+        Self::TooLarge,
+        Self::Broken,
+    ];
+
     pub(super) fn of(error: &reqwest::Error) -> Self {
         let mut causes = iter::successors(error.source(), |&cause| cause.source());
         // What the lookup of the name said.

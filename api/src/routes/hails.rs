@@ -4,11 +4,11 @@
 use axum::http::StatusCode;
 use engine::engine::Seen;
 use ingest::clock::Millis;
-use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
+use crate::hail::tracks;
 use crate::registry::accounts::Account;
 use crate::store::hails::HailRow;
 use answer::Eyes;
@@ -70,6 +70,5 @@ fn not_theirs() -> Problem {
 
 /// Where a hail's taxi was seen last, as its operator reports it.
 fn last_seen(app: &App, hail: &HailRow) -> Option<Seen> {
-    let (taxi, operator) = (u32::try_from(hail.taxi_id).ok()?, u32::try_from(hail.operator_id).ok()?);
-    app.engine.get(SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(operator) })
+    tracks::last_seen(app, hail.taxi_id, hail.operator_id)
 }

@@ -17,6 +17,7 @@ pub mod events;
 pub mod lists;
 pub mod once;
 mod rows;
+pub mod tracks;
 mod writes;
 
 use once::Once;

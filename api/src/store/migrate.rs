@@ -67,6 +67,13 @@ const HISTORY: &[Step] = &[
     portable(23, "rare rows", include_str!("../../../migrations/0023_rare_rows.sql")),
     portable(24, "current places", include_str!("../../../migrations/0024_current_places.sql")),
     portable(25, "imports", include_str!("../../../migrations/0025_imports.sql")),
+    Step {
+        version: 27,
+        description: "tracks and sessions",
+        sqlite: include_str!("../../../migrations/0027_tracks_and_sessions.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0027_tracks_and_sessions.postgres.sql"),
+        sqlite_alone: false,
+    },
 ];
 
 impl Store {

@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::batch::{Batch, Value};
 use super::daily::Run;
+use super::hails::tracks;
 use super::{Result, Store, read};
 use crate::limits::DELETED_A_TRANSACTION;
 use crate::retention::E7;
@@ -174,6 +175,7 @@ impl Store {
         }
         let mut batch = Batch::default();
         if !rows.is_empty() {
+            batch.add(&tracks::forget(ids.len()), ids.clone());
             let sql = format!(
                 "UPDATE hails SET taxi_lat_e7 = v.column2, taxi_lon_e7 = v.column3, customer_lat_e7 = v.column4,
                  customer_lon_e7 = v.column5, customer_address = '{REDACTED}', customer_phone_number = '{REDACTED}',

@@ -30,14 +30,20 @@ pub fn example() -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&elements)
 }
 
+/// How outcomes begin that tell the status of an answer.
+pub(crate) const ANSWERED: &str = "the operator's server answered ";
+/// The outcome where the answer cannot be read.
+pub(crate) const NO_JSON: &str = "the operator's server answered what is no JSON";
+/// The outcome where nobody could be called.
+pub(crate) const NO_ACCOUNT: &str = "the operator's account is not at hand";
+
 /// The taxi's phone number where an answer gives one, or why the answer is none: it has to be JSON and say that the
 /// hail was taken.
 pub fn read(reply: &Reply) -> Result<Option<String>, String> {
     if !(200..300).contains(&reply.status) {
-        return Err(format!("the operator's server answered {}", reply.status));
+        return Err(format!("{ANSWERED}{}", reply.status));
     }
-    let answer: Value = serde_json::from_slice(&reply.body)
-        .map_err(|_| "the operator's server answered what is no JSON".to_owned())?;
+    let answer: Value = serde_json::from_slice(&reply.body).map_err(|_| NO_JSON.to_owned())?;
     let number = answer["data"][0]["taxi_phone_number"].as_str();
     let fits = |number: &&str| !number.contains('\0') && number.chars().count() <= NAME_MAX_CHARS;
     Ok(number.filter(fits).map(str::to_owned))

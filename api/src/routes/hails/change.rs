@@ -14,14 +14,16 @@ use crate::error::{Answer, Problem};
 use crate::form::Form;
 use crate::form::envelope::{self, Elements};
 use crate::form::kind::{AtMost, Boolean, FloatWithin, Integer, Kind as _, Object, OneOf};
+use crate::hail::allowed::{Allowed, allowed};
 use crate::hail::wish::{Refusal, Wish};
 use crate::hail::{Sender, Status};
 use crate::limits::{ADDRESS_MAX_CHARS, NAME_MAX_CHARS};
 use crate::openapi::{Chapter, Operation};
 use crate::role::{Role, SEARCHERS};
 use crate::router::Payload;
-use crate::store::hails::HailRow;
 use crate::store::hails::change::{Call, Held};
+use crate::store::hails::tracks::Sight;
+use crate::store::hails::{HailRow, TransitionRow};
 
 pub(crate) const INCIDENT_TAXI: &[&str] =
     &["no_show", "address", "traffic", "breakdown", "traffic_jam", "garbage_truck"];
@@ -57,16 +59,23 @@ pub async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer<Json<Elements<HailAnswer>>> {
-    Ok(envelope::of_one(seen(&app, &caller, &id).await?.0))
+    Ok(envelope::of_one(seen(&app, &caller, &id).await?.hail))
 }
 
-/// The hail, as the caller sees it and as it stands.
-async fn seen(app: &App, caller: &Caller, id: &str) -> Answer<(HailAnswer, HailRow, Eyes)> {
+/// A hail as somebody sees it, and as it is.
+struct Seen {
+    hail: HailAnswer,
+    row: HailRow,
+    transitions: Vec<TransitionRow>,
+    eyes: Eyes,
+}
+
+async fn seen(app: &App, caller: &Caller, id: &str) -> Answer<Seen> {
     caller.require(SEARCHERS)?;
-    let (hail, eyes) = seen_by(app, caller, id).await?;
+    let (row, eyes) = seen_by(app, caller, id).await?;
     let transitions = app.registry.store().transitions(id).await?;
-    let beside = Beside { transitions: &transitions, seen: last_seen(app, &hail), has_moved: false };
-    Ok((HailAnswer::new(app, &hail, eyes, beside), hail, eyes))
+    let beside = Beside { transitions: &transitions, seen: last_seen(app, &row), has_moved: false };
+    Ok(Seen { hail: HailAnswer::new(app, &row, eyes, beside), row, transitions, eyes })
 }
 
 /// All that there is to tell of a hail.
@@ -75,15 +84,21 @@ pub(crate) struct Story {
     pub(crate) hail: HailAnswer,
     /// The calls of the operator's server; search apps see none: how these ended is the operator's business.
     pub(crate) calls: Vec<Call>,
-    /// When it ends by itself, in milliseconds since 1970, unless somebody moves it.
-    pub(crate) deadline_at: Option<i64>,
+    /// The time that each of its statuses was allowed, in the order of its transitions.
+    pub(crate) allowed: Vec<Option<Allowed>>,
+    /// Where the taxi was while it lasted, if that is still kept. None: not for the caller. The app is told where the
+    /// taxi is as long as the hail lasts.
+    pub(crate) track: Option<Vec<Sight>>,
 }
 
 /// The story of a hail, as far as the caller may know it.
 pub(crate) async fn story(app: &App, caller: &Caller, id: &str) -> Answer<Story> {
-    let (hail, row, eyes) = seen(app, caller, id).await?;
-    let calls = if eyes == Eyes::App { Vec::new() } else { app.registry.store().hail_calls(id).await? };
-    Ok(Story { hail, calls, deadline_at: row.deadline_at })
+    let Seen { hail, row, transitions, eyes } = seen(app, caller, id).await?;
+    let store = app.registry.store();
+    let calls = if eyes == Eyes::App { Vec::new() } else { store.hail_calls(id).await? };
+    let sees_track = eyes != Eyes::App || !row.status.is_end();
+    let track = if sees_track { Some(store.track(id).await?) } else { None };
+    Ok(Story { hail, calls, allowed: allowed(&transitions), track })
 }
 
 /// `GET /hails/{id}` in the reference.

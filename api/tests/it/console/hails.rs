@@ -4,11 +4,13 @@ use serde_json::json;
 
 use super::{Browser, HOSTILE};
 use crate::harness::places::MIDDLE;
+use crate::harness::wait::{SOON, within};
 use crate::world::{World, wanted};
 
 on_each_database!(
     each_side_sees_its_hails_and_an_administrator_all,
     a_hail_is_a_time_line,
+    where_its_taxi_was_is_part_of_it_until_it_is_blurred,
     a_failed_call_is_shown_to_the_operator_alone,
     names_of_html_are_text,
 );
@@ -66,8 +68,9 @@ async fn a_hail_is_a_time_line(world: &mut World) {
     let steps = [
         "14:13:20</time> <strong>reçue par le registre",
         "envoyée à l’opérateur",
+        "Échéance (10 s) : <time datetime=\"2026-09-21T14:13:30Z\">21/09/2026 14:13:30</time> ; tenue, 8,75 s avant.",
         "14:13:21,250</time> <strong>reçue par l’opérateur",
-        "Échéance",
+        "14:13:31,250</time> ; sans réponse d’ici là, la course prend fin.",
     ];
     let places: Vec<_> = steps.iter().map(|step| story.find(step)).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} in {story}");
@@ -76,7 +79,47 @@ async fn a_hail_is_a_time_line(world: &mut World) {
     world.stands(&hail, "failure").await;
     let page = Browser::of(world, "app").await.get(&format!("/console/hails/{hail}")).await;
     page.says("échec").says("échéance passée");
-    assert!(!page.html.contains("Échéance :"), "{page:?}");
+    page.says("14:13:31,250</time> ; passée, elle a mis fin à la course.");
+    assert!(!page.html.contains("d’ici là"), "{page:?}");
+}
+
+async fn where_its_taxi_was_is_part_of_it_until_it_is_blurred(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    world.place("op-a", &taxi, (48.8666, 2.3522)).await;
+    let hail = world.hail("app", &taxi, "op-a").await;
+    let page = format!("/console/hails/{hail}");
+    world.take("op-a", &hail).await;
+    for (account, wish) in [
+        ("op-a", json!({"status": "received_by_taxi"})),
+        ("op-a", json!({"status": "accepted_by_taxi", "taxi_phone_number": "06"})),
+        ("app", json!({"status": "accepted_by_customer"})),
+    ] {
+        world.moves(account, &hail, &wish).await;
+    }
+    let app = Browser::of(world, "app").await;
+    app.get(&page).await.says("de 1112 m du client à 1112 m, en 1 position.");
+    world.clock.advance(60_000);
+    world.place("op-a", &taxi, (48.8576, 2.3522)).await;
+    let told = "de 1112 m du client à 111 m, en 2 positions.";
+    let kept = async || {
+        let shown = app.get(&page).await;
+        shown.html.contains(told).then_some(shown)
+    };
+    let shown = within(SOON, "where the taxi is", kept).await;
+    shown.says("<svg class=\"track\"").says("21/09/2026 14:14:20</time></td>").says("48,85760");
+    // Once it is over, the app is told no more where the taxi was.
+    world.moves("app", &hail, &json!({"status": "incident_customer"})).await;
+    let over = app.get(&page).await;
+    over.says("montrées à l’application tant que la course dure");
+    assert!(!over.html.contains("48,85760") && !over.html.contains("<svg"), "{over:?}");
+    for account in ["op-a", "admin"] {
+        Browser::of(world, account).await.get(&page).await.says(told);
+    }
+    // Sixty days later, in the night.
+    world.clock.advance(61 * 86_400_000);
+    let admin = Browser::of(world, "admin").await;
+    let gone = async || admin.get(&page).await.html.contains("ne sont plus gardées").then_some(());
+    within(SOON, "a blurred hail", gone).await;
 }
 
 async fn a_failed_call_is_shown_to_the_operator_alone(world: &mut World) {
@@ -91,7 +134,7 @@ async fn a_failed_call_is_shown_to_the_operator_alone(world: &mut World) {
     for (account, told) in [("op-a", true), ("admin", true), ("app", false)] {
         let page = Browser::of(world, account).await.get(&page).await;
         assert_eq!(page.html.contains("Appel du serveur de l’opérateur"), told, "{account}: {page:?}");
-        assert_eq!(page.html.contains("no connection could be made"), told, "{account}: {page:?}");
+        assert_eq!(page.html.contains("aucun serveur n’écoute à cette adresse"), told, "{account}: {page:?}");
     }
 }
 
