@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::form::query::Query;
 use crate::hail::Status;
 use crate::limits::{CSV_ROWS_MAX, CSV_SESSIONS_MAX, PER_PAGE, SUPPORT_PER_PAGE};
+use crate::role::Role;
 use crate::routes::activity_logs::{self, ActivityAnswer};
 use crate::routes::hails::support::{self, SupportedHailAnswer};
 use crate::routes::sessions::{self, SessionAnswer};
@@ -78,11 +79,15 @@ const OF_ACTIVITY: &[Column<ActivityAnswer>] = &[
 
 /// The list of sessions.
 pub(super) async fn sessions(State(app): State<App>, session: Session, query: Query) -> Shown {
+    let mut fields = vec![Field::text("customer_id", "Client"), Field::day("date", "Jour (UTC)")];
+    if session.caller.0.has(Role::Admin) {
+        fields.push(Field::text("moteur", "Application"));
+    }
     let list = List {
         path: SESSIONS,
         title: "Sessions de clients",
         file: "sessions",
-        fields: Vec::new(),
+        fields,
         query: &query,
         file_rows: CSV_SESSIONS_MAX,
     };

@@ -9,18 +9,21 @@ use utoipa::ToSchema;
 
 use super::hails::SHOWN_MS;
 use super::hails::answer::{Eyes, shown_operator};
+use super::hails::list::within;
 use super::naive_timestamp;
 use super::search::NEUTRAL_OPERATOR;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Answer;
 use crate::form::envelope::Paged;
-use crate::form::query::{Extent, Query, page};
+use crate::form::filters::{Filters, too_many};
+use crate::form::moment::SlashedDay;
+use crate::form::query::{Extent, Query};
 use crate::hail::wish::HIDDEN_PHONE_NUMBER;
 use crate::limits::PER_PAGE;
 use crate::openapi::{Chapter, Operation};
 use crate::role::Role;
-use crate::store::hails::lists::{ListedRow, SessionRow};
+use crate::store::hails::lists::{ListedRow, SessionFilter, SessionRow};
 
 /// Who has sessions to list.
 pub(crate) const LISTERS: &[Role] = &[Role::Admin, Role::Moteur];
@@ -107,11 +110,17 @@ pub(crate) async fn found(
     extent: Extent,
 ) -> Answer<Paged<SessionAnswer>> {
     caller.require(LISTERS)?;
-    let page = page(query, &[])?.of(extent.per_page);
     let own = (caller.0.id, app.clock.now().0 - SHOWN_MS);
-    let of = (!caller.0.has(Role::Admin)).then_some(own);
+    let mut filters = Filters::of(query);
+    let filter = SessionFilter {
+        of: (!caller.0.has(Role::Admin)).then_some(own),
+        apps: app.registry.accounts().beginning(&filters.beginnings("moteur")),
+        customers: filters.beginnings("customer_id"),
+        begun: filters.values("date", &SlashedDay).into_iter().map(within).collect(),
+    };
+    let page = filters.page()?.of(extent.per_page);
     let store = app.registry.store();
-    let (sessions, total) = store.sessions(of, page.limit_offset(), extent.counted).await?;
+    let (sessions, total) = store.sessions(&filter, page.limit_offset(), extent.counted).await?;
     let mut hails: HashMap<String, Vec<SessionHail>> = HashMap::new();
     for row in store.hails_of(&sessions).await? {
         let hail = SessionHail::new(app, caller, &row);
@@ -130,11 +139,16 @@ pub(crate) async fn found(
 /// `GET /sessions` in the reference.
 pub fn describe_list() -> Operation {
     let about = "A session is hails of one customer that follow each other within five minutes. The newest first: for \
-                 a search app its own of the last 60 days, for administrators all.";
+                 a search app its own of the last 60 days, for administrators all. Texts are beginnings, without \
+                 regard to case.";
     Operation::new(Chapter::Hails, "The caller's sessions with their hails, page by page", about)
         .roles(LISTERS)
         .pages()
+        .filter("moteur", "Only sessions of search apps whose email begins with one of these.")
+        .filter("customer_id", "Only sessions of customers whose id begins with one of these.")
+        .filter_of("date", &SlashedDay, "Only sessions that began on one of these days, in UTC.")
         .page("A page of sessions.", &[SessionAnswer::example()])
+        .refuses_with("Too many values.", &too_many("customer_id"))
 }
 
 impl SessionHail {

@@ -236,6 +236,8 @@ async fn wrong_arguments_are_told_at_once(world: &mut World) {
     let many = format!("/hails?{}", "id=a&".repeat(51));
     assert_eq!(refused("op-a", &many).await, json!({"id": ["Up to 50 values are accepted"]}));
     assert_eq!(refused("app", "/sessions?id=x").await, json!({"id": ["Unknown field."]}));
+    let errors = json!({"date": {"0": ["Not a valid date."]}});
+    assert_eq!(refused("app", "/sessions?date=2026-09-21").await, errors);
     let support = "/internal/customers?status=foo&customer_id=ann";
     let errors = json!({"status": {"0": [one_of]}, "customer_id": ["Unknown field."]});
     assert_eq!(refused("admin", support).await, errors);
@@ -263,6 +265,20 @@ async fn lists_are_read_in_pages(world: &mut World) {
     assert_eq!(field(&sessions, "customer_id"), ["customer 0"]);
     assert_eq!(sessions["data"][0]["hails"][0]["id"], made[30]);
     assert_eq!(sessions["meta"]["total"], 31);
+    for (query, total) in [
+        ("customer_id=Customer%202", 11),
+        ("customer_id=customer%202&customer_id=customer%201&date=2026/09/21", 22),
+        ("date=2026/9/20", 0),
+        ("moteur=app", 31),
+        ("moteur=other", 0),
+    ] {
+        for account in ["app", "admin"] {
+            let narrowed = get(world, account, &format!("/sessions?{query}")).await;
+            assert_eq!(narrowed["meta"]["total"], total, "{account}: {query}");
+        }
+        let others = get(world, "other-app", &format!("/sessions?{query}")).await;
+        assert_eq!(others["meta"]["total"], 0, "{query}: nobody else's");
+    }
     let beyond = get(world, "app", "/sessions?p=4").await;
     assert_eq!((&beyond["data"], &beyond["meta"]["prev_page"]), (&json!([]), &json!(3)));
 }

@@ -143,7 +143,7 @@ pub(super) fn statuses(filters: &mut Filters<'_>) -> Vec<Status> {
 }
 
 /// A day in UTC, in milliseconds since 1970.
-fn within(day: NaiveDate) -> Range<i64> {
+pub(crate) fn within(day: NaiveDate) -> Range<i64> {
     let begin = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
     let next = day.checked_add_days(Days::new(1)).unwrap_or(NaiveDate::MAX);
     begin(day)..begin(next)

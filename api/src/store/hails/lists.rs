@@ -95,6 +95,19 @@ pub struct HailFilter {
     pub before: Option<i64>,
 }
 
+/// A wish of a list of sessions, in the same way.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// Of this app alone, begun at this time or later, in milliseconds since 1970; None: of all apps.
+    pub of: Option<(i32, i64)>,
+    /// The accounts of their search apps; None: any.
+    pub apps: Option<Vec<i32>>,
+    /// Beginnings of their customers' ids.
+    pub customers: Vec<String>,
+    /// When they began, in milliseconds since 1970.
+    pub begun: Vec<Range<i64>>,
+}
+
 const COLUMNS: &str = "h.id, h.session_id, h.app_id, a.email AS app_email, a.name AS app_name, h.operator_id,
     o.email AS operator_email, o.name AS operator_name, t.public_id AS public_taxi_id, h.shown_taxi_id, h.taxi_lat_e7,
     h.taxi_lon_e7, h.taxi_phone_number, h.customer_id, h.customer_lat_e7, h.customer_lon_e7, h.customer_address,
@@ -134,29 +147,29 @@ impl Store {
         Ok((rows, total))
     }
 
-    /// A page of the sessions of an app that began at `since` or later, or of all there are; the newest first, and
-    /// how many there are: of the newest `counted`, or of all.
+    /// A page of sessions, the newest first, and how many there are: of the newest `counted`, or of all.
     pub async fn sessions(
         &self,
-        of: Option<(i32, i64)>,
+        filter: &SessionFilter,
         page: (i64, i64),
         counted: Option<i64>,
     ) -> Result<(Vec<SessionRow>, i64)> {
         let (limit, offset) = within(page, counted);
-        let condition = match of {
-            Some((app, since)) => format!("app_id = {app} AND created_at >= {since}"),
-            None => "1 = 1".to_owned(),
-        };
+        let mut question = Question { store: self, texts: Vec::new() };
+        let condition = question.of_sessions(filter);
+        let texts = question.texts;
         let count = counting(&format!("hail_sessions WHERE {condition}"), counted);
         let (total,): (i64,) = read!(self, db => {
-            sqlx::query_as(AssertSqlSafe(count)).persistent(false).fetch_one(db)
+            let query = sqlx::query_as(AssertSqlSafe(count)).persistent(false);
+            texts.iter().fold(query, |query, text| query.bind(*text)).fetch_one(db)
         })?;
         let page = format!(
             "SELECT id, app_id, customer_id, created_at FROM hail_sessions WHERE {condition}
              ORDER BY created_at DESC, id DESC LIMIT {limit} OFFSET {offset}"
         );
         let rows = read!(self, db => {
-            sqlx::query_as(AssertSqlSafe(page)).persistent(false).fetch_all(db)
+            let query = sqlx::query_as(AssertSqlSafe(page)).persistent(false);
+            texts.iter().fold(query, |query, text| query.bind(*text)).fetch_all(db)
         })?;
         Ok((rows, total))
     }
@@ -215,12 +228,19 @@ impl<'a> Question<'a> {
             wanted.push(format!("h.status IN ({})", names.join(", ")));
             wanted.extend(is_rare(filter).then(|| "h.deadline_at IS NULL".to_owned()));
         }
-        let within =
-            |made: &Range<i64>| format!("(h.created_at >= {} AND h.created_at < {})", made.start, made.end);
-        wanted.extend(any(filter.made.iter().map(within)));
+        wanted.extend(any(filter.made.iter().map(|made| made_within("h.created_at", made))));
         wanted.extend(filter.since.map(|since| format!("h.created_at >= {since}")));
         wanted.extend(filter.before.map(|before| format!("h.created_at < {before}")));
         wanted.join(" AND ")
+    }
+
+    fn of_sessions(&mut self, filter: &'a SessionFilter) -> String {
+        let SessionFilter { of, apps, customers, begun } = filter;
+        let own = of.map(|(app, since)| format!("app_id = {app} AND created_at >= {since}"));
+        let begun = any(begun.iter().map(|begun| made_within("created_at", begun)));
+        let apps = apps.as_ref().map(|apps| one_of("app_id", apps));
+        let wanted = all([own, apps, self.begins("customer_id", customers), begun]);
+        if wanted.is_empty() { "1 = 1".to_owned() } else { wanted }
     }
 
     /// Whose hails they are, and under which ids they know the taxis.
@@ -266,6 +286,11 @@ fn is_rare(filter: &HailFilter) -> bool {
         && (apps.is_none() && operators.is_none())
         && [ids, taxis, customers].iter().all(|texts| texts.is_empty())
         && made.is_empty()
+}
+
+/// That a time is within these.
+fn made_within(column: &str, made: &Range<i64>) -> String {
+    format!("({column} >= {} AND {column} < {})", made.start, made.end)
 }
 
 /// That one of several conditions holds; None: there are none.

@@ -43,8 +43,25 @@ async fn sessions_are_listed_with_their_hails(world: &mut World) {
     }
     let operator = Browser::of(world, "op-a").await;
     assert_eq!(operator.get("/console/sessions").await.status, 403);
-    let file = Browser::of(world, "app").await.get("/console/sessions?format=csv").await;
+    let (app, admin) = (Browser::of(world, "app").await, Browser::of(world, "admin").await);
+    let file = app.get("/console/sessions?format=csv").await;
     assert!(file.html.lines().count() == 2 && file.html.contains(&hail), "{file:?}");
+    let found = "1 résultat";
+    for (query, told) in [
+        ("customer_id=%3CSCRIPT", found),
+        ("customer_id=other", "Aucun résultat"),
+        ("date=2026-09-21&customer_id=%3Cs", found),
+        ("date=2026-09-20", "Aucun résultat"),
+        ("moteur=app", found),
+        ("moteur=other-app", "Aucun résultat"),
+    ] {
+        admin.get(&format!("/console/sessions?{query}")).await.says(told);
+    }
+    let own = app.get("/console/sessions?date=2026-09-21&customer_id=%3Cscript").await;
+    own.says(found).says("name=\"date\" type=\"date\" value=\"2026-09-21\"");
+    assert!(!own.html.contains("name=\"moteur\""), "{own:?}");
+    let wrong = app.get("/console/sessions?date=yesterday").await;
+    assert_eq!(wrong.status, 400, "{wrong:?}");
 }
 
 async fn who_helps_customers_sees_settled_hails(world: &mut World) {
