@@ -73,9 +73,16 @@ impl Sheet {
         Self { name, title, drawing: table.chart(&label), table, terms: Vec::new(), missing: None }
     }
 
-    /// A table whose figures are of several units.
-    fn plain(name: &'static str, title: &'static str, table: Table) -> Self {
-        Self { name, title, drawing: None, table, terms: Vec::new(), missing: None }
+    /// A table whose figures are of several units, which its last column tells, and a chart of each.
+    fn by_unit(name: &'static str, title: &'static str, table: Table) -> Self {
+        let label = |unit: &str| format!("Graphique : {title}, en {unit}. Le tableau a les mêmes valeurs.");
+        Self { name, title, drawing: table.charts_by_unit(label), table, terms: Vec::new(), missing: None }
+    }
+
+    /// A table, and the chart of another one beside it.
+    fn beside(name: &'static str, title: &'static str, table: Table, drawn: &Table) -> Self {
+        let Self { drawing, .. } = Self::drawn(name, title, drawn.clone());
+        Self { name, title, drawing, table, terms: Vec::new(), missing: None }
     }
 
     fn explained(self, terms: Vec<(&'static str, &'static str)>) -> Self {

@@ -71,10 +71,49 @@ impl Table {
     /// each of them where the texts are moments and bars where not; or two texts and a number, of which the second text
     /// says whose line or bars it is. Part of the rows would tell something else.
     pub(super) fn chart(&self, label: &str) -> Option<Markup> {
+        if self.rows.len() < 2 { None } else { self.drawn(label, json!({})) }
+    }
+
+    /// Charts of a table whose last column tells the unit of each row: one for each unit. `label` names one of them by
+    /// its unit.
+    pub(super) fn charts_by_unit(&self, label: impl Fn(&str) -> String) -> Option<Markup> {
+        let columns = self.columns.split_last().map(|(_, others)| others.to_vec()).unwrap_or_default();
+        let mut tables: Vec<(&str, Self)> = Vec::new();
+        for row in &self.rows {
+            let [cells @ .., Cell::Text(unit)] = &row[..] else { return None };
+            match tables.iter_mut().find(|(of, _)| of == unit) {
+                Some((_, table)) => table.rows.push(cells.to_vec()),
+                None => tables.push((unit, Self { columns: columns.clone(), rows: vec![cells.to_vec()] })),
+            }
+        }
+        let chart = |(unit, table): &(&str, Self)| {
+            // Several figures of one thing stand beside each other.
+            let turned = (table.rows.len() == 1 && table.columns.len() > 2).then(|| table.turned());
+            let layout =
+                json!({"yaxis": {"title": {"text": chart::text(unit)}}, "height": 240, "bargap": 0.5});
+            turned.as_ref().unwrap_or(table).drawn(&label(unit), layout)
+        };
+        let charts: Vec<_> = tables.iter().filter_map(chart).collect();
+        (!charts.is_empty()).then(|| html! { div.panels { @for chart in &charts { (chart) } } })
+    }
+
+    /// The same with a row for each column of figures, and a column for each row.
+    pub(super) fn turned(&self) -> Self {
+        let names = self.rows.iter().filter_map(|row| row.first()).map(|name| text(name).to_owned());
+        let columns = self.columns.first().cloned().into_iter().chain(names).collect();
+        let row = |(place, name): (usize, &String)| {
+            let figures = self.rows.iter().map(|row| row.get(place).cloned().unwrap_or(Cell::Unknown));
+            [Cell::Text(name.clone())].into_iter().chain(figures).collect()
+        };
+        Self { columns, rows: self.columns.iter().enumerate().skip(1).map(row).collect() }
+    }
+
+    /// The chart, with what its layout has of its own.
+    fn drawn(&self, label: &str, own: Value) -> Option<Markup> {
         let is_name = |i: usize| self.rows.iter().all(|row| matches!(row.get(i), Some(Cell::Text(_))));
         let numbers: Vec<_> = (0..self.columns.len()).filter(|i| self.is_number(*i)).collect();
         let texts: Vec<_> = (0..self.columns.len()).filter(|i| self.has_text(*i)).collect();
-        if !(2..=CHART_BARS_MAX).contains(&self.rows.len()) {
+        if self.rows.len() > CHART_BARS_MAX {
             return None;
         }
         let series: Vec<(String, Vec<(&str, Value)>)> = match (&texts[..], &numbers[..]) {
@@ -109,7 +148,8 @@ impl Table {
             json!({"type": kind, "name": chart::text(name), "x": x, "y": y})
         });
         let axis = json!({"type": if are_moments { "date" } else { "category" }});
-        let layout = json!({"xaxis": axis, "showlegend": series.len() > 1});
+        let mut layout = own;
+        (layout["xaxis"], layout["showlegend"]) = (axis, json!(series.len() > 1));
         Some(chart::chart(label, &traces.collect(), &layout))
     }
 
@@ -239,6 +279,33 @@ mod tests {
         ] {
             assert!(bars.contains(part), "{part}: {bars}");
         }
+    }
+
+    #[test]
+    fn figures_of_several_units_have_a_chart_each() {
+        let rows = [
+            &["seen", "1", "2", "taxis"][..],
+            &["found", "3", "4", "taxis"],
+            &["closest", "50", "70", "metres"],
+            &["nothing", "", "", "hails"],
+        ];
+        let of_units = table(&["what", "half", "most", "unit"], &rows);
+        let html = of_units.charts_by_unit(|unit| format!("in {unit}")).unwrap().into_string();
+        let html = html.replace("&quot;", "\"");
+        assert_eq!(html.matches("data-chart").count(), 2, "{html}");
+        for part in [
+            r#"aria-label="in taxis""#,
+            r#""name":"half""#,
+            r#""x":["seen","found"],"y":[1.0,3.0]"#,
+            r#""name":"closest""#,
+            r#""x":["half","most"],"y":[50.0,70.0]"#,
+            r#""title":{"text":"metres"}"#,
+        ] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        let alone = table(&["what", "how many", "unit"], &[&["now", "5", "taxis"]]);
+        let html = alone.charts_by_unit(str::to_owned).unwrap().into_string();
+        assert!(html.contains("&quot;y&quot;:[5.0]"), "{html}");
     }
 
     #[test]

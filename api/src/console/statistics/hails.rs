@@ -20,14 +20,11 @@ pub(super) const ABOUT: &str = "Les courses, comptées un à deux jours après l
 pub(super) async fn sheets(app: State<App>, caller: Caller, asked: Query) -> Answer<Vec<Sheet>> {
     let Json(figures) = hails::read(app, caller, asked).await?;
     let figures = figures.into_inner().pop().ok_or_else(Problem::internal)?;
+    let distance = milestones_of("Mètres", [("Distance moyenne", figures.average_hail_distance)]);
+    let by_date = distance.turned();
     Ok(vec![
         outcomes(&figures),
-        Sheet::drawn(
-            "distance",
-            "Distance du taxi au client",
-            milestones_of("Mètres", [("Distance moyenne", figures.average_hail_distance)]),
-        )
-        .explained(vec![(
+        Sheet::beside("distance", "Distance du taxi au client", distance, &by_date).explained(vec![(
             "Distance moyenne",
             "Mètres entre le taxi et le client au moment de la demande, en moyenne des courses créées avant la date ; \
              0 si aucune n’est connue.",

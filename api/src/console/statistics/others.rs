@@ -35,7 +35,7 @@ pub(super) async fn searches(app: State<App>, caller: Caller, asked: Query) -> A
     let columns = ["Recherche", "Premier quartile", "Médiane", "Troisième quartile", "Unité"];
     let callers = figures.moteurs.into_iter().map(|one| vec![Cell::Text(one.moteur), whole(one.count)]);
     Ok(vec![
-        Sheet::plain(
+        Sheet::by_unit(
             "quartiles",
             "Ce que trouvent les recherches",
             Table::new(&columns, quartiles.into_iter().map(row).collect()),
@@ -78,10 +78,9 @@ pub(super) async fn groupements(app: State<App>, caller: Caller, asked: Query) -
     });
     let columns =
         ["Groupement", "Taxis inscrits", "Flotte déclarée", "Part (%)", "Dernier taxi (UTC)", "Gestionnaire"];
-    let sheet = Sheet::plain("groupements", "Flottes", Table::new(&columns, rows.collect()));
-    let drawing =
-        Sheet::drawn("taxis", "Flottes", Table::new(&["Groupement", "Taxis inscrits"], counts)).drawing;
-    Ok(vec![Sheet { drawing, ..sheet }.explained(vec![
+    let counts = Table::new(&["Groupement", "Taxis inscrits"], counts);
+    let sheet = Sheet::beside("groupements", "Flottes", Table::new(&columns, rows.collect()), &counts);
+    Ok(vec![sheet.explained(vec![
         ("Taxis inscrits", "Taxis que le groupement a inscrits au registre."),
         ("Flotte déclarée", "Taxis que le groupement dit avoir ; vide : il n’en dit rien."),
         ("Part (%)", "Taxis inscrits pour cent déclarés."),

@@ -55,7 +55,7 @@ pub(super) async fn sheets(app: State<App>, caller: Caller, asked: Query) -> Ans
                 "Taxis dont au moins une position a été reçue entre le 1er janvier 2022 et la date.",
             ),
         ]),
-        Sheet::plain("maintenant", "Activité", Table::new(&["Chiffre", "Valeur", "Unité"], now.into())).explained(vec![
+        Sheet::by_unit("maintenant", "Activité", Table::new(&["Chiffre", "Valeur", "Unité"], now.into())).explained(vec![
             ("Connectés maintenant", "Taxis dont une position a été reçue depuis une minute."),
             (
                 "Courses par taxi et par mois",

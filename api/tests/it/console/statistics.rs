@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Browser, HOSTILE};
+use super::{Browser, HOSTILE, Page};
 use crate::harness::wait::{SOON, within};
 use crate::statistics::example::example;
 use crate::statistics::searches::{search_again, searched};
@@ -24,6 +24,10 @@ fn row(name: &str, figures: &[&str]) -> String {
     format!("<tr><td>{name}</td>{}", figures.collect::<String>())
 }
 
+fn charts(page: &Page) -> usize {
+    page.html.matches("data-chart=").count()
+}
+
 async fn figures_are_tables_with_charts_and_files(world: &mut World) {
     let browser = Browser::of(world, "admin").await;
     browser
@@ -38,6 +42,7 @@ async fn figures_are_tables_with_charts_and_files(world: &mut World) {
         .says("<dt>Inscrits depuis 2022</dt>")
         .says("data-chart=")
         .says("/plotly.");
+    assert_eq!(charts(&taxis), 2 + 4, "one for each unit of what there is now");
     let hails = browser.get(&format!("{PAGE}/hails")).await;
     hails
         .says(&row("Demandées", &["8", "3", "3", "1"]))
@@ -46,6 +51,7 @@ async fn figures_are_tables_with_charts_and_files(world: &mut World) {
         .says(&row("février", &["3", "1"]))
         .says(&row("par semaine, cette année", &["2", "1", "1", "1", "0"]));
     hails.says(&row("Prise en charge", &["378,6"]));
+    assert_eq!(charts(&hails), 5, "one for each table");
     browser
         .get(&format!("{PAGE}/searches"))
         .await
@@ -53,6 +59,7 @@ async fn figures_are_tables_with_charts_and_files(world: &mut World) {
     searched(world).await;
     let searches = browser.get(&format!("{PAGE}/searches")).await;
     searches.says(&row("Taxis trouvés", &["0,75", "1,5", "3,25"])).says(&row("app1", &["3"]));
+    searches.says("Graphique : Ce que trouvent les recherches, en mètres. Le tableau a les mêmes valeurs.");
     browser.get(&format!("{PAGE}/groupements")).await.says(&row("opA", &["3", "8", "37,5"]));
     browser.get(&format!("{PAGE}/adsmap")).await.says(&row("69 Rhône", &["4"]));
     let cells = browser.get(&format!("{PAGE}/heatmaps")).await;
