@@ -12,6 +12,7 @@ use sha1::{Digest as _, Sha1};
 use crate::secrets::hex;
 
 mod app;
+pub mod figures;
 mod operator;
 pub mod troubles;
 
@@ -31,7 +32,7 @@ pub struct Chapter {
     pub id: &'static str,
     /// Its title.
     pub title: &'static str,
-    /// Paragraphs, with `code` in them.
+    /// Paragraphs, with `code` and `{figures}` in them.
     pub about: &'static [&'static str],
     /// What is sent, in order.
     pub steps: Vec<Step>,
@@ -42,7 +43,7 @@ pub struct Chapter {
 pub struct Step {
     /// What it does.
     pub title: &'static str,
-    /// What there is to know of it.
+    /// What there is to know of it, likewise.
     pub about: &'static str,
     /// What goes over the wire.
     pub exchange: Exchange,
@@ -155,7 +156,7 @@ impl Request {
         let mut text = format!("curl -X {method} \"$REGISTRE{}\" \\\n", in_shell(self.path));
         let _ = write!(text, "  -H \"X-Api-Key: ${}\"", side.key_name());
         if let Some(key) = self.idempotency_key {
-            let _ = write!(text, " \\\n  -H 'Idempotency-Key: {key}'");
+            let _ = write!(text, " \\\n  -H 'Idempotency-Key: {}'", quoted(key));
         }
         if let Some(element) = &self.element {
             let body = pretty(&json!({"data": [element]}));
@@ -170,13 +171,12 @@ impl Datagram {
     pub fn command(&self) -> String {
         let signed: String = self.0.iter().map(|(_, value)| in_shell(value)).collect();
         let fields = self.0.iter().map(|(name, value)| format!("\"{name}\":\"{value}\""));
-        let datagram =
-            format!("{{{},\n \"hash\":\"'$EMPREINTE'\"}}", fields.collect::<Vec<_>>().join(",\n "));
+        let values = quoted(&fields.collect::<Vec<_>>().join(",\n "));
+        let datagram = format!("{{{values},\n \"hash\":\"'$EMPREINTE'\"}}");
         format!(
             "HEURE=$(date +%s)\nEMPREINTE=$(printf %s \"{signed}${{{}}}\" | sha1sum | cut -d' ' -f1)\n\
-             printf %s '{}' > /dev/udp/$HOTE/8090",
+             printf %s '{datagram}' > /dev/udp/$HOTE/8090",
             Side::Operator.key_name(),
-            quoted(&datagram)
         )
     }
 
@@ -228,9 +228,9 @@ fn in_shell(text: &str) -> String {
     })
 }
 
-/// Names as variables, within single quotes.
+/// Names as variables, within single quotes, of which those of the text end none.
 fn quoted(text: &str) -> String {
-    NAMES.iter().fold(text.to_owned(), |text, (name, variable)| {
+    NAMES.iter().fold(text.replace('\'', "'\\''"), |text, (name, variable)| {
         text.replace(&format!("{{{name}}}"), &format!("'${variable}'"))
     })
 }
@@ -247,6 +247,13 @@ mod tests {
                       -H 'Content-Type: application/json' \\\n  \
                       -d '{\n  \"data\": [\n    {\n      \"a\": \"'$COURSE'\"\n    }\n  ]\n}'";
         assert_eq!(request.command(), wanted);
+    }
+
+    #[test]
+    fn a_text_with_a_quote_stays_one_word_of_a_shell() {
+        let request =
+            Request::new(Side::App, "PUT", "/hails/{hail}", 200).sending(json!({"a": "l'eau {hail}"}));
+        assert!(request.command().contains("\"a\": \"l'\\''eau '$COURSE'\""), "{}", request.command());
     }
 
     #[test]

@@ -7,10 +7,11 @@ use ingest::gate::Refusal;
 use maud::{Markup, html};
 
 use super::layout;
+use crate::guide::figures::told;
 use crate::guide::troubles::{Trouble, on_positions, troubles};
 use crate::guide::{Chapter, Datagram, Exchange, Request, Side, Step, Stream, chapters, pretty};
 use crate::openapi::document;
-use crate::openapi::page::words;
+use crate::openapi::page::words as marked;
 use crate::outbound::signature::signature;
 use crate::router::routes;
 
@@ -36,10 +37,13 @@ const GLOSSARY: [(&str, &str); 12] = [
     ("Opérateur (`operateur`)", "Qui enregistre des taxis, dit où ils sont, et leur transmet les courses."),
     (
         "Pseudonyme",
-        "L’`id` sous lequel une application voit un taxi : nouveau à chaque recherche, une heure durant.",
+        "L’`id` sous lequel une application voit un taxi : nouveau à chaque recherche, {pseudonym_min} minutes durant.",
     ),
-    ("Rayon (`radius`)", "La plus grande distance à laquelle un taxi veut être vu, de 150 à 500 mètres."),
-    ("Session", "Les courses d’un même client à moins de cinq minutes l’une de l’autre."),
+    (
+        "Rayon (`radius`)",
+        "La plus grande distance à laquelle un taxi veut être vu, de {radius_min_m} à {radius_max_m} mètres.",
+    ),
+    ("Session", "Les courses d’un même client à moins de {session_min} minutes l’une de l’autre."),
     ("Webhook", "L’adresse d’une application, appelée à chaque étape de ses courses."),
     ("ZUPC", "Zone unique de prise en charge : des communes où les mêmes ADS valent."),
 ];
@@ -78,6 +82,11 @@ fn content() -> Markup {
             dl { @for (term, meaning) in GLOSSARY { dt { (words(term)) } dd { (words(meaning)) } } }
         }
     }
+}
+
+/// A text with its figures, and what is marked in it.
+fn words(text: &str) -> Markup {
+    marked(&told(text))
 }
 
 fn part(chapter: &Chapter) -> Markup {
@@ -185,7 +194,7 @@ fn errors() -> Markup {
             table {
                 thead { tr { th scope="col" { "Motif" } th scope="col" { "Que faire" } } }
                 tbody { @for reason in Refusal::ALL {
-                    tr { th scope="row" { code { (reason.name()) } } td { (on_positions(reason)) } }
+                    tr { th scope="row" { code { (reason.name()) } } td { (words(on_positions(reason))) } }
                 } }
             }
         }
@@ -218,5 +227,8 @@ mod tests {
             assert!(page.contains(&format!("<code>${name}</code>")), "{name}");
         }
         assert!(!page.contains(" style=") && !page.contains("<script"));
+        let names = ["_s}", "_h}", "_m}", "_min}", "_days}", "_bytes}", "{positions}"];
+        assert!(!names.iter().any(|name| page.contains(name)), "a figure that has no name");
+        assert!(page.contains("moins de 120 secondes") && page.contains("Jusqu’à 50 positions"));
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn beginnings() -> Vec<Chapter> {
             steps: vec![step(
                 "Chercher autour d’un client",
                 "Les taxis libres, du plus proche au plus lointain. Leur `id` est un pseudonyme : nouveau à chaque \
-                 recherche, valable une heure, et pour vous seul. Dans une zone d’exclusion (un aéroport, par exemple) \
+                 recherche, valable {pseudonym_min} minutes, et pour vous seul. Dans une zone d’exclusion (un aéroport, par exemple) \
                  la réponse est 404.",
                 search(),
             )],
@@ -104,7 +104,7 @@ fn ride() -> Vec<Step> {
         ),
         step(
             "Le taxi l’a reçue",
-            "Quand elle est affichée au chauffeur.",
+            "Quand elle est affichée au chauffeur, qui a alors {taxi_s} secondes pour répondre.",
             operator_moves("received_by_taxi"),
         ),
         step(
@@ -125,14 +125,14 @@ fn ride() -> Vec<Step> {
         ),
         step(
             "Le client confirme",
-            "Dans les trente secondes. Chacun voit alors le numéro de l’autre ; le taxi est en approche (`oncoming`).",
+            "Dans les {confirm_s} secondes. Chacun voit alors le numéro de l’autre ; le taxi est en approche (`oncoming`).",
             moves(Side::App, "accepted_by_customer", &json!({})),
         ),
         again("Le client est à bord", operator_moves("customer_on_board")),
         step("La course est terminée", "Le taxi est libre de nouveau.", operator_moves("finished")),
         step(
             "Le client donne son avis",
-            "De 1 à 5, avec un motif. On peut le dire aussi longtemps que la course est montrée (60 jours).",
+            "De 1 à 5, avec un motif. On peut le dire aussi longtemps que la course est montrée ({shown_days} jours).",
             adds(Side::App, json!({"rating_ride": 5, "rating_ride_reason": "courtesy"})).answered(&json!({
                 "id": "h7KqYbW", "status": "finished", "rating_ride": 5, "rating_ride_reason": "courtesy",
             })),
@@ -179,7 +179,7 @@ fn other_ends() -> Vec<Step> {
         step("Le taxi reprend", "Un taxi qui a refusé, ou qui n’a pas répondu, est hors service.", free),
         step(
             "L’opérateur signale un client",
-            "Le client est exclu 24 heures, deux fois plus longtemps s’il est signalé encore ; `false` y met fin.",
+            "Le client est exclu {ban_h} heures, deux fois plus longtemps s’il est signalé encore ; `false` y met fin.",
             adds(Side::Operator, reported).answered(&json!({
                 "id": "h7KqYbW", "status": "declined_by_taxi", "reporting_customer": true,
                 "reporting_customer_reason": "no_show",

@@ -38,7 +38,7 @@ pub(super) fn beginnings() -> Vec<Chapter> {
             id: "positions",
             title: "Être visible : statut et positions",
             about: &[
-                "Un client voit un taxi s’il est `free`, si sa dernière position a moins de 120 secondes, et si son \
+                "Un client voit un taxi s’il est `free`, si sa dernière position a moins de {fresh_s} secondes, et si son \
                  ADS permet de prendre en charge là où le client se trouve. Envoyez une position toutes les cinq \
                  secondes environ, aussi longtemps que le taxi travaille.",
             ],
@@ -49,7 +49,7 @@ pub(super) fn beginnings() -> Vec<Chapter> {
             title: "Recevoir les courses",
             about: &[
                 "Deux façons, au choix. Avec un serveur à vous : inscrivez son adresse dans « Mon compte » ; le \
-                 registre y envoie chaque course par `POST`, signée, et attend une réponse 2xx en JSON dans les dix \
+                 registre y envoie chaque course par `POST`, signée, et attend une réponse 2xx en JSON dans les {call_s} \
                  secondes. Sans serveur : gardez ouvert le flux d’événements.",
             ],
             steps: vec![Step {
@@ -130,7 +130,7 @@ fn visibility() -> Vec<Step> {
         step(
             "Libre",
             "Les statuts que vous donnez : `free`, `occupied` et `off`. `answering` et `oncoming` viennent des \
-             courses. `radius` (150 à 500 m) limite la distance à laquelle le taxi veut être vu.",
+             courses. `radius` ({radius_min_m} à {radius_max_m} m) limite la distance à laquelle le taxi veut être vu.",
             change(200)
                 .sending(json!({"status": "free", "radius": 500}))
                 .answered(&json!({"id": "yCnSfFy", "status": "free", "radius": 500})),
@@ -145,7 +145,7 @@ fn visibility() -> Vec<Step> {
         ),
         step(
             "Une position par HTTP",
-            "Jusqu’à 50 positions à la fois, toutes ou aucune. La réponse 200, sans corps, vient quand elles sont sur \
+            "Jusqu’à {positions} positions à la fois, toutes ou aucune. La réponse 200, sans corps, vient quand elles sont sur \
              disque.",
             Request::new(Side::Operator, "POST", "/geotaxi/", 200).sending(json!({"positions": [position]})),
         ),

@@ -120,11 +120,14 @@ fn words(status: u16) -> Option<(&'static str, &'static str)> {
 const ADVICE: [(&str, &str); 9] = [
     ("Taxi is not free.", "Un autre l’a eu, ou il s’est mis hors service : cherchez de nouveau."),
     ("This customer is banned.", "Dites-le au client. L’exclusion prend fin d’elle-même."),
-    ("Unable to find taxi for this operateur.", "Le pseudonyme a plus d’une heure : cherchez de nouveau."),
+    (
+        "Unable to find taxi for this operateur.",
+        "Le pseudonyme a plus de {pseudonym_min} minutes : cherchez de nouveau.",
+    ),
     ("No cruising allowed in this area", "Dites au client d’aller à la station : on ne maraude pas ici."),
     ("No data provided, or data is not valid JSON.", "Le corps n’est pas du JSON, ou il est vide."),
     ("Header X-Api-Key required.", "Ajoutez l’en-tête `X-Api-Key`."),
-    ("Hail not found", "L’identifiant est faux, ou la course a plus de 60 jours."),
+    ("Hail not found", "L’identifiant est faux, ou la course a plus de {shown_days} jours."),
     ("Missing data for required field.", "Un champ obligatoire manque."),
     ("ADS not found with this INSEE/numero", "Enregistrez d’abord l’ADS par `POST /ads`."),
 ];
@@ -137,7 +140,7 @@ fn advice_on(message: &str) -> Option<&'static str> {
 pub fn on_positions(reason: Refusal) -> &'static str {
     match reason {
         Refusal::TooLong => {
-            "Le datagramme dépasse 1024 octets, ou la requête 50 positions : envoyez-en moins à la fois."
+            "Le datagramme dépasse {datagram_bytes} octets, ou la requête {positions} positions : envoyez-en moins à la fois."
         }
         Refusal::NotUtf8 => "Le datagramme n’est pas en UTF-8.",
         Refusal::Malformed => "Le datagramme compact n’a pas la forme de docs/protocol.md.",
@@ -151,16 +154,16 @@ pub fn on_positions(reason: Refusal) -> &'static str {
             "La latitude est hors de ses bornes ; est-elle inversée avec la longitude ?"
         }
         Refusal::LonOutOfRange => "La longitude est hors de ses bornes.",
-        Refusal::SpeedOutOfRange => "La vitesse n’est pas entre 0 et 150 m/s.",
+        Refusal::SpeedOutOfRange => "La vitesse n’est pas entre 0 et {speed_m_s} m/s.",
         Refusal::HeadingOutOfRange => "Le cap n’est pas entre 0 et 360 degrés.",
-        Refusal::AccuracyOutOfRange => "La précision n’est pas entre 0 et 5000 m.",
+        Refusal::AccuracyOutOfRange => "La précision n’est pas entre 0 et {accuracy_m} m.",
         Refusal::UnknownOperator => "Aucun compte n’a cet identifiant : vérifiez le champ operator.",
         Refusal::BadHash => {
             "L’empreinte n’est pas celle de votre clé : autre clé dans l’appareil, ordre des champs, ou valeurs \
              signées autrement qu’elles ne sont envoyées."
         }
         Refusal::SentAtOff => {
-            "L’horloge de l’émetteur d’un datagramme compact est à plus de deux minutes : réglez-la."
+            "L’horloge de l’émetteur d’un datagramme compact est à plus de {skew_s} secondes d’ici : réglez-la."
         }
         Refusal::Replayed => "Un datagramme compact est arrivé deux fois, ou trop tard.",
         Refusal::TooManySessions => {

@@ -27,7 +27,7 @@ use crate::router::Payload;
 use crate::store::taxis::{FoundParts, TaxiFilter, TaxiParts, TaxiRow};
 
 /// The smallest and the largest radius within which a taxi may choose to be seen, in metres.
-const RADIUS_M: std::ops::RangeInclusive<i32> = 150..=500;
+pub(crate) const RADIUS_M: std::ops::RangeInclusive<i32> = 150..=500;
 /// What an operator may say of its taxi; the other statuses come with hails.
 pub(crate) const STATUSES: &[&str] = &["free", "occupied", "off"];
 

@@ -20,11 +20,13 @@ mod rows;
 pub mod tracks;
 mod writes;
 
+pub(crate) use writes::BAN_MS;
+
 use once::Once;
 use rows::{Described, Rows as _};
 
 /// Hails of one customer of one app that are less than this apart share a session, in milliseconds.
-const SESSION_MS: i64 = 5 * 60_000;
+pub(crate) const SESSION_MS: i64 = 5 * 60_000;
 
 /// A hail, with what is shown of those who have to do with it.
 #[derive(Clone, Debug, PartialEq, FromRow)]

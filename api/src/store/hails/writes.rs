@@ -9,7 +9,7 @@ use crate::store::batch::Batch;
 use crate::store::changes::Change;
 
 /// How long a reported customer is banned, in milliseconds; a report during a ban doubles it.
-const BAN_MS: i64 = 24 * 3_600_000;
+pub(crate) const BAN_MS: i64 = 24 * 3_600_000;
 
 /// Longer bans are not doubled any more: a hundred years.
 const BAN_DOUBLED_UP_TO_MS: i64 = 36_525 * BAN_MS;
