@@ -33,7 +33,7 @@ use crate::registry::{Registry, follow};
 use crate::searches::{self, History};
 use crate::secrets::{SecretError, SecretKey};
 use crate::statistics::archived;
-use crate::statistics::taxi_hash::TaxiHashes;
+use crate::statistics::taxi_hash::{self, TaxiHashes};
 use crate::store::{Store, StoreError};
 use crate::warehouse::Asked;
 use crate::{connections, daily, keep, metrics, refused, router};
@@ -297,6 +297,7 @@ fn spawn_tasks(
         tasks.spawn(webhooks::keep(app.clone(), stop.clone()));
         tasks.spawn(backlog::keep(app.clone(), stop.clone()));
         tasks.spawn(daily::keep(app.clone(), stop.clone()));
+        tasks.spawn(taxi_hash::make_ahead(app.clone()));
     }
     if config.role.archives() {
         let (root, settings) = (Root::open(&config.archive)?, archive::settings(config));

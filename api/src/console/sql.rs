@@ -42,10 +42,6 @@ const EXAMPLES: [(&str, &str); 3] = [
     ),
 ];
 
-/// What analysts see.
-const COLUMNS: &str = "SELECT table_name, column_name, data_type FROM information_schema.columns
-    WHERE table_schema = 'public' ORDER BY table_name, ordinal_position";
-
 /// A table, and its columns with their types.
 type View = (String, Vec<(String, String)>);
 
@@ -87,7 +83,7 @@ pub(super) async fn ask(State(app): State<App>, posted: Posted) -> Shown {
 async fn views(app: &App, caller: &Caller) -> Vec<View> {
     static VIEWS: OnceCell<Vec<View>> = OnceCell::const_new();
     let read = async || -> Answer<_> {
-        let rows = routes::analytics::rows(app, caller, &json!({"data": [{"sql": COLUMNS}]})).await?;
+        let rows = routes::analytics::columns(app, caller).await?;
         Ok(rows::read(rows).await?.grouped())
     };
     VIEWS.get_or_try_init(read).await.cloned().unwrap_or_default()

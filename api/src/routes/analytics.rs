@@ -1,5 +1,7 @@
 //! `POST /analytics/query`: the archive and the registry in SQL, as analysts may see them. [`reports`] are ready-made.
 
+use std::sync::Arc;
+
 use analytics::encode::{Encoder, Format};
 use analytics::limits::SQL_MAX_BYTES;
 use analytics::session::{Answer as Rows, QueryError};
@@ -41,6 +43,18 @@ pub(crate) async fn rows(app: &App, caller: &Caller, body: &Value) -> Answer<Row
     let turn = app.asked.turn().map_err(|error| problem(&error))?;
     let dimensions = app.asked.dimensions(app.registry.store(), app.registry.territory()).await?;
     let rows = turn.query(&sql, app.asked.view(app.clock.now()), &dimensions).await;
+    rows.map_err(|error| problem(&error))
+}
+
+/// What analysts see.
+const COLUMNS: &str = "SELECT table_name, column_name, data_type FROM information_schema.columns
+    WHERE table_schema = 'public' ORDER BY table_name, ordinal_position";
+
+/// Table, column and type of all that may be asked. That is the same whatever the registry knows, which is not read.
+pub(crate) async fn columns(app: &App, caller: &Caller) -> Answer<Rows> {
+    caller.require(ANALYSTS)?;
+    let turn = app.asked.turn().map_err(|error| problem(&error))?;
+    let rows = turn.query(COLUMNS, app.asked.view(app.clock.now()), &Arc::default()).await;
     rows.map_err(|error| problem(&error))
 }
 

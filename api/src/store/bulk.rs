@@ -37,13 +37,27 @@ impl Store {
         (columns, from): (&str, &str),
         numbers: &[i32],
     ) -> Result<Text> {
-        let (all, one) = match self.pool {
-            Pool::Sqlite { .. } => ("json_group_array", "json_array"),
-            Pool::Postgres(_) => ("json_agg", "json_build_array"),
+        let one = match self.pool {
+            Pool::Sqlite { .. } => "json_array",
+            Pool::Postgres(_) => "json_build_array",
         };
-        let sql = format!("SELECT CAST({all}({one}({columns})) AS TEXT) FROM {from}");
+        self.list(table, &format!("{one}({columns})"), from, numbers).await
+    }
+
+    /// A column of numbers of the rows of `from`, in no order.
+    pub(super) async fn numbers_of(&self, table: &'static str, column: &str, from: &str) -> Result<Vec<i64>> {
+        self.list(table, column, from, &[]).await?.rows()
+    }
+
+    async fn list(&self, table: &'static str, each: &str, from: &str, numbers: &[i32]) -> Result<Text> {
+        let all = match self.pool {
+            Pool::Sqlite { .. } => "json_group_array",
+            Pool::Postgres(_) => "json_agg",
+        };
+        let sql = format!("SELECT CAST({all}({each}) AS TEXT) FROM {from}");
         let (json,): (Option<String>,) = read!(self, db => {
-            let query = sqlx::query_as(AssertSqlSafe(sql));
+            // What asks for numbers is asked again with others.
+            let query = sqlx::query_as(AssertSqlSafe(sql)).persistent(!numbers.is_empty());
             numbers.iter().fold(query, |query, number| query.bind(*number)).fetch_one(db)
         })?;
         // Of no rows one database makes no text.

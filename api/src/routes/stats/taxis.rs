@@ -9,19 +9,19 @@ use ingest::position::TaxiKey;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Milestones, narrowed};
+use super::{Milestones, aside, narrowed};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::error::{Answer, Problem};
+use crate::error::Answer;
 use crate::form::envelope::{self, Elements};
 use crate::form::query::Query;
 use crate::openapi::{Chapter, Operation};
 use crate::registry::connected::{CONNECTED_MS, heard_since};
 use crate::role::ADMINISTRATORS;
-use crate::statistics::calendar::{THRESHOLD, last_months, milestones};
+use crate::statistics::calendar::{last_months, milestones};
 use crate::statistics::filter::Filter;
 use crate::statistics::ratio;
-use crate::store::statistics::registered::RegisteredRow;
+use crate::store::statistics::registered::{Before, Radii};
 
 /// What the map knows and the rows may not yet: positions are saved once a minute.
 const UNSAVED_MS: i64 = 5 * 60_000;
@@ -64,15 +64,25 @@ pub async fn read(
     caller.require(ADMINISTRATORS)?;
     let (filter, store, now) = (Filter::read(&query)?, app.registry.store(), app.clock.now());
     let engine = app.engine.clone();
-    let heard = tokio::task::spawn_blocking(move || heard_since(&engine, now.plus(-UNSAVED_MS)));
-    let known = Known {
-        heard: heard.await.map_err(|error| Problem::internal().because(&error))?,
-        hails: store.copies_by_taxi(&last_months(now, MONTHS)).await?.into_iter().collect(),
-        taxis: store.registered(&filter).await?,
-        per_hour: store.connected_per_hour(&filter).await?,
-        now,
+    let heard = aside(move || heard_since(&engine, now.plus(-UNSAVED_MS))).await?;
+    let (before, months) = (milestones(now), last_months(now, MONTHS));
+    let unheard = async { if heard.is_empty() { Ok(Vec::new()) } else { store.unheard(&filter).await } };
+    // Side by side: each reads all taxis, or all hails of months.
+    let (taxis, registered, saved, unheard, radii, hailed, per_hour) = tokio::try_join!(
+        store.taxi_ids(&filter),
+        store.registered(&filter, &before),
+        store.heard_first(&filter, &before),
+        unheard,
+        store.radii(&filter),
+        store.taxis_of_copies(&months),
+        store.connected_per_hour(&filter),
+    )?;
+    let hashes = app.taxi_hashes.clone();
+    let render = move || {
+        Known { taxis, registered, saved, unheard, radii, hailed, per_hour, heard, now }
+            .render(|taxi| hashes.hash(taxi))
     };
-    Ok(envelope::of_one(known.render(|taxi| app.taxi_hashes.hash(taxi))))
+    Ok(envelope::of_one(aside(render).await?))
 }
 
 /// `GET /stats/taxis` in the reference.
@@ -96,59 +106,68 @@ pub fn describe_read() -> Operation {
 
 /// What the figures are made of.
 struct Known {
-    taxis: Vec<RegisteredRow>,
-    /// When the map heard each taxi last.
-    heard: HashMap<TaxiKey, Millis>,
-    /// Copies of hails, by the hash of their taxi.
-    hails: HashMap<i64, i64>,
+    /// The numbers of the taxis.
+    taxis: Vec<i64>,
+    registered: Before,
+    /// When they were heard for the first time, where that is saved.
+    saved: Before,
+    /// Where it is not: since the decree, and ever.
+    unheard: Vec<(i64, bool)>,
+    radii: Radii,
+    /// The hash of the taxi of each hail.
+    hailed: Vec<i64>,
     /// Hour of the day, taxis together, dates.
     per_hour: Vec<(i64, i64, i64)>,
+    /// When the map heard each taxi last.
+    heard: HashMap<TaxiKey, Millis>,
     now: Millis,
 }
 
 impl Known {
     fn render(&self, hash: impl Fn(TaxiKey) -> i64) -> TaxisAnswer {
-        let hails = self.taxis.iter().filter_map(|taxi| self.hails.get(&hash(key(taxi)))).sum();
-        let radii: Vec<_> = self.taxis.iter().filter_map(|taxi| taxi.radius).map(i64::from).collect();
-        let (taxis, told) = (number_of(&self.taxis), number_of(&radii));
-        let described = number_of(self.taxis.iter().filter(|taxi| taxi.is_described));
+        let taxis = number_of(&self.taxis);
+        let mut hails: HashMap<i64, i64> = HashMap::new();
+        for taxi in &self.hailed {
+            *hails.entry(*taxi).or_default() += 1;
+        }
+        let of_taxis = if hails.is_empty() { &[][..] } else { &self.taxis };
+        let hails = of_taxis.iter().filter_map(|taxi| hails.get(&hash(key(*taxi)?))).sum();
         let connected_from = self.now.plus(-CONNECTED_MS);
         // One that is heard while the map is asked is connected, too.
-        let is_connected =
-            |taxi: &&RegisteredRow| self.heard.get(&key(taxi)).is_some_and(|at| *at >= connected_from);
+        let is_connected = |taxi: &&i64| self.heard_at(**taxi).is_some_and(|at| at >= connected_from);
+        let first_now =
+            self.unheard.iter().filter(|(taxi, _)| self.heard_at(*taxi).is_some_and(|at| at < self.now));
+        let first_ever_now = first_now.clone().filter(|(_, is_new)| *is_new);
         let per_hour = self
             .per_hour
             .iter()
             .filter_map(|(hour, together, dates)| Some((hour.to_string(), ratio(*together, *dates)?)));
         TaxisAnswer {
-            registered_taxis: self.milestones(|taxi| Some(taxi.created_at)),
-            registered_taxis_since_threshold: self
-                .milestones(|taxi| Some(taxi.created_at).filter(|at| *at >= THRESHOLD.0)),
-            connected_taxis: self.milestones(|taxi| self.first(taxi, taxi.ever_at)),
-            connected_taxis_since_threshold: self
-                .milestones(|taxi| self.first(taxi, taxi.since_threshold_at)),
+            registered_taxis: of(self.registered.ever, 0),
+            registered_taxis_since_threshold: of(self.registered.since_threshold, 0),
+            connected_taxis: of(self.saved.ever, number_of(first_ever_now)),
+            connected_taxis_since_threshold: of(self.saved.since_threshold, number_of(first_now)),
             connected_taxis_now: number_of(self.taxis.iter().filter(is_connected)),
             monthly_hails_per_taxi: ratio(hails, taxis * i64::from(MONTHS)),
-            average_radius: ratio(radii.iter().sum(), told),
-            average_radius_change: ratio(100 * told, described),
+            average_radius: ratio(self.radii.metres, self.radii.told),
+            average_radius_change: ratio(100 * self.radii.told, self.radii.described),
             connected_taxis_per_hour: per_hour.collect(),
         }
     }
 
-    /// How many taxis have a time before each milestone.
-    fn milestones(&self, time: impl Fn(&RegisteredRow) -> Option<i64>) -> Milestones {
-        let times: Vec<_> = self.taxis.iter().filter_map(time).collect();
-        Milestones::of(&milestones(self.now), |at| number_of(times.iter().filter(|time| **time < at.0)))
-    }
-
-    /// When a taxi was heard for the first time, as far as is saved, or as the map knows.
-    fn first(&self, taxi: &RegisteredRow, saved_at: Option<i64>) -> Option<i64> {
-        saved_at.or_else(|| Some(self.heard.get(&key(taxi))?.0))
+    fn heard_at(&self, taxi: i64) -> Option<Millis> {
+        self.heard.get(&key(taxi)?).copied()
     }
 }
 
-fn key(taxi: &RegisteredRow) -> TaxiKey {
-    TaxiKey(taxi.id.unsigned_abs())
+/// What was so before each milestone, and as much more today: what the map heard a moment ago.
+fn of(before: [i64; 4], more_today: i64) -> Milestones {
+    let figures = Milestones::of(&before, |figure| *figure);
+    Milestones { today: figures.today + more_today, ..figures }
+}
+
+fn key(taxi: i64) -> Option<TaxiKey> {
+    Some(TaxiKey(u32::try_from(taxi).ok()?))
 }
 
 fn number_of<T>(things: impl IntoIterator<Item = T>) -> i64 {

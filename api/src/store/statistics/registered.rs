@@ -3,6 +3,7 @@
 use ingest::clock::Millis;
 use sqlx::{AssertSqlSafe, FromRow};
 
+use crate::statistics::calendar::THRESHOLD;
 use crate::statistics::filter::{Filter, one_of, quoted};
 use crate::store::{Result, Store, read};
 
@@ -17,21 +18,24 @@ pub struct OfAccount {
     pub newest_at: i64,
 }
 
-/// A taxi, as figures need it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
-pub struct RegisteredRow {
-    /// Its number.
-    pub id: i32,
-    /// When it was added, in milliseconds since 1970; so are the others.
-    pub created_at: i64,
-    /// When it was heard for the first time.
-    pub ever_at: Option<i64>,
-    /// The same since the decree.
-    pub since_threshold_at: Option<i64>,
-    /// Whether the account that registered it describes its vehicle, and the radius that it then says, in metres.
-    pub is_described: bool,
-    #[expect(missing_docs, reason = "told above")]
-    pub radius: Option<i32>,
+/// How many taxis there were before each of four instants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// All.
+    pub ever: [i64; 4],
+    /// Those since the decree.
+    pub since_threshold: [i64; 4],
+}
+
+/// The radii that accounts say of taxis that they registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow)]
+pub struct Radii {
+    /// How many taxis are described by the account that registered them.
+    pub described: i64,
+    /// How many of these have a radius.
+    pub told: i64,
+    /// In metres, all together.
+    pub metres: i64,
 }
 
 const FROM: &str = "FROM taxis t JOIN ads a ON a.id = t.ads_id";
@@ -41,17 +45,68 @@ pub(super) fn condition(filter: &Filter) -> String {
     filter.condition("a.insee", "t.operator_id")
 }
 
+/// Taxis as `t` with what is joined to them, and which; where all are taken, none is looked for by its town.
+fn taxis(filter: &Filter, joined: &str) -> String {
+    let ads = if filter.takes_all() { "" } else { "JOIN ads a ON a.id = t.ads_id" };
+    format!("taxis t {ads} {joined} WHERE {}", condition(filter))
+}
+
 impl Store {
-    /// Every taxi.
-    pub async fn registered(&self, filter: &Filter) -> Result<Vec<RegisteredRow>> {
+    /// The numbers of all taxis.
+    pub async fn taxi_ids(&self, filter: &Filter) -> Result<Vec<i64>> {
+        self.numbers_of("taxis", "t.id", &taxis(filter, "")).await
+    }
+
+    /// When taxis were registered.
+    pub async fn registered(&self, filter: &Filter, before: &[Millis; 4]) -> Result<Before> {
+        self.before(["t.created_at"; 2], before, &taxis(filter, "")).await
+    }
+
+    /// When taxis were heard for the first time, as far as that is saved.
+    pub async fn heard_first(&self, filter: &Filter, before: &[Millis; 4]) -> Result<Before> {
+        // A row goes with its taxi.
+        let from = if filter.takes_all() {
+            "first_positions f".to_owned()
+        } else {
+            taxis(filter, "JOIN first_positions f ON f.taxi_id = t.id")
+        };
+        self.before(["f.ever_at", "f.since_threshold_at"], before, &from).await
+    }
+
+    /// Taxis of which it is not saved that they were heard since the decree: their numbers, and whether it is not saved
+    /// either that they were heard before.
+    pub async fn unheard(&self, filter: &Filter) -> Result<Vec<(i64, bool)>> {
+        let columns = "t.id, CASE WHEN f.taxi_id IS NULL THEN 1 ELSE 0 END";
+        let unheard = taxis(filter, "LEFT JOIN first_positions f ON f.taxi_id = t.id");
+        let unheard = format!("{unheard} AND f.since_threshold_at IS NULL");
+        let rows: Vec<(i64, i64)> = self.text_of("taxis", (columns, &unheard), &[]).await?.rows()?;
+        Ok(rows.into_iter().map(|(taxi, is_new)| (taxi, is_new == 1)).collect())
+    }
+
+    /// The radii of taxis.
+    pub async fn radii(&self, filter: &Filter) -> Result<Radii> {
+        let described =
+            "JOIN vehicle_descriptions d ON d.vehicle_id = t.vehicle_id AND d.operator_id = t.operator_id";
         let sql = format!(
-            "SELECT t.id, t.created_at, f.ever_at, f.since_threshold_at, d.id IS NOT NULL AS is_described, d.radius
-             {FROM} LEFT JOIN first_positions f ON f.taxi_id = t.id
-             LEFT JOIN vehicle_descriptions d ON d.vehicle_id = t.vehicle_id AND d.operator_id = t.operator_id
-             WHERE {}",
-            condition(filter)
+            "SELECT count(*) AS described, count(d.radius) AS told,
+             CAST(coalesce(sum(d.radius), 0) AS BIGINT) AS metres FROM {}",
+            taxis(filter, described)
         );
-        read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(db))
+        read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_one(db))
+    }
+
+    /// Counts two times of rows, the second since the decree.
+    async fn before(&self, [ever, since]: [&str; 2], before: &[Millis; 4], from: &str) -> Result<Before> {
+        let all = before.iter().map(|at| format!("count(CASE WHEN {ever} < {} THEN 1 END)", at.0));
+        let later = before.iter().map(|at| {
+            format!("count(CASE WHEN {since} >= {} AND {since} < {} THEN 1 END)", THRESHOLD.0, at.0)
+        });
+        let counts: Vec<_> = all.chain(later).collect();
+        let sql = format!("SELECT {} FROM {from}", counts.join(", "));
+        let n: (i64, i64, i64, i64, i64, i64, i64, i64) = read!(self, db => {
+            sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_one(db)
+        })?;
+        Ok(Before { ever: [n.0, n.1, n.2, n.3], since_threshold: [n.4, n.5, n.6, n.7] })
     }
 
     /// What each account that registered taxis registered.
