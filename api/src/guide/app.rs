@@ -64,8 +64,8 @@ pub(super) fn beginnings() -> Vec<Chapter> {
             steps: vec![step(
                 "Chercher autour d’un client",
                 "Les taxis libres, du plus proche au plus lointain. Leur `id` est un pseudonyme : nouveau à chaque \
-                 recherche, valable {pseudonym_min} minutes, et pour vous seul. Dans une zone d’exclusion (un aéroport, par exemple) \
-                 la réponse est 404.",
+                 recherche, valable {pseudonym_min} minutes, et pour vous seul. Dans une zone d’exclusion (un \
+                 aéroport, par exemple) la réponse est 404.",
                 search(),
             )],
         },
@@ -125,7 +125,8 @@ fn ride() -> Vec<Step> {
         ),
         step(
             "Le client confirme",
-            "Dans les {confirm_s} secondes. Chacun voit alors le numéro de l’autre ; le taxi est en approche (`oncoming`).",
+            "Dans les {confirm_s} secondes. Chacun voit alors le numéro de l’autre ; le taxi est en approche \
+             (`oncoming`).",
             moves(Side::App, "accepted_by_customer", &json!({})),
         ),
         again("Le client est à bord", operator_moves("customer_on_board")),

@@ -38,8 +38,8 @@ pub(super) fn beginnings() -> Vec<Chapter> {
             id: "positions",
             title: "Être visible : statut et positions",
             about: &[
-                "Un client voit un taxi s’il est `free`, si sa dernière position a moins de {fresh_s} secondes, et si son \
-                 ADS permet de prendre en charge là où le client se trouve. Envoyez une position toutes les cinq \
+                "Un client voit un taxi s’il est `free`, si sa dernière position a moins de {fresh_s} secondes, et si \
+                 son ADS permet de prendre en charge là où le client se trouve. Envoyez une position toutes les cinq \
                  secondes environ, aussi longtemps que le taxi travaille.",
             ],
             steps: visibility(),
@@ -49,8 +49,8 @@ pub(super) fn beginnings() -> Vec<Chapter> {
             title: "Recevoir les courses",
             about: &[
                 "Deux façons, au choix. Avec un serveur à vous : inscrivez son adresse dans « Mon compte » ; le \
-                 registre y envoie chaque course par `POST`, signée, et attend une réponse 2xx en JSON dans les {call_s} \
-                 secondes. Sans serveur : gardez ouvert le flux d’événements.",
+                 registre y envoie chaque course par `POST`, signée, et attend une réponse 2xx en JSON dans les \
+                 {call_s} secondes. Sans serveur : gardez ouvert le flux d’événements.",
             ],
             steps: vec![Step {
                 title: "Écouter ses courses",
@@ -145,8 +145,8 @@ fn visibility() -> Vec<Step> {
         ),
         step(
             "Une position par HTTP",
-            "Jusqu’à {positions} positions à la fois, toutes ou aucune. La réponse 200, sans corps, vient quand elles sont sur \
-             disque.",
+            "Jusqu’à {positions} positions à la fois, toutes ou aucune. La réponse 200, sans corps, vient quand elles \
+             sont sur disque.",
             Request::new(Side::Operator, "POST", "/geotaxi/", 200).sending(json!({"positions": [position]})),
         ),
         Step {

@@ -140,7 +140,8 @@ fn advice_on(message: &str) -> Option<&'static str> {
 pub fn on_positions(reason: Refusal) -> &'static str {
     match reason {
         Refusal::TooLong => {
-            "Le datagramme dépasse {datagram_bytes} octets, ou la requête {positions} positions : envoyez-en moins à la fois."
+            "Le datagramme dépasse {datagram_bytes} octets, ou la requête {positions} positions : envoyez-en moins à \
+             la fois."
         }
         Refusal::NotUtf8 => "Le datagramme n’est pas en UTF-8.",
         Refusal::Malformed => "Le datagramme compact n’a pas la forme de docs/protocol.md.",

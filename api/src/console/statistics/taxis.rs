@@ -41,6 +41,7 @@ pub(super) async fn sheets(app: State<App>, caller: Caller, asked: Query) -> Ans
         ("Rayon choisi", number(figures.average_radius_change), "% des taxis"),
     ];
     let now = now.map(|(label, value, unit)| vec![Cell::Text(label.into()), value, Cell::Text(unit.into())]);
+    let now = Table::new(&["Chiffre", "Valeur", "Unité"], now.into());
     let hours = (0..24).map(|hour| {
         let taxis = figures.connected_taxis_per_hour.get(&hour.to_string()).copied();
         vec![Cell::Text(format!("{hour} h")), number(taxis)]
@@ -55,7 +56,7 @@ pub(super) async fn sheets(app: State<App>, caller: Caller, asked: Query) -> Ans
                 "Taxis dont au moins une position a été reçue entre le 1er janvier 2022 et la date.",
             ),
         ]),
-        Sheet::by_unit("maintenant", "Activité", Table::new(&["Chiffre", "Valeur", "Unité"], now.into())).explained(vec![
+        Sheet::by_unit("maintenant", "Activité", now).explained(vec![
             ("Connectés maintenant", "Taxis dont une position a été reçue depuis une minute."),
             (
                 "Courses par taxi et par mois",
