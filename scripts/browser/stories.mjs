@@ -1,8 +1,15 @@
 // What takes more than one page. Each story gives what is wrong, or throws.
 import { accessible, keyboard, listen, narrow, textual } from "./checks.mjs";
+import { ANALYSTS } from "./stories/analysts.mjs";
+import { FORMS } from "./stories/forms.mjs";
+import { HAILS } from "./stories/hails.mjs";
 import { HOSTILE, STATION } from "./world.mjs";
 
 export const STORIES = {
+  ...FORMS,
+  ...ANALYSTS,
+  ...HAILS,
+
   async "forms are sent by Enter"(world, as) {
     const context = await as("operateur");
     const page = await context.newPage();
@@ -70,7 +77,7 @@ export const STORIES = {
     for (const what of [`station « ${HOSTILE} »`, `ZUPC « ${HOSTILE} »`]) {
       if (!(await told.textContent()).includes(what)) wrong.push(`${await told.textContent()} has no ${what}`);
     }
-    wrong.push(...(await textual(page, HOSTILE)), ...(await accessible(page)));
+    wrong.push(...(await textual(page, [HOSTILE])), ...(await accessible(page)));
     await context.close();
     return wrong;
   },
@@ -271,14 +278,5 @@ export const STORIES = {
     wrong.push(...(await accessible(page)), ...(await narrow(page)));
     await context.close();
     return wrong;
-  },
-
-  async "a page that is not there is one to read"(world, as) {
-    const context = await as(null);
-    const page = await context.newPage();
-    const answer = await page.goto("/console/nowhere");
-    const title = await page.getByRole("heading", { level: 1 }).textContent();
-    await context.close();
-    return answer.status() === 404 && title === "Page introuvable" ? [] : [`${answer.status()} ${title}`];
   },
 };
