@@ -108,6 +108,7 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/simulator/app", get(simulator::app::show))
         .route("/console/simulator/app/hail", post(simulator::app::hail))
         .route("/console/simulator/hail", post(simulator::change_hail))
+        .route("/console/simulator/events", get(simulator::events))
         .route("/doc/guide", get(guide::show))
         .route("/console/map", get(map::show))
         .route("/console/map/places", get(map::places))
@@ -134,6 +135,7 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
         .layer(Extension(Arc::new(home::Figures::default())))
         .layer(Extension(Arc::new(statistics::Maps::default())))
+        .layer(Extension(Arc::new(simulator::Within::default())))
 }
 
 /// Whether a path is one of ours.

@@ -109,13 +109,14 @@ export const PAGES = [
   { path: "/console/recette/stop", form: true },
   // Of nobody's yet: a story makes one, and looks at it.
   { path: "/console/recette/{id}", at: () => "/console/recette/0", roles: [], hidden: ["operateur", "moteur"] },
-  { path: "/console/simulator/operator", roles: ["operateur"], shows: ["client"] },
+  { path: "/console/simulator/operator", roles: ["operateur"], shows: ["client"], ready: () => "#map[data-ready]" },
   { path: "/console/simulator/operator/taxi", form: true },
   { path: "/console/simulator/operator/position", form: true },
   { path: "/console/simulator/operator/status", form: true },
-  { path: "/console/simulator/app", roles: ["moteur"], shows: ["client"] },
+  { path: "/console/simulator/app", roles: ["moteur"], shows: ["client"], ready: () => "#map[data-ready]" },
   { path: "/console/simulator/app/hail", form: true },
   { path: "/console/simulator/hail", form: true },
+  { path: "/console/simulator/events", roles: ["operateur", "moteur"], data: true },
 ];
 
 // Routes for everybody that are no pages: what pages load, and what stands for all that is not there.

@@ -3,12 +3,14 @@ import { accessible, keyboard, listen, narrow, textual } from "./checks.mjs";
 import { ANALYSTS } from "./stories/analysts.mjs";
 import { FORMS } from "./stories/forms.mjs";
 import { HAILS } from "./stories/hails.mjs";
+import { SIMULATORS } from "./stories/simulators.mjs";
 import { HOSTILE, STATION } from "./world.mjs";
 
 export const STORIES = {
   ...FORMS,
   ...ANALYSTS,
   ...HAILS,
+  ...SIMULATORS,
 
   async "forms are sent by Enter"(world, as) {
     const context = await as("operateur");
@@ -200,43 +202,6 @@ export const STORIES = {
     console.log(`the map of ${all} taxis: ${all + moved} points drawn, the longest task took ${longest} ms`);
     await context.close();
     return wrong;
-  },
-
-  async "a hail goes from one simulator to the other"(world, as) {
-    await world.free();
-    const [operator, app] = [await as("operateur"), await as("moteur")];
-    const [taxi, customer] = [await operator.newPage(), await app.newPage()];
-    const wrong = [listen(taxi, world.url), listen(customer, world.url)];
-    await customer.goto("/console/simulator/app");
-    await customer.getByLabel("Latitude du client").fill("48,8566");
-    await customer.getByLabel("Longitude du client").fill("2,3522");
-    await customer.keyboard.press("Enter");
-    await customer.getByText("Taxis trouvés : 1").waitFor();
-    await customer.getByLabel("Adresse").fill("1 rue de Rivoli");
-    await customer.getByRole("button", { name: "Demander ce taxi" }).click();
-    // The newest hail is the first; what the other side did is there once the page is loaded again.
-    const press = async (page, address, name) => {
-      const button = page.locator("section.hail").first().getByRole("button", { name, exact: true });
-      await world.until(async () => {
-        await page.goto(address);
-        return (await button.count()) === 1;
-      }, `a button: ${name}`);
-      if (wrong.length === 2) wrong.push(await accessible(page), await narrow(page));
-      await button.click();
-    };
-    const cab = `/console/simulator/operator?taxi=${world.taxi}`;
-    await press(taxi, cab, "reçue par l’opérateur");
-    await press(taxi, cab, "reçue par le taxi");
-    await press(taxi, cab, "acceptée par le taxi");
-    await press(customer, "/console/simulator/app", "confirmée par le client");
-    await press(taxi, cab, "client à bord");
-    await press(taxi, cab, "terminée");
-    await press(customer, "/console/simulator/app", "Noter");
-    const [hail] = (await world.list("moteur", "/hails")).slice(0, 1);
-    const { status, rating_ride } = await world.call("moteur", "GET", `/hails/${hail.id}`);
-    if (status !== "finished" || rating_ride !== 5) wrong.push([`the hail is ${status}, its mark ${rating_ride}`]);
-    await Promise.all([operator.close(), app.close()]);
-    return wrong.flat();
   },
 
   // Who is certified has waited for half a minute as nobody answers: `api/tests/it/certify.rs` makes the time pass.

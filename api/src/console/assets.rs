@@ -77,6 +77,9 @@ pub(super) static PLOTLY: LazyLock<Asset> = LazyLock::new(|| {
 /// Draws the map.
 pub(super) static MAP: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("map", "js", JS, Bytes::from_static(include_bytes!("map.js"))));
+/// What simulators do by themselves.
+pub(super) static SIMULATOR: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("simulator", "js", JS, Bytes::from_static(include_bytes!("simulator.js"))));
 
 /// The text of the first script of a page; `MathJax` is the second, and typesets formulae that we have none of.
 fn first_script(page: &str) -> &str {
@@ -85,8 +88,14 @@ fn first_script(page: &str) -> &str {
 }
 
 /// All of them, by how their names begin: what nobody asks for is not made.
-static ALL: [(&str, &LazyLock<Asset>); 5] =
-    [("console", &STYLE), ("copy", &COPY), ("chart", &CHART), ("plotly", &PLOTLY), ("map", &MAP)];
+static ALL: [(&str, &LazyLock<Asset>); 6] = [
+    ("console", &STYLE),
+    ("copy", &COPY),
+    ("chart", &CHART),
+    ("plotly", &PLOTLY),
+    ("map", &MAP),
+    ("simulator", &SIMULATOR),
+];
 
 /// One of them.
 pub(super) async fn read(Path(name): Path<String>, headers: HeaderMap) -> Shown {

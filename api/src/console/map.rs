@@ -135,7 +135,7 @@ fn sees_taxis(session: &Session) -> bool {
 }
 
 /// Where the map begins, and how near: at Paris, else at the first town, else over France.
-fn beginning(territory: &Territory) -> ((f64, f64), f64) {
+pub(super) fn beginning(territory: &Territory) -> ((f64, f64), f64) {
     let paris = PARIS.parse().ok().and_then(|insee| territory.town(insee));
     let town = paris.or_else(|| territory.towns().first());
     let at = town.and_then(|town| inside(&town.shape));

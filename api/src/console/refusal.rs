@@ -120,7 +120,8 @@ fn content(why: &str, wrong: &[String]) -> Markup {
     }
 }
 
-fn words(status: StatusCode) -> (&'static str, &'static str) {
+/// What is said where an answer has this status: a title, and a sentence.
+pub(super) fn words(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::BAD_REQUEST => ("Demande incorrecte", "Une valeur de cette demande n’est pas acceptée."),
         StatusCode::UNAUTHORIZED => ("Identification refusée", "Ces identifiants ne sont pas valables."),
@@ -173,7 +174,7 @@ fn leaves(errors: &Value) -> Vec<&str> {
 }
 
 /// The messages of the API that pages can bring about; another one is shown as it is.
-fn in_french(message: &str) -> Option<Cow<'static, str>> {
+pub(super) fn in_french(message: &str) -> Option<Cow<'static, str>> {
     Some(Cow::Borrowed(match message {
         "This endpoint is invalid." => {
             "Cette adresse ne peut pas être appelée : il faut une URL http ou https publique."

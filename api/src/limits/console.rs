@@ -58,6 +58,15 @@ pub const CERTIFICATION_TAXIS_AT_ONCE: usize = 4;
 pub const CERTIFICATION_PATIENCE_S: RangeInclusive<u64> = 5..=1_800;
 /// How many positions one may watch before its first hail.
 pub const CERTIFICATION_POSITIONS: RangeInclusive<u64> = 2..=100;
+// Simulators
+/// The largest answer of the API that one reads: a page of a list is a hundredth.
+pub const SIMULATED_ANSWER_MAX_BYTES: usize = 4 << 20;
+/// Hails whose details a simulator asks for each time, the newest that have not ended.
+pub const SIMULATED_HAILS_FOLLOWED: usize = 5;
+/// How often one looks whether a position that was taken is shown, before it shows what there is.
+pub const SIMULATED_POSITION_LOOKS: usize = 20;
+/// Between two of these looks.
+pub const SIMULATED_POSITION_LOOKS_EVERY: Duration = Duration::from_millis(50);
 // Imports
 /// Imports whose reports are kept, the newest.
 pub const IMPORTS_KEPT: i64 = 200;
