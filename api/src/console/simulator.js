@@ -12,6 +12,8 @@ const AGAIN = 30_000;
 const WIDEST = 0.99;
 // Of a degree of latitude.
 const METRES = 111_195;
+// How far a taxi that does not say otherwise is seen, which is as far as any, in metres.
+const REACH = 500;
 
 const byId = (id) => document.getElementById(id);
 const place = byId("map");
@@ -134,10 +136,8 @@ function listen() {
   });
 }
 
-byId("refresh").addEventListener("click", (event) => {
-  event.preventDefault();
-  refresh();
-});
+// What a press of it would do is done without.
+byId("refresh").remove();
 
 // --- The map.
 
@@ -162,6 +162,7 @@ function style() {
   const dashed = { "line-color": accent, "line-width": 2, "line-dasharray": [2, 2] };
   add("approach", "line", "lines", dashed, ofKind("approach"));
   add("trace", "line", "lines", { "line-color": text, "line-width": 3 }, ofKind("trace"));
+  add("reach", "line", "lines", { "line-color": accent, "line-width": 1 }, ofKind("reach"));
   const round = { "circle-radius": 3, "circle-color": text };
   add("corners", "circle", "lines", round, ofKind("trace"));
   add("customer", "circle", "points", {
@@ -206,6 +207,16 @@ const feature = (type, coordinates, properties) => ({ type: "Feature", propertie
 const turned = ([lat, lon]) => [lon, lat];
 const placeOf = (one) => one.dataset.at.split(",").map(Number);
 
+// A circle of so many metres.
+function ring([lat, lon], radius) {
+  const tall = radius / METRES;
+  const wide = tall / Math.cos((lat * Math.PI) / 180);
+  const turns = Array.from({ length: 65 }, (_, i) => (i * Math.PI) / 32);
+  return feature("LineString", turns.map((turn) => [lon + wide * Math.cos(turn), lat + tall * Math.sin(turn)]), {
+    kind: "reach",
+  });
+}
+
 // What the page says of places, and the trace.
 function draw() {
   if (!map?.getSource("points")) return;
@@ -218,18 +229,27 @@ function draw() {
     const ends = [...one.querySelectorAll("[data-at]")].map((end) => turned(placeOf(end)));
     return ends.length === 2 ? [feature("LineString", ends, { kind: "approach" })] : [];
   });
+  // From where the taxi is seen, or where taxis are looked for.
+  const middle = document.querySelector(isOperator ? "#taxi [data-at]" : "#found [data-point='customer']");
+  if (middle) lines.push(ring(placeOf(middle), (isOperator && Number(byId("radius").value)) || REACH));
   const trace = isOperator ? traced().points : [];
   if (trace.length) lines.push(feature("LineString", trace.map(turned), { kind: "trace" }));
   map.getSource("points").setData(collection(points));
   map.getSource("lines").setData(collection(lines));
 }
 
-function look() {
+// The towns that are to be seen, where they are not too many.
+let seen = "";
+async function look() {
   const bounds = map.getBounds();
   const view = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
   const isWide = Math.max(view[2] - view[0], view[3] - view[1]) > WIDEST;
   const bbox = view.map((degrees) => degrees.toFixed(5)).join(",");
-  map.getSource("places").setData(isWide ? none : `${location.origin}/console/map/places?bbox=${bbox}`);
+  if (bbox === seen) return;
+  seen = bbox;
+  const answer = isWide ? null : await fetch(`/console/map/places?bbox=${bbox}`).catch(() => null);
+  const places = (answer?.ok && (await answer.json().catch(() => null))) || none;
+  if (seen === bbox) map.getSource("places").setData(places);
 }
 
 function pick({ lat, lng }) {

@@ -30,7 +30,7 @@ mod refused;
 pub(super) use client::Within;
 
 /// How near a map begins where it has something to show.
-const NEAR: f64 = 14.5;
+const NEAR: f64 = 14.0;
 
 /// Moves a hail, or notes it, from either page: `PUT /hails/:id`.
 pub(super) async fn change_hail(State(app): State<App>, api: Api, posted: Posted) -> Shown {

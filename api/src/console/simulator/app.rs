@@ -87,10 +87,11 @@ async fn page(app: &App, partner: &Partner, session: &Session, given: &Query, do
         (map(app, PATH, "app", None, at))
         ul.legend aria-label="Légende" {
             li { span.dot.customer {} " Le client" }
+            li { span.circle {} " 500 m autour de lui : d’aussi loin qu’un taxi peut être vu" }
             li { span.dot data-status="free" {} " Un taxi trouvé" }
             li { span.dot data-status="oncoming" {} " Le taxi d’une course" }
         }
-        div.beside {
+        div.beside.sides {
             div {
                 (searching(&lat, &lon))
                 div #found {

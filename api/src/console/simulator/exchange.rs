@@ -111,8 +111,10 @@ pub(super) fn shown(exchanges: &[Exchange]) -> Markup {
             div #exchange {
                 @if exchanges.is_empty() { p { "Rien n’a encore été demandé sur cette page." } }
                 @for exchange in exchanges {
-                    (code(&exchange.request(), "Requête"))
-                    (code(&exchange.response(), "Réponse"))
+                    div.exchange {
+                        (code(&exchange.request(), "Requête"))
+                        (code(&exchange.response(), "Réponse"))
+                    }
                 }
             }
         }

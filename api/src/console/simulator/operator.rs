@@ -194,9 +194,10 @@ async fn of_taxi(
         ul.legend aria-label="Légende" {
             li { span.dot data-status="free" {} " Le taxi, de la couleur de son statut" }
             li { span.dot.customer {} " Un client" }
+            li { span.circle {} " D’où un client le voit" }
             li { span.line {} " Le trajet à parcourir" }
         }
-        div.beside {
+        div.beside.sides {
             div {
                 (state(taxi))
                 (availability(session, taxi, given))
