@@ -102,7 +102,7 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/recette/stop", post(recette::stop))
         .route("/console/recette/{id}", get(recette::show))
         .route("/console/simulator/operator", get(simulator::operator::show))
-        .route("/console/simulator/operator/taxi", post(simulator::operator::make))
+        .route("/console/simulator/operator/taxi", post(simulator::making::make))
         .route("/console/simulator/operator/position", post(simulator::operator::report))
         .route("/console/simulator/operator/status", post(simulator::operator::set))
         .route("/console/simulator/app", get(simulator::app::show))

@@ -24,6 +24,7 @@ pub(super) mod app;
 mod client;
 mod exchange;
 mod hails;
+pub(super) mod making;
 pub(super) mod operator;
 mod refused;
 

@@ -2,16 +2,15 @@
 
 use axum::extract::State;
 use axum::http::Method;
-use engine::territory::departement;
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::client::{Api, Partner, segment};
 use super::exchange::{Done, shown};
 use super::hails::{Hails, Position, Side};
-use super::{map, number, point, second};
+use super::{making, map, number, point, second};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::console::refusal::Shown;
@@ -23,7 +22,6 @@ use crate::hail::Sender;
 use crate::limits::{SIMULATED_POSITION_LOOKS, SIMULATED_POSITION_LOOKS_EVERY};
 use crate::role::Role;
 use crate::routes::taxis::STATUSES;
-use crate::routes::vehicles::PLATE_LENGTH;
 
 /// Where it is.
 pub(in crate::console) const PATH: &str = "/console/simulator/operator";
@@ -41,8 +39,8 @@ pub(in crate::console) fn concerns(caller: &Caller) -> bool {
 
 /// A taxi of the operator's.
 #[derive(Debug, Deserialize)]
-struct Taxi {
-    id: String,
+pub(super) struct Taxi {
+    pub(super) id: String,
     status: String,
     radius: Option<i32>,
     /// In seconds since 1970.
@@ -110,7 +108,7 @@ async fn page(app: &App, partner: &Partner, session: &Session, given: &Query, do
         (choice(listed.as_deref(), sought, taxi.as_ref()))
         @if let Some(taxi) = &taxi { (of_taxi(app, partner, session, taxi, given).await?) }
         (shown(done.as_ref().map_or(&[], |done| &done.exchanges)))
-        (making(session, given))
+        (making::form(session, given))
     };
     let page = with_map(app, layout::page(Some(session), PATH, "Simuler un opérateur", &content));
     Ok(answered(page, done.as_ref()))
@@ -313,78 +311,13 @@ fn drive() -> Markup {
     }
 }
 
-fn making(session: &Session, given: &Query) -> Markup {
-    html! {
-        section aria-labelledby="making" {
-            h2 #making { "Faire un taxi" }
-            p.hint { "Un conducteur, un véhicule et une ADS, puis le taxi qu’ils font : quatre requêtes." }
-            form.row method="post" action="/console/simulator/operator/taxi" {
-                (session.token_field())
-                div {
-                    label for="plate" { "Immatriculation" }
-                    input #plate name="plate" required minlength=(PLATE_LENGTH.start())
-                        maxlength=(PLATE_LENGTH.end()) value=[given.first("plate")] autocomplete="off";
-                }
-                div {
-                    label for="insee" { "Code INSEE de la commune de son ADS" }
-                    input #insee name="insee" required minlength="5" maxlength="5" value=[given.first("insee")]
-                        autocomplete="off";
-                }
-                button type="submit" { "Faire le taxi" }
-            }
-        }
-    }
-}
-
-/// Registers a driver, a vehicle, an ADS and the taxi that they make.
-pub(in crate::console) async fn make(State(app): State<App>, api: Api, posted: Posted) -> Shown {
-    let Posted { session, fields } = posted;
-    let partner = api.of(&session);
-    let text = |name| fields.first(name).unwrap_or_default().trim();
-    let mut exchanges = Vec::new();
-    for (path, element) in parts(text("plate"), text("insee")) {
-        let exchange = partner.send(Method::POST, path, element).await?;
-        let is_granted = exchange.is_granted();
-        exchanges.push(exchange);
-        if !is_granted {
-            break;
-        }
-    }
-    let done = Done::all("Le taxi est fait. Donnez-lui une position, et dites-le libre.", exchanges);
-    let made = match done.exchanges.last() {
-        Some(last) if done.is_granted() => last.read::<Taxi>()?.pop(),
-        _ => None,
-    };
-    let fields = match made {
-        Some(taxi) => of(&taxi.id),
-        None => fields,
-    };
-    answer(&app, &partner, &session, fields, done).await
-}
-
-/// What is registered for a taxi of this plate and town, in order.
-fn parts(plate: &str, insee: &str) -> [(&'static str, Value); 4] {
-    let name = format!("SIM-{plate}");
-    let departement = departement(insee);
-    let driver = json!({"first_name": "Simulateur", "last_name": plate, "professional_licence": name,
-                        "departement": {"numero": departement}});
-    let taxi = json!({"driver": {"professional_licence": name, "departement": departement},
-                      "vehicle": {"licence_plate": plate}, "ads": {"numero": name, "insee": insee}});
-    [
-        ("/drivers", driver),
-        ("/vehicles", json!({"licence_plate": plate})),
-        ("/ads", json!({"numero": name, "insee": insee})),
-        ("/taxis", taxi),
-    ]
-}
-
 /// Says where the taxi is.
 pub(in crate::console) async fn report(State(app): State<App>, api: Api, posted: Posted) -> Shown {
     let Posted { session, fields } = posted;
     let partner = api.of(&session);
     let text = |name| fields.first(name).unwrap_or_default();
     let position = json!({"taxi_id": text("taxi"), "lat": number(text("lat")), "lon": number(text("lon"))});
-    let exchange = partner.send(Method::POST, "/geotaxi", json!({"positions": [position.clone()]})).await?;
+    let exchange = partner.send(Method::POST, "/geotaxi", json!({"positions": [position]})).await?;
     if exchange.is_granted() {
         let at = position["lat"].as_f64().zip(position["lon"].as_f64());
         until_shown(&partner, text("taxi"), at).await?;
@@ -425,18 +358,6 @@ pub(in crate::console) async fn set(State(app): State<App>, api: Api, posted: Po
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_taxi_is_made_of_what_was_registered_before_it() {
-        let [(_, driver), (_, vehicle), (_, ads), (path, taxi)] = parts("AB-123-CD", "97411");
-        assert_eq!(path, "/taxis");
-        assert_eq!(taxi["driver"]["professional_licence"], driver["professional_licence"]);
-        assert_eq!(
-            (&taxi["driver"]["departement"], &driver["departement"]["numero"]),
-            (&json!("974"), &json!("974"))
-        );
-        assert_eq!((&taxi["vehicle"], &taxi["ads"]), (&vehicle, &ads));
-    }
 
     #[test]
     fn the_page_of_a_taxi_is_its_own_whatever_its_id() {
