@@ -118,7 +118,8 @@ impl World {
         for (fix, ads_town) in &everybody {
             let operator = fix.source.operator;
             let description = Description { operator, status: Status::Free, radius_m: None };
-            let profile = Profile { ads_town: *ads_town, descriptions: [description].into() };
+            let profile =
+                Profile { ads_town: *ads_town, descriptions: [description].into(), trial_for: None };
             engine.profiles().put(fix.source.taxi, 1, profile);
         }
         let fixes: Vec<_> = everybody.into_iter().map(|(fix, _)| fix).collect();
@@ -193,7 +194,7 @@ impl Clone for World {
 impl Customer {
     /// The search of this customer.
     pub fn search(&self, radius_m: f64, now: Millis) -> Search<'_> {
-        Search { customer: self.at, radius_m, now, towns: &self.town, operator: None }
+        Search { customer: self.at, radius_m, now, towns: &self.town, operator: None, account: None }
     }
 }
 

@@ -47,6 +47,14 @@ impl Caller {
         if matches!(self.1, Key::Borrower(_)) { Err(Problem::forbidden()) } else { Ok(()) }
     }
 
+    /// Whether what is the account's may be kept for this other one: by whoever borrows it, for themselves alone.
+    pub fn may_show_to(&self, other: &Account) -> bool {
+        match &self.1 {
+            Key::Borrower(own) => own.id == other.id,
+            Key::Own | Key::Governor(_) => true,
+        }
+    }
+
     /// Who acts, for the activity log.
     pub fn actor(&self) -> Actor {
         let key_of = match &self.1 {

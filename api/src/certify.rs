@@ -51,10 +51,14 @@ pub enum Trial {
 pub enum Item {
     /// How often positions come.
     Cadence,
+    /// How old they are when they come.
+    Age,
     /// Whether taxis are free when they say so, and again after a hail.
     Statuses,
     /// Whether datagrams are signed as they should be.
     Signatures,
+    /// Whether datagrams come twice.
+    Duplicates,
     /// Whether customers stand where taxis were looked for.
     Places,
     /// A hail to its end, each side in time.
@@ -69,7 +73,8 @@ pub enum Item {
     Incident,
     /// A customer who is banned.
     Ban,
-    /// What comes again of a customer: a hail after one that was cancelled, and never two at a time.
+    /// What comes again of a customer: a hail after one that was cancelled, a request that is repeated, and never two
+    /// hails at a time.
     Repeats,
     /// What the customer says of the ride.
     Feedback,
@@ -105,13 +110,15 @@ pub struct Finding {
 pub struct Rules {
     /// The longest time without a new position of a taxi, in seconds.
     pub cadence_s: i64,
+    /// Of a hundred positions how many may be more than five seconds old when they come.
+    pub old_percent: u64,
     /// How far from the taxi a customer may be who found it, in metres.
     pub distance_m: f64,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { cadence_s: 10, distance_m: 600.0 }
+        Self { cadence_s: 10, old_percent: 10, distance_m: 600.0 }
     }
 }
 
@@ -131,8 +138,10 @@ impl Side {
         match self {
             Self::Operator => &[
                 I::Cadence,
+                I::Age,
                 I::Statuses,
                 I::Signatures,
+                I::Duplicates,
                 I::Answered,
                 I::Refused,
                 I::Ignored,
@@ -182,7 +191,8 @@ impl Side {
             }
             (Self::Search, Trial::Report) => "demandez le taxi : il refusera, et signalera le client",
             (Self::Search, Trial::Again) => {
-                "demandez le taxi pour un autre client, celui d’avant étant exclu"
+                "demandez le taxi pour un autre client, celui d’avant étant exclu, et répétez la demande sous la même \
+                 clé (Idempotency-Key), comme si la réponse n’était pas venue"
             }
         }
     }
@@ -201,8 +211,10 @@ impl Item {
     pub fn name(self) -> &'static str {
         match self {
             Self::Cadence => "Cadence des positions",
+            Self::Age => "Âge des positions",
             Self::Statuses => "Statuts du taxi",
             Self::Signatures => "Signature des datagrammes",
+            Self::Duplicates => "Datagrammes en double",
             Self::Places => "Lieu du client",
             Self::Answered => "Course menée à son terme",
             Self::Refused => "Course refusée",
@@ -210,7 +222,7 @@ impl Item {
             Self::Cancelled => "Course annulée par le client",
             Self::Incident => "Incident",
             Self::Ban => "Client exclu",
-            Self::Repeats => "Demandes répétées d’un client",
+            Self::Repeats => "Répétitions et doublons",
             Self::Feedback => "Avis du client",
         }
     }

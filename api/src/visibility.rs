@@ -47,20 +47,26 @@ impl<'a> Ground<'a> {
     }
 
     /// Who is there, and of those to be offered the nearest `count` but at most [`HITS_MAX`]; where an operator is
-    /// given, by its descriptions alone.
-    pub fn look(&self, engine: &Engine, now: Millis, operator: Option<OperatorKey>, count: usize) -> Found {
+    /// given, by its descriptions alone. The account that searches finds the taxis of its own trials, too.
+    pub fn look(
+        &self,
+        engine: &Engine,
+        now: Millis,
+        (account, operator): (Option<i32>, Option<OperatorKey>),
+        count: usize,
+    ) -> Found {
         if !self.may_be_searched() {
             return Found::default();
         }
         // The whole disk, however few are asked for: all that are there are counted.
-        let mut hits = engine.nearby(&self.search(now, operator));
+        let mut hits = engine.nearby(&self.search(now, account, operator));
         let (around, closest) = (hits.len(), hits.iter().copied().min_by(Hit::nearer));
         hits.retain(Hit::within_reach);
         let within_reach = hits.len();
         Found { offered: Hit::nearest(hits, count.min(HITS_MAX)), around, within_reach, closest }
     }
 
-    /// Why one taxi, as one operator describes it, is or is not offered to a search app. `is_known`: whether there
+    /// Why one taxi, as one operator describes it, is or is not offered to any search app. `is_known`: whether there
     /// is a card to show of it.
     pub fn visibility(
         &self,
@@ -69,17 +75,24 @@ impl<'a> Ground<'a> {
         source: SourceKey,
         is_known: bool,
     ) -> Visibility<'a> {
-        let sight = engine.sight(&self.search(now, None), source).filter(|_| is_known);
+        let sight = engine.sight(&self.search(now, None, None), source).filter(|_| is_known);
         let mut hits =
-            if self.may_be_searched() { engine.nearby(&self.search(now, None)) } else { Vec::new() };
+            if self.may_be_searched() { engine.nearby(&self.search(now, None, None)) } else { Vec::new() };
         hits.retain(Hit::within_reach);
         let own = hits.iter().find(|hit| hit.source == source);
         let nearer = own.map_or(0, |own| hits.iter().filter(|hit| hit.nearer(own).is_lt()).count());
         Visibility { ground: self.clone(), now, sight, nearer }
     }
 
-    fn search(&self, now: Millis, operator: Option<OperatorKey>) -> Search<'_> {
-        Search { customer: self.customer, radius_m: LOOK_AROUND_M, now, towns: &self.towns, operator }
+    fn search(&self, now: Millis, account: Option<i32>, operator: Option<OperatorKey>) -> Search<'_> {
+        Search {
+            customer: self.customer,
+            radius_m: LOOK_AROUND_M,
+            now,
+            towns: &self.towns,
+            operator,
+            account,
+        }
     }
 }
 
@@ -101,6 +114,8 @@ pub struct Found {
 pub enum Condition {
     /// The operator describes its vehicle.
     Registered,
+    /// Everybody may find it: it is of no trial.
+    Public,
     /// Its status is free.
     Free,
     /// A position was received, and not long ago.
@@ -121,8 +136,9 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Registered,
+        Self::Public,
         Self::Free,
         Self::Position,
         Self::Exclusion,
@@ -137,6 +153,7 @@ impl Condition {
     pub fn name(self) -> &'static str {
         match self {
             Self::Registered => "registered",
+            Self::Public => "public",
             Self::Free => "free",
             Self::Position => "position",
             Self::Exclusion => "exclusion",
@@ -168,6 +185,7 @@ impl Visibility<'_> {
         let seen = |holds: fn(&Sight) -> bool| self.sight.as_ref().is_some_and(holds);
         match condition {
             Condition::Registered => seen(|_| true),
+            Condition::Public => seen(|sight| sight.kept_for.is_none()),
             Condition::Free => seen(Sight::is_free),
             Condition::Position => seen(|sight| sight.is_fresh),
             Condition::Exclusion => self.ground.exclusion.is_none(),

@@ -79,6 +79,8 @@ pub struct Search<'a> {
     pub towns: &'a [Insee],
     /// Where given, only this operator's descriptions count.
     pub operator: Option<OperatorKey>,
+    /// The number of the account that searches: it alone finds the taxis of its trials.
+    pub account: Option<i32>,
 }
 
 /// A taxi found.

@@ -19,7 +19,7 @@ impl Engine {
     /// A taxi is there if its ADS is of one of the towns, an operator describes it as free, that operator's
     /// last fix is fresh and lies within the radius. Of several such operators the one heard last counts (in
     /// a tie, the greater key), even where its own fix lies outside the radius: then the taxi is not in the
-    /// answer.
+    /// answer. One that is of a trial is there for the account of that alone.
     pub fn nearby(&self, search: &Search<'_>) -> Vec<Hit> {
         let radius_m = search.looks_m();
         let (customer, disk) = (Origin::new(search.customer), Disk::around(search.customer, radius_m));

@@ -23,6 +23,8 @@ pub struct Sight {
     pub may_pick_up: bool,
     /// How the operator describes it.
     pub description: Description,
+    /// The account that alone finds it, if that is another one than searches.
+    pub kept_for: Option<i32>,
     /// Whether the search asks for this operator's descriptions.
     pub is_asked: bool,
     /// Its last fix by this operator, however old, measured from the customer; its reach too.
@@ -64,6 +66,7 @@ impl Sight {
     /// Whether all of it holds: the taxi is offered, by this operator.
     pub fn is_offered(&self) -> bool {
         self.may_pick_up
+            && self.kept_for.is_none()
             && self.is_free()
             && self.is_asked
             && self.is_fresh
@@ -161,10 +164,11 @@ impl<'a> Admitted<'a> {
     }
 }
 
-/// The descriptions of a taxi that a search may choose from, if the taxi may pick up there.
+/// The descriptions of a taxi that a search may choose from, if the taxi may pick up there and be found by it.
 fn competing(profile: &Profile, search: &Search<'_>) -> Option<Vec<Description>> {
     let considered = profile.descriptions.iter().filter(|one| search.considers(one));
-    search.admits(profile.ads_town).then(|| considered.copied().collect())
+    let may_be_found = search.admits(profile.ads_town) && profile.is_shown_to(search.account);
+    may_be_found.then(|| considered.copied().collect())
 }
 
 /// Of several that were heard, the one heard last; in a tie, the greater key.
@@ -214,6 +218,7 @@ impl Engine {
             ads_town: profile.ads_town,
             may_pick_up: search.admits(profile.ads_town),
             description: own,
+            kept_for: profile.trial_for.filter(|_| !profile.is_shown_to(search.account)),
             is_asked: search.asks(source.operator),
             hit,
             is_fresh: hit.is_some_and(|hit| search.is_fresh(hit.received_at)),

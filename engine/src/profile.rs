@@ -140,7 +140,8 @@ impl Offer {
             return Self::default();
         };
         let free = if one.status == Status::Free { Self::FREE } else { 0 };
-        let alone = if profile.descriptions.len() == 1 { Self::ALONE } else { 0 };
+        let is_alone = profile.descriptions.len() == 1 && profile.trial_for.is_none();
+        let alone = if is_alone { Self::ALONE } else { 0 };
         Self(profile.ads_town.bits() << 24 | u64::from(one.reach_m()) << 8 | alone | free)
     }
 
@@ -159,7 +160,7 @@ impl Offer {
         self.0 & Self::FREE != 0
     }
 
-    /// Whether no other operator describes the taxi, so that this word says all there is.
+    /// Whether no other operator describes the taxi and anybody may find it, so that this word says all there is.
     #[inline]
     pub(crate) fn is_alone(self) -> bool {
         self.0 & Self::ALONE != 0
@@ -186,9 +187,16 @@ pub struct Profile {
     pub ads_town: Insee,
     /// Its vehicle as each operator describes it, at most one description an operator.
     pub descriptions: Box<[Description]>,
+    /// The number of the one account that finds it, where it is of a trial; none: everybody does.
+    pub trial_for: Option<i32>,
 }
 
 impl Profile {
+    /// Whether a search of this account finds it, as far as that depends on who searches.
+    pub fn is_shown_to(&self, account: Option<i32>) -> bool {
+        self.trial_for.is_none() || self.trial_for == account
+    }
+
     fn operators(&self) -> impl Iterator<Item = OperatorKey> {
         self.descriptions.iter().map(|one| one.operator)
     }
@@ -285,13 +293,16 @@ mod tests {
             |operator, status, radius_m| Description { operator: OperatorKey(operator), status, radius_m };
         let town: Insee = "2A004".parse().unwrap();
         let two = [describe(1, Status::Free, Some(u16::MAX)), describe(2, Status::Off, None)];
-        let profile = Profile { ads_town: town, descriptions: two.into() };
+        let profile = Profile { ads_town: town, descriptions: two.into(), trial_for: None };
         let offers = [1, 2, 3].map(|operator| Offer::of(&profile, OperatorKey(operator)));
         assert_eq!(offers.map(Offer::is_free), [true, false, false]);
         assert_eq!(offers.map(Offer::is_alone), [false; 3]);
         assert_eq!(offers.map(Offer::reach_m), [u16::MAX, DEFAULT_RADIUS_M, 0]);
         assert_eq!(offers.map(Offer::town_bits), [town.bits(), town.bits(), 0]);
-        let alone = Offer::of(&Profile { descriptions: [two[1]].into(), ..profile }, OperatorKey(2));
+        let one = Profile { descriptions: [two[1]].into(), ..profile };
+        let alone = Offer::of(&one, OperatorKey(2));
         assert!(alone.is_alone() && !alone.is_free());
+        let on_trial = Offer::of(&Profile { trial_for: Some(7), ..one }, OperatorKey(2));
+        assert!(!on_trial.is_alone(), "who searches is not in the word");
     }
 }

@@ -77,7 +77,7 @@ impl World {
         for taxi in 0..INSIDE + ROAMING {
             let described = |operator| Description { operator, status: Status::Free, radius_m: None };
             let descriptions = (0..operators(taxi)).map(OperatorKey).map(described).collect();
-            let profile = Profile { ads_town: town(), descriptions };
+            let profile = Profile { ads_town: town(), descriptions, trial_for: None };
             world.engine.profiles().put(TaxiKey(taxi), 1, profile);
         }
         world.engine.apply(&world.moves(0, 0..INSIDE + ROAMING, &mut random));
@@ -117,7 +117,8 @@ impl World {
     fn read(&self) {
         let towns = [town()];
         let (customer, now) = (paris(), NOW.plus(60_000));
-        let search = Search { customer, radius_m: RADIUS_M, now, towns: &towns, operator: None };
+        let search =
+            Search { customer, radius_m: RADIUS_M, now, towns: &towns, operator: None, account: None };
         for number in 0..SEARCHES {
             let hits = self.engine.nearby(&search);
             let mut times = BTreeMap::new();

@@ -58,8 +58,10 @@ impl Oracle {
         }
         let (received_at, operator, at, reach_m) = last?;
         let distance_m = distance_m(search.customer, at);
-        let found =
-            search.towns.contains(&profile.ads_town) && distance_m <= search.radius_m.min(MAX_RADIUS_M);
+        let is_shown = profile.trial_for.is_none_or(|account| search.account == Some(account));
+        let found = is_shown
+            && search.towns.contains(&profile.ads_town)
+            && distance_m <= search.radius_m.min(MAX_RADIUS_M);
         found.then_some(Hit { source: SourceKey { taxi, operator }, at, received_at, distance_m, reach_m })
     }
 }
@@ -101,6 +103,7 @@ struct Asked {
     now: Millis,
     towns: Vec<Insee>,
     operator: Option<OperatorKey>,
+    account: Option<i32>,
 }
 
 fn places() -> impl Strategy<Value = LatLon> {
@@ -129,6 +132,10 @@ fn offsets() -> impl Strategy<Value = Offset> {
 
 fn operators() -> impl Strategy<Value = OperatorKey> {
     (1..=OPERATORS).prop_map(OperatorKey)
+}
+
+fn accounts() -> impl Strategy<Value = i32> {
+    8..10
 }
 
 fn told(taxis: u32) -> impl Strategy<Value = Told> {
@@ -167,8 +174,12 @@ fn profiles() -> impl Strategy<Value = BTreeMap<TaxiKey, Profile>> {
         described.into()
     });
     let town = prop::sample::select(TOWNS.map(|code| code.parse().unwrap()).to_vec());
-    let profile =
-        (town, descriptions).prop_map(|(ads_town, descriptions)| Profile { ads_town, descriptions });
+    let trial_for = prop_oneof![3 => Just(None), 1 => accounts().prop_map(Some)];
+    let profile = (town, descriptions, trial_for).prop_map(|(ads_town, descriptions, trial_for)| Profile {
+        ads_town,
+        descriptions,
+        trial_for,
+    });
     prop::collection::btree_map((0..TAXIS).prop_map(TaxiKey), profile, 1..12)
 }
 
@@ -179,13 +190,17 @@ fn asked() -> impl Strategy<Value = Asked> {
     let codes = TOWNS.map(|code| code.parse().unwrap()).to_vec();
     let towns = prop_oneof![3 => Just(codes.clone()), 1 => prop::sample::subsequence(codes, 0..=3)];
     let operator = prop_oneof![2 => Just(None), 1 => operators().prop_map(Some)];
-    (offsets(), radius_m, now, towns, operator).prop_map(|(offset, radius_m, now, towns, operator)| Asked {
-        offset,
-        radius_m,
-        now,
-        towns,
-        operator,
-    })
+    let account = prop_oneof![1 => Just(None), 2 => accounts().prop_map(Some)];
+    (offsets(), radius_m, now, towns, operator, account).prop_map(
+        |(offset, radius_m, now, towns, operator, account)| Asked {
+            offset,
+            radius_m,
+            now,
+            towns,
+            operator,
+            account,
+        },
+    )
 }
 
 /// Whether a point is between these latitudes, and from the first of these longitudes eastwards to the second.
@@ -221,9 +236,9 @@ proptest! {
                 engine.sweep(NOW.plus(-5_000));
             }
             engine.settle();
-            for Asked { offset, radius_m, now, towns, operator } in &searches {
+            for Asked { offset, radius_m, now, towns, operator, account } in &searches {
                 let (customer, radius_m, now, operator) = (offset.from(place), *radius_m, *now, *operator);
-                let search = Search { customer, radius_m, now, towns, operator };
+                let search = Search { customer, radius_m, now, towns, operator, account: *account };
                 let wanted = oracle.nearby(&search);
                 let mut found = engine.nearby(&search);
                 found.sort_by(Hit::nearer);

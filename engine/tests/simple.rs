@@ -33,13 +33,14 @@ fn describe(engine: &Engine, taxi: u32, descriptions: &[(u32, Status)]) {
         .iter()
         .map(|&(operator, status)| Description { operator: OperatorKey(operator), status, radius_m: None })
         .collect();
-    engine.profiles().put(TaxiKey(taxi), 1, Profile { ads_town: paris(), descriptions });
+    engine.profiles().put(TaxiKey(taxi), 1, Profile { ads_town: paris(), descriptions, trial_for: None });
 }
 
 fn search(engine: &Engine, radius_m: f64, operator: Option<u32>) -> Vec<Hit> {
     let towns = [paris()];
     let operator = operator.map(OperatorKey);
-    let search = Search { customer: at(48.86, 2.35), radius_m, now: NOW, towns: &towns, operator };
+    let search =
+        Search { customer: at(48.86, 2.35), radius_m, now: NOW, towns: &towns, operator, account: None };
     engine.nearest(&search, usize::MAX, |_| true)
 }
 
@@ -80,7 +81,7 @@ fn what_the_registry_does_not_offer_is_not_found() {
     let elsewhere: Insee = "13055".parse().unwrap();
     let descriptions =
         Box::new([Description { operator: OperatorKey(1), status: Status::Free, radius_m: None }]);
-    engine.profiles().put(TaxiKey(1), 2, Profile { ads_town: elsewhere, descriptions });
+    engine.profiles().put(TaxiKey(1), 2, Profile { ads_town: elsewhere, descriptions, trial_for: None });
     assert_eq!(taxis(&search(&engine, 500.0, None)), [0; 0], "another town's licence");
 }
 
@@ -172,7 +173,7 @@ fn what_the_registry_changes_holds_for_the_next_search() {
             status,
             radius_m: Some(300),
         });
-        let profile = Profile { ads_town: paris(), descriptions: descriptions.collect() };
+        let profile = Profile { ads_town: paris(), descriptions: descriptions.collect(), trial_for: None };
         engine.profiles().put(TaxiKey(1), version, profile)
     };
     let found = || search(&engine, 500.0, None).iter().map(|hit| hit.source.operator.0).collect::<Vec<_>>();

@@ -4,6 +4,7 @@
 //! ranges, operator, hash, taxi. What is cheap comes first; what tells strangers from operators comes before what tells
 //! which taxis exist.
 
+mod ages;
 mod binary;
 pub mod heaviest;
 mod refusals;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use sha1::{Digest as _, Sha1};
 
+pub use self::ages::{Age, Passed};
 pub use self::binary::Admitted;
 pub use self::refusals::{Refusal, Refusals};
 use self::sessions::Sessions;
@@ -98,8 +100,9 @@ impl Gate {
         };
         match self.judge(&fields, (&mut scratch.number, &mut scratch.signed), now) {
             Ok(position) => {
-                let is_off = position.is_clock_off();
-                self.refusals.count_accepted(position.source.operator, 1, u64::from(is_off));
+                let mut passed = Passed::default();
+                passed.add(&position);
+                self.refusals.count_accepted(position.source.operator, Transport::Udp, &passed);
                 Ok(position)
             }
             Err(refusal) => {

@@ -14,7 +14,7 @@ import { accessible, filled, french, keyboard, links, listen, narrow, skeleton, 
 import { require } from "./modules.mjs";
 import { ACCOUNTS, OTHERS, PAGES } from "./pages.mjs";
 import { ROLES, ROUTES } from "./source.mjs";
-import { STORIES } from "./stories.mjs";
+import { PATIENT, STORIES } from "./stories.mjs";
 import { PASSWORD, World, hostile } from "./world.mjs";
 
 const { chromium } = require("playwright-core");
@@ -150,12 +150,14 @@ async function main() {
   try {
     await world.begin(resolve(positionals[0]), ROLES);
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+    const patient = tellAll(browser, world, PATIENT);
     const waiting = [...ACCOUNTS, null];
     const turns = Array.from({ length: AT_ONCE }, async () => {
       while (waiting.length > 0) await looks(browser, world, waiting.shift());
     });
     await Promise.all(turns);
     await tellAll(browser, world, STORIES);
+    await patient;
   } finally {
     await end();
   }

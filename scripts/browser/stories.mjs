@@ -4,13 +4,17 @@ import { ANALYSTS } from "./stories/analysts.mjs";
 import { FORMS } from "./stories/forms.mjs";
 import { HAILS } from "./stories/hails.mjs";
 import { SIMULATORS } from "./stories/simulators.mjs";
+import { RECETTE } from "./stories/recette.mjs";
 import { HOSTILE, STATION } from "./world.mjs";
+
+export { PATIENT } from "./stories/recette.mjs";
 
 export const STORIES = {
   ...FORMS,
   ...ANALYSTS,
   ...HAILS,
   ...SIMULATORS,
+  ...RECETTE,
 
   async "forms are sent by Enter"(world, as) {
     const context = await as("operateur");
@@ -204,44 +208,12 @@ export const STORIES = {
     return wrong;
   },
 
-  // Who is certified has waited for half a minute as nobody answers: `api/tests/it/certify.rs` makes the time pass.
-  async "an operator who drives nobody fails its acceptance"(world, as) {
-    await world.free();
-    const context = await as("operateur");
+  async "a page that is not there is one to read"(world, as) {
+    const context = await as(null);
     const page = await context.newPage();
-    const wrong = listen(page, world.url);
-    await page.goto("/console/recette");
-    await page.getByLabel("Clé d’un compte qui joue l’autre côté").fill(world.keys.moteur);
-    await page.getByLabel("Taxi, par son identifiant").fill(world.taxi);
-    await page.getByLabel("Patience pour chaque geste").fill("5");
-    await page.getByLabel("Positions regardées").fill("2");
-    await page.keyboard.press("Enter");
-    await page.getByText("Recette en cours, opérateur").waitFor();
-    let degrees = 0;
-    const shows = (text) => world.until(async () => {
-      await world.move((degrees += 0.0001));
-      await page.goto("/console/recette");
-      return page.getByText(text).first().isVisible();
-    }, text);
-    await shows("Essai 1 sur 7");
-    wrong.push(...(await accessible(page)), ...(await narrow(page)));
-    // It refuses whom it should drive, and stays out of service.
-    const newest = async () => (await world.list("operateur", "/hails"))[0];
-    await world.until(async () => (await newest()).status === "sent_to_operator", "a hail");
-    const { id } = await newest();
-    const declined = { status: "declined_by_taxi", declined_by_taxi_reason: "rest_time" };
-    for (const wish of [{ status: "received_by_operator" }, { status: "received_by_taxi" }, declined]) {
-      await world.call("operateur", "PUT", `/hails/${id}`, wish);
-    }
-    await shows("Terminée : le rapport est gardé.");
-    await page.getByRole("region", { name: "Rapports" }).getByRole("link").first().click();
-    await page.getByText("Recette échouée").waitFor();
-    await page.getByText("Signature vérifiée").waitFor();
-    await page.getByText("le taxi ne l’a pas acceptée à temps", { exact: true }).waitFor();
-    wrong.push(...(await keyboard(page)));
-    await page.getByText("Le texte signé").click();
-    wrong.push(...(await accessible(page)), ...(await narrow(page)));
+    const answer = await page.goto("/console/nowhere");
+    const title = await page.getByRole("heading", { level: 1 }).textContent();
     await context.close();
-    return wrong;
+    return answer.status() === 404 && title === "Page introuvable" ? [] : [`${answer.status()} ${title}`];
   },
 };

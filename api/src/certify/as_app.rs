@@ -1,26 +1,29 @@
 //! Plays a search app, to see what an operator does.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use engine::engine::FRESH_MS;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::observed::{Datagrams, Hail, Observed, Sight, Tried};
-use super::run::{Request, Result, Run, RunError};
+use super::observed::{Datagrams, Hail, Observed, Repeat, Sight, Tried};
+use super::run::{Answer, Request, Result, Run, RunError, mark};
 use super::{Side, Trial};
 use crate::hail::Status;
-use crate::limits::CERTIFICATION_TAXIS_AT_ONCE;
+use crate::visibility::Condition;
 
-/// Watches a taxi of the operator (this one, or the first that is free) and hails it, once for each trial.
-pub async fn observe(run: &Run<'_>, taxi: Option<&str>) -> Result<Observed> {
-    let mut observed = Observed::default();
-    let before = datagrams(run, &mut observed.account).await?;
-    observed.taxi = find(run, taxi).await?;
+/// Watches a taxi of the operator and hails it, once for each trial. It is named: the first that is free has a driver
+/// at work.
+pub async fn observe(run: &Run<'_>, taxi: &str) -> Result<Observed> {
+    let account = run.account().await?;
+    let before = datagrams(run).await?;
+    let is_ready = run.until(async || Ok(look(run, taxi).await?.1.then_some(()))).await?;
+    is_ready.ok_or_else(|| RunError::NoTaxi(taxi.to_owned()))?;
+    let mut observed = Observed { account, taxi: taxi.to_owned(), ..Observed::default() };
     (run.tell)(format!("Taxi {} : laissez-le libre, et ses positions venir.", observed.taxi));
     watch(run, &mut observed).await?;
-    let name = format!("recette-{}-{}", run.mark(), run.clock.now().seconds());
+    let name = format!("recette-{}-{}", mark(&observed.account), run.clock.now().seconds());
     for trial in Side::Operator.trials() {
         let tried = attempt(run, &observed.taxi, &name, *trial).await?;
         let is_over = tried.hail.is_none();
@@ -29,13 +32,12 @@ pub async fn observe(run: &Run<'_>, taxi: Option<&str>) -> Result<Observed> {
             break;
         }
     }
-    observed.datagrams =
-        datagrams(run, &mut observed.account).await?.zip(before).map(|(now, before)| since(now, &before));
+    observed.datagrams = datagrams(run).await?.zip(before).map(|(now, before)| since(&now, &before));
     Ok(observed)
 }
 
 /// What came of the operator's datagrams; None: the server takes none.
-async fn datagrams(run: &Run<'_>, account: &mut String) -> Result<Option<Datagrams>> {
+async fn datagrams(run: &Run<'_>) -> Result<Option<Datagrams>> {
     let path = "/operators/me/positions";
     let request = Request { method: Method::GET, path, element: None };
     let answer = run.ask(&run.partner, request).await?;
@@ -43,25 +45,30 @@ async fn datagrams(run: &Run<'_>, account: &mut String) -> Result<Option<Datagra
         return Ok(None);
     }
     let counts = answer.element(path)?;
-    counts["operator"].as_str().unwrap_or_default().clone_into(account);
-    let refused = counts["refused"].as_object().into_iter().flatten();
+    let by_name = |field: &str| {
+        let counts = counts[field].as_object().into_iter().flatten();
+        counts.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or_default())).collect()
+    };
     Ok(Some(Datagrams {
         accepted: counts["accepted"].as_u64().unwrap_or_default(),
-        refused: refused
-            .map(|(reason, count)| (reason.clone(), count.as_u64().unwrap_or_default()))
-            .collect(),
+        refused: by_name("refused"),
+        ages: by_name("ages"),
     }))
 }
 
 /// What is new. A server that was started in between counts from nothing.
-fn since(now: Datagrams, before: &Datagrams) -> Datagrams {
-    let new = |(reason, count): (String, u64)| {
-        let more = count.saturating_sub(before.refused.get(&reason).copied().unwrap_or_default());
-        (more > 0).then_some((reason, more))
+fn since(now: &Datagrams, before: &Datagrams) -> Datagrams {
+    let more = |now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
+        let new = |(name, count): (&String, &u64)| {
+            let more = count.saturating_sub(before.get(name).copied().unwrap_or_default());
+            (more > 0).then(|| (name.clone(), more))
+        };
+        now.iter().filter_map(new).collect()
     };
     Datagrams {
         accepted: now.accepted.saturating_sub(before.accepted),
-        refused: now.refused.into_iter().filter_map(new).collect(),
+        refused: more(&now.refused, &before.refused),
+        ages: more(&now.ages, &before.ages),
     }
 }
 
@@ -72,32 +79,15 @@ async fn look(run: &Run<'_>, taxi: &str) -> Result<(Value, bool)> {
     Ok((shown, is_ready))
 }
 
-/// A taxi that can be hailed: the wanted one, or any. They are asked after a few at a time.
-async fn find(run: &Run<'_>, wanted: Option<&str>) -> Result<String> {
-    let (mut waiting, mut page) = (VecDeque::new(), 1);
-    let found = run.until(async || {
-        for _ in 0..CERTIFICATION_TAXIS_AT_ONCE {
-            if waiting.is_empty() && wanted.is_none() {
-                let taxis = run.list(&run.partner, &format!("/taxis/all?p={page}")).await?;
-                if taxis.is_empty() {
-                    page = 1;
-                    break;
-                }
-                page += 1;
-                let free = taxis.iter().filter(|taxi| taxi["status"] == "free");
-                waiting.extend(free.filter_map(|taxi| taxi["id"].as_str().map(str::to_owned)));
-            }
-            let Some(taxi) = wanted.map(str::to_owned).or_else(|| waiting.pop_front()) else { continue };
-            if look(run, &taxi).await?.1 {
-                return Ok(Some(taxi));
-            }
-            if wanted.is_some() {
-                break;
-            }
-        }
-        Ok(None)
-    });
-    found.await?.ok_or(RunError::NoTaxi)
+/// Whether a hail may ring another operator's driver: one who says, too, that the vehicle is free, and is heard. Which
+/// one a hail goes to is decided by who was heard last, and cannot be asked for.
+async fn has_rival(run: &Run<'_>, shown: &Value) -> Result<bool> {
+    let (id, at) = (shown["id"].as_str().unwrap_or_default(), &shown["position"]);
+    let path = format!("/taxis/{id}/visibility?lon={}&lat={}", at["lon"], at["lat"]);
+    let told = run.get(&run.partner, &path).await?;
+    let heard_last = |check: &&Value| check["name"] == Condition::HeardLast.name();
+    let check = told["checks"].as_array().and_then(|checks| checks.iter().find(heard_last));
+    Ok(check.is_some_and(|check| !check["needed"]["received_after"].is_null()))
 }
 
 /// Looks until there are enough positions to tell how often they come.
@@ -127,9 +117,11 @@ async fn attempt(run: &Run<'_>, taxi: &str, name: &str, trial: Trial) -> Result<
         if !is_ready {
             return Ok(None);
         }
+        if has_rival(run, &shown).await? {
+            return Err(RunError::Shared(taxi.to_owned()));
+        }
         let wish = wish(&shown, name, trial);
-        let request = Request { method: Method::POST, path: "/hails", element: Some(&wish) };
-        let mut answer = run.ask(&run.counterpart, request).await?;
+        let mut answer = ask(run, &wish, trial).await?;
         // Somebody else was first, or what was shown of the taxi is a moment older than what hails it, or younger.
         let is_not_free = || answer.body.pointer("/errors/data/0/taxi_id").is_some();
         match answer.status {
@@ -142,6 +134,7 @@ async fn attempt(run: &Run<'_>, taxi: &str, name: &str, trial: Trial) -> Result<
         tried.was_free = false;
         return Ok(tried);
     };
+    let repeat = if trial == Trial::Again { Some(repeat(run, &wish).await) } else { None };
     let seen = see_through(run, (taxi, &id), trial).await;
     let tidied = tidy_up(run, &id).await;
     if trial == Trial::Report {
@@ -155,8 +148,25 @@ async fn attempt(run: &Run<'_>, taxi: &str, name: &str, trial: Trial) -> Result<
         tried.banned = banned.transpose()?;
     }
     tried.hail = Some(seen?);
+    tried.repeat = repeat.transpose()?;
     tidied?;
     Ok(tried)
+}
+
+/// Asks for the taxi. What is to be repeated has a name, as the request of an app that may not hear its answer.
+async fn ask(run: &Run<'_>, wish: &Value, trial: Trial) -> Result<Answer> {
+    let name = wish["customer_id"].as_str().filter(|_| trial == Trial::Again);
+    let request = Request { method: Method::POST, path: "/hails", element: Some(wish) };
+    run.ask_under(&run.counterpart, name, request).await
+}
+
+/// Asks once more for what was asked for, as if no answer had come, and sees what the operator has of that.
+async fn repeat(run: &Run<'_>, wish: &Value) -> Result<Repeat> {
+    let answered = ask(run, wish, Trial::Again).await?.first()["id"].as_str().map(str::to_owned);
+    let customer = wish["customer_id"].as_str().unwrap_or_default();
+    let listed = run.list(&run.partner, &format!("/hails?customer_id={customer}")).await?;
+    let shown = listed.iter().filter_map(|hail| hail["id"].as_str().map(str::to_owned)).collect();
+    Ok(Repeat { answered, shown })
 }
 
 /// What becomes of a hail.

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::observed::{Hail, Observed, Tried};
-use super::run::{Result, Run, RunError};
+use super::run::{Request, Result, Run, RunError, mark};
 use super::{Side, Trial};
 use crate::hail::Status;
+use crate::limits::CERTIFICATION_PAGES;
 
 /// How often the taxi says where it is, in seconds.
 const EVERY_S: i64 = 5;
@@ -44,12 +45,18 @@ struct Cab<'a> {
     reported: Vec<String>,
 }
 
-/// Waits with a taxi for hails of the app, one for each trial. In the end, however it comes, the taxi is out of service
-/// and no customer is banned.
+/// Waits with a taxi for hails of the app, one for each trial; where the other side is the integration account, the app
+/// alone finds it. In the end, however it comes, the taxi is out of service and no customer is banned.
 pub async fn observe(run: &Run<'_>, stand: &Stand) -> Result<Observed> {
-    let id = register(run, stand).await?;
+    let account = run.account().await?;
+    let id = register(run, stand, &account).await?;
+    (run.tell)(if hide(run, &id, &account).await? {
+        "Seule votre application trouve le taxi de cette recette.".to_owned()
+    } else {
+        "Toute application trouve le taxi de cette recette : les clients des autres sont renvoyés.".to_owned()
+    });
     let mut cab = Cab { run, id, stand, heard_s: None, seen: BTreeSet::new(), reported: Vec::new() };
-    let observed = cab.observe().await;
+    let observed = cab.observe(account).await;
     let left = cab.leave().await;
     let observed = observed?;
     left?;
@@ -61,10 +68,10 @@ fn ids(elements: &[Value]) -> Vec<String> {
 }
 
 /// Registers the taxi, or finds it registered.
-async fn register(run: &Run<'_>, stand: &Stand) -> Result<String> {
+async fn register(run: &Run<'_>, stand: &Stand, account: &str) -> Result<String> {
     let send = |path, element| async move { run.send(&run.counterpart, Method::POST, path, &element).await };
     // Of this partner's runs alone: a taxi that two runs drove would be hailed by either's app.
-    let name = format!("REC-{}", run.mark());
+    let name = format!("REC-{}", mark(account));
     let departement = departement(&stand.insee);
     send(
         "/drivers",
@@ -85,12 +92,20 @@ async fn register(run: &Run<'_>, stand: &Stand) -> Result<String> {
     id.ok_or(RunError::Refused { path: "/taxis".to_owned(), status: 200, body })
 }
 
+/// Hides a taxi from all but the partner. False: the other side is no integration account, whose taxis alone may be.
+async fn hide(run: &Run<'_>, id: &str, account: &str) -> Result<bool> {
+    let (path, wish) = (format!("/taxis/{id}"), json!({"trial_for": account}));
+    let request = Request { method: Method::PUT, path: &path, element: Some(&wish) };
+    let answer = run.ask(&run.counterpart, request).await?;
+    if answer.status == 400 { Ok(false) } else { answer.element(&path).map(|_| true) }
+}
+
 impl Cab<'_> {
-    async fn observe(&mut self) -> Result<Observed> {
+    async fn observe(&mut self, account: String) -> Result<Observed> {
         let run = self.run;
         self.seen = self.hails().await?.into_iter().collect();
         let already: BTreeSet<String> = ids(&run.list(&run.partner, LISTED).await?).into_iter().collect();
-        let mut observed = Observed { taxi: self.id.clone(), ..Observed::default() };
+        let mut observed = Observed { account, taxi: self.id.clone(), ..Observed::default() };
         let Stand { lat, lon, .. } = self.stand;
         (run.tell)(format!("Un taxi libre attend en {lat}, {lon} (latitude, longitude)."));
         for trial in Side::Search.trials() {
@@ -106,13 +121,32 @@ impl Cab<'_> {
                 break;
             }
         }
-        for listed in run.list(&run.partner, LISTED).await? {
-            listed["added_by"].as_str().unwrap_or_default().clone_into(&mut observed.account);
-            if let Some(id) = listed["id"].as_str().filter(|id| !already.contains(*id)) {
-                observed.made.push(run.hail(&run.partner, id).await?);
+        for id in self.made(&observed.account, &already).await? {
+            observed.made.push(run.hail(&run.partner, &id).await?);
+        }
+        observed.repeated = self.repeated().await?;
+        Ok(observed)
+    }
+
+    /// The hails that the app made since those which it had before; of very many the latest.
+    async fn made(&self, account: &str, already: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let mut made = BTreeSet::new();
+        for page in 1..=CERTIFICATION_PAGES {
+            let listed = self.run.list(&self.run.partner, &format!("{LISTED}?p={page}")).await?;
+            let is_last = listed.is_empty() || ids(&listed).iter().any(|id| already.contains(id));
+            let own: Vec<_> = listed.into_iter().filter(|hail| hail["added_by"] == account).collect();
+            made.extend(ids(&own).into_iter().filter(|id| !already.contains(id)));
+            if is_last {
+                break;
             }
         }
-        Ok(observed)
+        Ok(made)
+    }
+
+    /// The latest hails of the app that it asked for again.
+    async fn repeated(&self) -> Result<BTreeSet<String>> {
+        let listed = self.run.list(&self.run.partner, &format!("{LISTED}?repeated=true")).await?;
+        Ok(ids(&listed).into_iter().collect())
     }
 
     /// Leaves nothing behind: no hail that waits, no taxi that is found, no customer who is banned.
@@ -248,7 +282,10 @@ impl Cab<'_> {
                 self.wait(id, Hail::is_over).await?;
             }
             Trial::Refuse => self.decline(id, "prior_booking").await?,
-            Trial::Again => self.decline(id, "event").await?,
+            Trial::Again => {
+                self.wait_for_repeat(id).await?;
+                self.decline(id, "event").await?;
+            }
             Trial::Report => {
                 self.decline(id, "rest_time").await?;
                 let reported = json!({"reporting_customer": true, "reporting_customer_reason": "no_show"});
@@ -267,6 +304,18 @@ impl Cab<'_> {
             .await?;
         }
         Ok(hail)
+    }
+
+    /// Waits until the app has asked for a hail again, or until its time is over.
+    async fn wait_for_repeat(&mut self, id: &str) -> Result<()> {
+        let run = self.run;
+        run.until(async || {
+            self.report().await?;
+            let is_over = run.hail(&run.counterpart, id).await?.is_over();
+            Ok((is_over || self.repeated().await?.contains(id)).then_some(()))
+        })
+        .await
+        .map(drop)
     }
 
     /// Accepts a hail and waits for the customer.

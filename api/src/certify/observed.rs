@@ -1,6 +1,6 @@
 //! What a runner observed, and how it is told as evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDateTime;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ pub(super) type Judged = (Verdict, Vec<String>);
 /// All that was observed.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// Email of the partner's account; empty: nobody told it.
+    /// Email of the partner's account.
     pub account: String,
     /// The taxi that was looked at.
     pub taxi: String,
@@ -28,6 +28,8 @@ pub struct Observed {
     pub tried: Vec<Tried>,
     /// Every hail that the app made meanwhile, also of other taxis.
     pub made: Vec<Hail>,
+    /// The ids of those that it asked for again under the same name.
+    pub repeated: BTreeSet<String>,
 }
 
 /// A look at a taxi.
@@ -50,6 +52,17 @@ pub struct Datagrams {
     pub accepted: u64,
     /// How many were refused, by reason.
     pub refused: BTreeMap<String, u64>,
+    /// How old those were that came with their device's time, over HTTP too, by [`ingest::gate::Age`].
+    pub ages: BTreeMap<String, u64>,
+}
+
+/// What came of a request for a taxi that was repeated under the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The hail that was answered; None: another answer came.
+    pub answered: Option<String>,
+    /// Every hail of the customer that the operator has.
+    pub shown: BTreeSet<String>,
 }
 
 /// A trial.
@@ -63,12 +76,14 @@ pub struct Tried {
     pub was_free: bool,
     /// What a hail of the reported customer was answered.
     pub banned: Option<u16>,
+    /// What came of its request as it was repeated.
+    pub repeat: Option<Repeat>,
 }
 
 impl Tried {
     /// A trial of which nothing is known yet.
     pub fn new(trial: Trial) -> Self {
-        Self { trial, hail: None, was_free: true, banned: None }
+        Self { trial, hail: None, was_free: true, banned: None, repeat: None }
     }
 }
 

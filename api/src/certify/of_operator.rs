@@ -1,20 +1,24 @@
 //! What is asked of an operator.
 
-use ingest::gate::Refusal;
+use std::collections::BTreeSet;
+
+use ingest::gate::{Age, Refusal};
 
 use super::observed::{Judged, Observed, all_of};
 use super::{Item, Rules, Trial, Verdict};
 use crate::hail::Status;
 
-/// One datagram in so many may be signed wrongly, by whomever.
+/// One datagram in so many may be signed wrongly, by whomever, or come twice.
 const BAD_SHARE: u64 = 10;
 
 /// One item.
 pub(super) fn judge(item: Item, observed: &Observed, rules: Rules) -> Judged {
     let judged = match item {
         Item::Cadence => Ok(cadence(observed, rules)),
+        Item::Age => Ok(age(observed, rules)),
         Item::Statuses => Ok(statuses(observed)),
         Item::Signatures => Ok(signatures(observed)),
+        Item::Duplicates => Ok(duplicates(observed)),
         Item::Answered => answered(observed),
         Item::Refused => refused(observed),
         Item::Ignored => ignored(observed),
@@ -59,8 +63,7 @@ fn cadence(observed: &Observed, rules: Rules) -> Judged {
 
 fn statuses(observed: &Observed) -> Judged {
     let (tried, free) = (observed.tried.len(), observed.tried.iter().filter(|tried| tried.was_free).count());
-    let seen: std::collections::BTreeSet<_> =
-        observed.sights.iter().map(|sight| sight.status.as_str()).collect();
+    let seen: BTreeSet<_> = observed.sights.iter().map(|sight| sight.status.as_str()).collect();
     if tried == 0 {
         return not_seen("aucune course n’a été essayée");
     }
@@ -69,31 +72,60 @@ fn statuses(observed: &Observed) -> Judged {
     all_of(vec![evidence], &[(free == tried, "le taxi n’a pas été remis libre (`free`) après une course")])
 }
 
+/// By the devices' own time. What was not sent with one cannot be judged.
+fn age(observed: &Observed, rules: Rules) -> Judged {
+    let Some(datagrams) = &observed.datagrams else {
+        return not_seen("le serveur ne compte pas les positions");
+    };
+    let of = |age: Age| datagrams.ages.get(age.name()).copied().unwrap_or_default();
+    let [fresh, late, old, older] = [Age::UpTo5s, Age::UpTo15s, Age::UpTo60s, Age::Older].map(of);
+    let (all, too_old) = (fresh + late + old + older, late + old + older);
+    if all == 0 {
+        return untold(observed, "aucune position n’est venue avec l’heure de son appareil");
+    }
+    let evidence = format!(
+        "{all} positions datées par leur appareil, à l’écart de leur réception : {fresh} à 5 s au plus, {late} à 15 s, \
+         {old} à 60 s, {older} au-delà ({} % au plus à plus de 5 s sont attendus)",
+        rules.old_percent
+    );
+    let is_right = too_old * 100 <= all * rules.old_percent;
+    all_of(
+        vec![evidence],
+        &[(is_right, "les positions arrivent trop tard, ou l’heure des appareils est fausse")],
+    )
+}
+
+/// Nothing to judge: of nobody who sends its positions otherwise it is asked.
+fn untold(observed: &Observed, why: &str) -> Judged {
+    let is_heard = observed.sights.iter().any(|sight| sight.heard_s.is_some());
+    (if is_heard { Verdict::NotApplicable } else { Verdict::NotSeen }, vec![why.to_owned()])
+}
+
 fn signatures(observed: &Observed) -> Judged {
+    let why = "des datagrammes sont mal signés (`bad_hash`)";
+    datagrams(observed, Refusal::BadHash, why)
+}
+
+fn duplicates(observed: &Observed) -> Judged {
+    let why = "des datagrammes sont venus deux fois (`replayed`)";
+    datagrams(observed, Refusal::Replayed, why)
+}
+
+/// Whether few datagrams were refused for a reason.
+fn datagrams(observed: &Observed, refusal: Refusal, why: &str) -> Judged {
     let Some(datagrams) = &observed.datagrams else {
         return not_seen("le serveur ne reçoit pas de datagrammes");
     };
-    let refused: Vec<_> =
-        datagrams.refused.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    let of = |refusal: Refusal| datagrams.refused.get(refusal.name()).copied().unwrap_or_default();
-    let bad = of(Refusal::BadHash) + of(Refusal::Replayed);
+    let bad = datagrams.refused.get(refusal.name()).copied().unwrap_or_default();
     if datagrams.accepted == 0 && bad == 0 {
-        let by_http = observed.sights.iter().any(|sight| sight.heard_s.is_some());
-        let verdict = if by_http { Verdict::NotApplicable } else { Verdict::NotSeen };
-        return (verdict, vec!["aucun datagramme n’est venu".to_owned()]);
+        return untold(observed, "aucun datagramme n’est venu");
     }
-    let told = if refused.is_empty() {
-        "aucun refusé".to_owned()
-    } else {
-        format!("refusés : {}", refused.join(", "))
-    };
+    let refused = datagrams.refused.iter().map(|(reason, count)| format!("{reason} {count}"));
+    let refused = refused.collect::<Vec<_>>().join(", ");
+    let told = if refused.is_empty() { "aucun refusé".to_owned() } else { format!("refusés : {refused}") };
     let evidence = format!("{} datagrammes acceptés, {told}", datagrams.accepted);
     // Anybody may send a few in another's name.
-    let is_right = bad * BAD_SHARE <= datagrams.accepted;
-    all_of(
-        vec![evidence],
-        &[(is_right, "des datagrammes sont mal signés (`bad_hash`), ou rejoués (`replayed`)")],
-    )
+    all_of(vec![evidence], &[(bad * BAD_SHARE <= datagrams.accepted, why)])
 }
 
 fn answered(observed: &Observed) -> Result<Judged, Judged> {
@@ -150,9 +182,27 @@ fn cancelled(observed: &Observed) -> Result<Judged, Judged> {
 
 fn repeats(observed: &Observed) -> Result<Judged, Judged> {
     let (hail, before) = (observed.hail(Trial::Again)?, observed.hail(Trial::Cancel)?);
-    let evidence = vec![hail.line(), format!("après la course {}, annulée par le même client", before.id)];
+    let mut evidence =
+        vec![hail.line(), format!("après la course {}, annulée par le même client", before.id)];
     let is_shown = hail.came(Status::ReceivedByTaxi).is_some();
-    Ok(all_of(evidence, &[(is_shown, "la nouvelle course n’a pas été affichée au chauffeur")]))
+    let (mut is_same, mut is_single) = (true, true);
+    if let Some(repeat) = observed.trial(Trial::Again).and_then(|tried| tried.repeat.as_ref()) {
+        is_same = repeat.answered.as_ref() == Some(&hail.id);
+        is_single = repeat.shown == BTreeSet::from([before.id.clone(), hail.id.clone()]);
+        evidence.push(format!(
+            "demande répétée sous la même clé (Idempotency-Key) : course {}, et l’opérateur en a {} de ce client",
+            repeat.answered.as_deref().unwrap_or("aucune"),
+            repeat.shown.len()
+        ));
+    }
+    Ok(all_of(
+        evidence,
+        &[
+            (is_shown, "la nouvelle course n’a pas été affichée au chauffeur"),
+            (is_same, "la demande répétée n’a pas eu la même course"),
+            (is_single, "l’opérateur n’a pas les deux courses, une fois chacune"),
+        ],
+    ))
 }
 
 fn incident(observed: &Observed) -> Result<Judged, Judged> {
@@ -185,10 +235,12 @@ fn ban(observed: &Observed) -> Result<Judged, Judged> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::certify::observed::{Datagrams, Hail, Sight, Tried};
+    use crate::certify::observed::{Datagrams, Hail, Repeat, Sight, Tried};
 
     fn hail(fields: &Value, went: &[&str]) -> Hail {
         let steps = went
@@ -250,18 +302,64 @@ mod tests {
         assert_eq!(of(&[]), Verdict::NotSeen);
     }
 
+    fn with_datagrams(datagrams: Datagrams) -> Observed {
+        let sights = vec![seen(1, 1, Some(1))];
+        Observed { sights, datagrams: Some(datagrams), ..Observed::default() }
+    }
+
+    fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        let counts = counts.iter().filter(|(_, count)| *count > 0);
+        counts.map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    }
+
     #[test]
     fn signatures_are_of_who_sends_datagrams_and_a_few_wrong_ones_may_be_anybodys() {
-        let of = |accepted, bad: u64, overloaded| {
-            let refused = [("bad_hash", bad / 2), ("replayed", bad - bad / 2), ("overloaded", overloaded)];
-            let refused = refused.into_iter().filter(|(_, count)| *count > 0);
-            let refused = refused.map(|(reason, count)| (reason.to_owned(), count)).collect();
-            let sights = vec![seen(1, 1, Some(1))];
-            let datagrams = Some(Datagrams { accepted, refused });
-            verdict(Item::Signatures, &Observed { sights, datagrams, ..Observed::default() })
+        for (item, reason, other) in
+            [(Item::Signatures, "bad_hash", "replayed"), (Item::Duplicates, "replayed", "bad_hash")]
+        {
+            let of = |accepted, bad, others| {
+                let refused = counts(&[(reason, bad), (other, others), ("overloaded", others)]);
+                verdict(item, &with_datagrams(Datagrams { accepted, refused, ..Datagrams::default() }))
+            };
+            assert_eq!(of(0, 0, 9), Verdict::NotApplicable, "positions come by HTTP");
+            assert_eq!((of(20, 0, 0), of(20, 2, 9)), (Verdict::Passed, Verdict::Passed));
+            assert_eq!((of(20, 3, 0), of(0, 1, 0)), (Verdict::Failed, Verdict::Failed));
+            assert_eq!(verdict(item, &Observed::default()), Verdict::NotSeen);
+        }
+    }
+
+    #[test]
+    fn positions_are_old_where_more_than_a_few_are() {
+        let of = |fresh, late, older| {
+            let ages = counts(&[("up_to_5_s", fresh), ("up_to_15_s", late), ("over_60_s", older)]);
+            verdict(Item::Age, &with_datagrams(Datagrams { ages, ..Datagrams::default() }))
         };
-        assert_eq!(of(0, 0, 0), Verdict::NotApplicable, "positions come by HTTP");
-        assert_eq!((of(20, 0, 0), of(20, 2, 5)), (Verdict::Passed, Verdict::Passed));
-        assert_eq!((of(20, 3, 0), of(0, 1, 0)), (Verdict::Failed, Verdict::Failed));
+        assert_eq!(of(0, 0, 0), Verdict::NotApplicable, "no device tells its time");
+        assert_eq!((of(20, 0, 0), of(18, 1, 1)), (Verdict::Passed, Verdict::Passed));
+        assert_eq!(
+            (of(17, 2, 1), of(0, 1, 0), of(0, 0, 1)),
+            (Verdict::Failed, Verdict::Failed, Verdict::Failed)
+        );
+        assert_eq!(verdict(Item::Age, &Observed::default()), Verdict::NotSeen);
+    }
+
+    #[test]
+    fn a_request_that_is_repeated_makes_no_other_hail() {
+        let of = |answered: Option<&str>, shown: &[&str]| {
+            let answered = answered.map(str::to_owned);
+            let repeat = Some(Repeat { answered, shown: shown.iter().map(|id| (*id).to_owned()).collect() });
+            let tried = |trial, id: &str, repeat| {
+                let hail = Some(hail(&json!({"id": id}), &["received_by_taxi", "declined_by_customer"]));
+                Tried { hail, repeat, ..Tried::new(trial) }
+            };
+            let tried = vec![tried(Trial::Cancel, "a", None), tried(Trial::Again, "b", repeat)];
+            verdict(Item::Repeats, &Observed { tried, ..Observed::default() })
+        };
+        assert_eq!(of(Some("b"), &["a", "b"]), Verdict::Passed);
+        assert_eq!(
+            (of(Some("c"), &["a", "b", "c"]), of(None, &["a", "b"])),
+            (Verdict::Failed, Verdict::Failed)
+        );
+        assert_eq!(of(Some("b"), &["a"]), Verdict::Failed, "the operator does not have it");
     }
 }

@@ -18,7 +18,9 @@ pub(super) fn judge(item: Item, observed: &Observed, rules: Rules) -> Judged {
         Item::Incident => incident(observed),
         Item::Ban => ban(observed),
         Item::Repeats => Ok(repeats(observed)),
-        Item::Cadence | Item::Statuses | Item::Signatures => Ok((Verdict::NotSeen, Vec::new())),
+        Item::Cadence | Item::Age | Item::Statuses | Item::Signatures | Item::Duplicates => {
+            Ok((Verdict::NotSeen, Vec::new()))
+        }
     };
     judged.unwrap_or_else(|nothing| nothing)
 }
@@ -142,7 +144,7 @@ fn ban(observed: &Observed) -> Result<Judged, Judged> {
     ))
 }
 
-/// One customer has one hail at a time.
+/// One customer has one hail at a time, and a request that is repeated makes none.
 fn repeats(observed: &Observed) -> Judged {
     if observed.made.is_empty() {
         return (Verdict::NotSeen, vec!["aucune course n’a été faite".to_owned()]);
@@ -165,5 +167,23 @@ fn repeats(observed: &Observed) -> Judged {
     if !doubled.is_empty() {
         evidence.push(format!("en même temps : {}", doubled.join(" ; ")));
     }
-    all_of(evidence, &[(doubled.is_empty(), "un client a eu deux courses à la fois")])
+    let is_single = (doubled.is_empty(), "un client a eu deux courses à la fois");
+    let is_repeated = match observed.hail(Trial::Again) {
+        Ok(hail) => {
+            let is_repeated = observed.repeated.contains(&hail.id);
+            let told = if is_repeated {
+                "a été répétée, et n’en a fait qu’une"
+            } else {
+                "n’a pas été répétée"
+            };
+            evidence.push(format!("la demande de la course {} {told}", hail.id));
+            (is_repeated, "aucune demande n’a été répétée sous sa clé (Idempotency-Key)")
+        }
+        Err((verdict, why)) if is_single.0 => {
+            evidence.extend(why);
+            return (verdict, evidence);
+        }
+        Err(_) => (true, ""),
+    };
+    all_of(evidence, &[is_single, is_repeated])
 }

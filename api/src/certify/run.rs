@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use ingest::clock::Clock;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,8 +20,10 @@ use crate::limits::{
     CERTIFICATION_WAITS,
 };
 use crate::router::HttpService;
-use crate::secrets::api_key_digest;
+use crate::secrets::hex;
 
+/// How much of an account's digest is in names: of a thousand accounts two share it with a probability of 3 %.
+const MARK_CHARS: usize = 6;
 /// What an account is answered that has asked too often.
 const TOO_MANY_REQUESTS: u16 = 429;
 
@@ -51,12 +54,14 @@ pub enum RunError {
     /// Somebody ended it.
     #[error("the run was stopped")]
     Stopped,
-    /// The registry offered a hail of the taxi to another operator of its vehicle.
-    #[error("the vehicle of taxi {0} has several operators, and another one was hailed")]
+    /// Another operator of the taxi's vehicle is there, too, whose driver a hail may ring.
+    #[error(
+        "the vehicle of taxi {0} has another operator whose taxi is free, and who may be hailed in its place"
+    )]
     Shared(String),
-    /// The operator has no taxi to look at.
-    #[error("none of the operator's taxis became free, with a position less than two minutes old")]
-    NoTaxi,
+    /// The operator's taxi is not to be had.
+    #[error("taxi {0} did not become free, with a position less than two minutes old")]
+    NoTaxi(String),
 }
 
 /// What the parts of a run return.
@@ -188,6 +193,12 @@ pub(super) struct Request<'a> {
     pub(super) element: Option<&'a Value>,
 }
 
+/// What tells what an account's runs leave from what others' do: two runs that shared a taxi or a customer would see
+/// each other's hails. It stays when the account's key changes, so that there is one taxi of an account.
+pub(super) fn mark(account: &str) -> String {
+    hex(&Sha256::digest(account)).chars().take(MARK_CHARS).collect()
+}
+
 impl Answer {
     /// The first element; null: there is none.
     pub(super) fn first(&mut self) -> Value {
@@ -207,7 +218,18 @@ impl Answer {
 impl Run<'_> {
     /// Asks, and hears whatever is answered. Where the account has asked too often it waits, and asks again.
     pub(super) async fn ask(&self, party: &Party, request: Request<'_>) -> Result<Answer> {
+        self.ask_under(party, None, request).await
+    }
+
+    /// The same under a name that the request is to have.
+    pub(super) async fn ask_under(
+        &self,
+        party: &Party,
+        name: Option<&str>,
+        request: Request<'_>,
+    ) -> Result<Answer> {
         let mut headers = vec![("X-Api-Key", party.key.as_str()), ("Content-Type", "application/json")];
+        headers.extend(name.map(|name| ("Idempotency-Key", name)));
         headers.extend(party.log_as.as_deref().map(|email| ("X-Logas", email)));
         let mut answer = self.server.answer(request.clone(), &headers).await?;
         for _ in 0..CERTIFICATION_ASKS_AGAIN {
@@ -292,10 +314,12 @@ impl Run<'_> {
         }
     }
 
-    /// What tells what this partner's runs leave from what others' do: two runs that shared a taxi or a customer would
-    /// see each other's hails.
-    pub(super) fn mark(&self) -> String {
-        api_key_digest(&self.partner.key).chars().take(6).collect()
+    /// The email of the partner's account.
+    pub(super) async fn account(&self) -> Result<String> {
+        let path = "/users/me";
+        let account = self.get(&self.partner, path).await?;
+        let (email, body) = (account["email"].as_str().map(str::to_owned), account.to_string());
+        email.ok_or(RunError::Refused { path: path.to_owned(), status: 200, body })
     }
 
     /// Tells the partner which trial is next.

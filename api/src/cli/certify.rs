@@ -20,15 +20,16 @@ use crate::serve::open_store;
 /// Who is judged.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Hail an operator's taxis as a search app would, and judge what comes of it.
+    /// Hail an operator's taxi as a search app would, and judge what comes of it.
     Operator {
-        /// The taxi; without it, the first of the operator's that is free.
+        /// The taxi, by its id: one whose driver knows of it, as seven hails will ring.
         #[arg(long)]
-        taxi: Option<String>,
+        taxi: String,
         #[command(flatten)]
         args: Args,
     },
-    /// Wait with a taxi for the hails of a search app, and judge what comes of them.
+    /// Wait with a taxi for the hails of a search app, and judge what comes of them. With --log-as that app alone finds
+    /// the taxi.
     Search {
         /// Where the taxi waits: longitude in degrees.
         #[arg(long, default_value_t = 2.3522, allow_negative_numbers = true)]
@@ -94,7 +95,7 @@ pub(super) struct Args {
 pub(super) async fn run(command: &Command, config: &Config, clock: Clock) -> anyhow::Result<()> {
     match command {
         Command::Operator { taxi, args } => {
-            let observe = async |run: &Run<'_>| as_app::observe(run, taxi.as_deref()).await;
+            let observe = async |run: &Run<'_>| as_app::observe(run, taxi).await;
             certify(Side::Operator, args, observe, (config, clock)).await
         }
         Command::Search { lon, lat, insee, args } => {

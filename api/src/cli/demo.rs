@@ -43,6 +43,8 @@ const ACCOUNTS: [(&str, Role); 11] = [
     ("prefecture", Role::Prefecture),
     ("analyst", Role::Analyste),
 ];
+/// Plays the other side of acceptance runs; anybody may act for it, so it has no password.
+const INTEGRATION: &str = "integration";
 const SEED: u64 = 75;
 /// Of the one password of its accounts, which is made anew each time.
 const PASSWORD_BYTES: usize = 6;
@@ -72,6 +74,8 @@ pub(super) fn settings(mut flags: BTreeMap<&'static str, String>) -> Values {
     flags.entry("archive_after_s").or_insert_with(|| "30".to_owned());
     // Whoever tries an operator's server against it has that on this machine.
     flags.entry("private_endpoints").or_insert_with(|| "true".to_owned());
+    // Whoever tries an acceptance run has nobody else for its other side.
+    flags.insert("integration_account", INTEGRATION.to_owned());
     Values::of_flags(&flags)
 }
 
@@ -169,6 +173,8 @@ async fn seed(config: &Config, clock: Clock, password: &str) -> anyhow::Result<V
         let (_, secret) = add_user(&store, &sealer, (email, email), &password_hash, &[role]).await?;
         keys.push(Key { email, role, secret });
     }
+    let both = [Role::Moteur, Role::Operateur];
+    add_user(&store, &sealer, (INTEGRATION, INTEGRATION), "", &both).await?;
     store.close().await;
     Ok(keys)
 }
@@ -182,7 +188,8 @@ fn screen((http, udp): (SocketAddr, SocketAddr), keys: &[Key], password: &str, t
     let (app, operator, analyst) = (key(Role::Moteur), key(Role::Operateur), key(Role::Analyste));
     format!(
         "  http  http://{http}    udp  {udp}\n\
-         \n  console  http://{http}/console/  (any account below, password {password})\n\
+         \n  console  http://{http}/console/  (any account below, password {password})\n  \
+         acceptance runs (« Recette »): the account {INTEGRATION} plays the other side\n\
          \n  account      role         API key\n{table}\n\n\
          Free taxis around a customer in Paris, as a search app sees them:\n\
          curl -s -H 'X-Api-Key: {app}' 'http://{http}/taxis?lon=2.3522&lat=48.8566'\n\

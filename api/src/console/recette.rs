@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 
-use self::runs::{Busy, Seen};
+use self::runs::{Busy, Judged, Seen};
 use super::layout::{self, Notice};
 use super::refusal::Shown;
 use super::session::{Posted, Session};
@@ -125,7 +125,13 @@ fn form(app: &App, session: &Session, sides: &[Side]) -> Markup {
             @if sides.contains(&Side::Search) {
                 fieldset {
                     legend { "Où le taxi attend vos recherches (application)" }
-                    p.hint { "Toute application l’y voit : choisissez un lieu où personne n’en cherche." }
+                    p.hint {
+                        @if integration.is_some() {
+                            "Avec le compte d’intégration, votre application seule l’y trouve. "
+                        }
+                        "Avec la clé d’un opérateur, toute application l’y trouve : choisissez un lieu où personne \
+                         n’en cherche."
+                    }
                     label for="lat" { "Latitude, en degrés" }
                     input #lat name="lat" inputmode="decimal";
                     label for="lon" { "Longitude, en degrés" }
@@ -199,10 +205,11 @@ pub(super) async fn start(State(app): State<App>, Posted { session, fields }: Po
     let sides = require(&session)?;
     match wish(&app, &session, &sides, &fields) {
         Ok(wish) => {
-            let why = match app.runs.start(&app, &session.caller.0, wish) {
+            let begun = app.runs.start(&app, &session.caller.0, wish).await;
+            let why = match begun.map_err(|error| Problem::unavailable("database").because(&error))? {
                 Ok(()) => return Ok(Redirect::to(PATH).into_response()),
                 Err(Busy::Process) => return Err(Problem::overloaded("acceptance runs").into()),
-                Err(Busy::Account) => "Une recette de ce compte est déjà en cours.",
+                Err(Busy::Account) => "Ce compte prend part à une recette déjà en cours.",
                 Err(Busy::Counterpart) => "L’autre côté joue déjà une recette ; attendez qu’elle soit finie.",
             };
             let why = [why.to_owned()];
@@ -236,22 +243,16 @@ fn wish(app: &App, session: &Session, sides: &[Side], fields: &Query) -> Result<
         })
     };
     Ok(runs::Wish {
-        side,
         counterpart: counterpart(app, session, side, text("counterpart"))?,
         patience_s: number("patience", &CERTIFICATION_PATIENCE_S)?,
-        positions: match side {
-            Side::Operator => number("positions", &CERTIFICATION_POSITIONS)?,
-            Side::Search => 0,
-        },
-        stand: match side {
-            Side::Operator => None,
-            Side::Search => {
-                Some(stand().ok_or("Le lieu du taxi n’est pas lisible : deux nombres, et un code INSEE.")?)
-            }
-        },
-        taxi: match side {
-            Side::Operator => Some(taxi(text("taxi"))?),
-            Side::Search => None,
+        judged: match side {
+            Side::Operator => Judged::Operator {
+                positions: number("positions", &CERTIFICATION_POSITIONS)?,
+                taxi: taxi(text("taxi"))?,
+            },
+            Side::Search => Judged::Search(
+                stand().ok_or("Le lieu du taxi n’est pas lisible : deux nombres, et un code INSEE.")?,
+            ),
         },
     })
 }

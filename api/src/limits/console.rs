@@ -40,6 +40,8 @@ pub const CHART_SERIES_MAX: usize = 12;
 pub const CELLS_DRAWN: usize = ROWS_SHOWN;
 /// Reports of acceptance runs that are kept of an account, the latest.
 pub const CERTIFICATIONS_AN_ACCOUNT: i64 = 50;
+/// For how long the accounts of an acceptance run are its own, unless its process says again that they are.
+pub const CERTIFICATION_LEASE: Duration = Duration::from_mins(1);
 /// Acceptance runs that go on in a process; one more is answered 503.
 pub const CERTIFICATIONS_AT_ONCE: usize = 16;
 /// Between two looks of one at what its partner does: they are taken out of the partner's own bucket of requests.
@@ -52,8 +54,8 @@ pub const CERTIFICATION_ANSWER_MAX_BYTES: usize = 4 << 20;
 pub const CERTIFICATION_ASKS_AGAIN: usize = 20;
 /// How long it waits before that at most, whatever it is told.
 pub const CERTIFICATION_WAITS: Duration = Duration::from_secs(10);
-/// How many taxis one asks after between two pauses, while it looks for one that can be hailed.
-pub const CERTIFICATION_TAXIS_AT_ONCE: usize = 4;
+/// Pages of hails that one looks through for those of its app.
+pub const CERTIFICATION_PAGES: usize = 20;
 /// How patient one may be with its partner, in seconds.
 pub const CERTIFICATION_PATIENCE_S: RangeInclusive<u64> = 5..=1_800;
 /// How many positions one may watch before its first hail.

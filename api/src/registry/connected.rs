@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::engine::Engine;
+use engine::profile::Profile;
 use engine::territory::Insee;
 use ingest::clock::Millis;
-use ingest::position::{OperatorKey, TaxiKey};
+use ingest::position::{OperatorKey, SourceKey, TaxiKey};
 
 /// A taxi is connected while its last position was received at most this long ago, in milliseconds.
 pub const CONNECTED_MS: i64 = 60_000;
@@ -33,16 +34,13 @@ impl LastFound {
     }
 }
 
-/// Taxis heard since then through an operator that describes their vehicle, and when last. O(sources), in the map's
-/// writers.
+/// Taxis that customers may find, heard since then through an operator that describes their vehicle, and when last.
+/// O(sources), in the map's writers.
 pub fn heard_since(engine: &Engine, since: Millis) -> HashMap<TaxiKey, Millis> {
     let mut heard: HashMap<TaxiKey, Millis> = HashMap::new();
     for fix in engine.dump(since) {
         let source = fix.source;
-        let describes = engine.profiles().with(&source.taxi, |profile| {
-            profile.descriptions.iter().any(|one| one.operator == source.operator)
-        });
-        if describes == Some(true) {
+        if engine.profiles().with(&source.taxi, |profile| counts(profile, source)) == Some(true) {
             let last = heard.entry(source.taxi).or_insert(fix.order.received_at);
             *last = fix.order.received_at.max(*last);
         }
@@ -50,10 +48,15 @@ pub fn heard_since(engine: &Engine, since: Millis) -> HashMap<TaxiKey, Millis> {
     heard
 }
 
+/// Whether the operator describes the taxi, and more than one account may find it.
+fn counts(profile: &Profile, source: SourceKey) -> bool {
+    profile.trial_for.is_none() && profile.descriptions.iter().any(|one| one.operator == source.operator)
+}
+
 /// Connected taxis at an instant.
 ///
 /// Registered taxis heard through an operator that describes their vehicle, whatever their status, wherever they
-/// drive. One heard through two operators counts once for each, and once in all.
+/// drive, but for those of trials. One heard through two operators counts once for each, and once in all.
 #[derive(Debug, Default)]
 pub struct Connected {
     all: HashMap<Insee, u64>,
@@ -67,10 +70,9 @@ impl Connected {
         let mut seen: HashSet<TaxiKey> = HashSet::new();
         for fix in engine.dump(now.plus(-CONNECTED_MS)) {
             let source = fix.source;
-            let town = engine.profiles().with(&source.taxi, |profile| {
-                let describes = profile.descriptions.iter().any(|one| one.operator == source.operator);
-                describes.then_some(profile.ads_town)
-            });
+            let town = engine
+                .profiles()
+                .with(&source.taxi, |profile| counts(profile, source).then_some(profile.ads_town));
             let Some(town) = town.flatten() else { continue };
             *connected.by_operator.entry((source.operator, town)).or_default() += 1;
             if seen.insert(source.taxi) {

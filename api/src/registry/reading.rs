@@ -99,6 +99,7 @@ impl ProjectedTaxi {
             profile: Profile {
                 ads_town: first.insee.parse::<Insee>().ok()?,
                 descriptions: descriptions.into_values().collect(),
+                trial_for: first.trial_for,
             },
             card: Card::new(rows)?,
         })

@@ -93,6 +93,25 @@ impl Registry {
         .await
     }
 
+    /// Sets the one account that finds a taxi which `operator` registered; see [`Store::set_trial`]. False: it
+    /// registered no such taxi.
+    pub async fn set_trial(
+        self: &Arc<Self>,
+        operator: i32,
+        public_id: String,
+        account: Option<i32>,
+    ) -> Result<bool> {
+        let registry = self.clone();
+        detached(async move {
+            let taxi = registry.store.set_trial(operator, &public_id, account).await?;
+            if let Some(taxi) = taxi {
+                registry.project(Change::Taxi(taxi)).await;
+            }
+            Ok(taxi.is_some())
+        })
+        .await
+    }
+
     /// Makes a hail under a fresh id.
     pub async fn create_hail(
         self: &Arc<Self>,

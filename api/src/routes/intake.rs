@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ingest::gate::Refusal;
+use ingest::gate::{Age, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,6 +29,9 @@ pub struct IntakeAnswer {
     pub accepted: u64,
     /// How many were refused, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// How far their devices' time was from that of their receipt, in datagrams and by `POST /positions`: how many
+    /// positions `up_to_5_s`, `up_to_15_s`, `up_to_60_s` and `over_60_s`. One without a readable time is none of these.
+    pub ages: BTreeMap<&'static str, u64>,
     /// How many the kernel dropped before they were read, of all senders; null where it does not say.
     pub dropped_by_kernel: Option<u64>,
 }
@@ -50,8 +53,14 @@ pub async fn read(State(app): State<App>, caller: Caller) -> Answer<Json<Element
         since: naive_timestamp(app.intake.started_at.0),
         accepted,
         refused: refused.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
+        ages: told_ages(|age| app.refusals.accepted_at(operator, age)),
         dropped_by_kernel: dropped.ok().and_then(Result::ok),
     }))
+}
+
+fn told_ages(count: impl Fn(Age) -> u64) -> BTreeMap<&'static str, u64> {
+    let told = Age::ALL.into_iter().filter(|age| *age != Age::Unknown);
+    told.map(|age| (age.name(), count(age))).collect()
 }
 
 /// `GET /operators/me/positions` in the reference.
@@ -61,6 +70,7 @@ pub fn describe_read() -> Operation {
         since: "2026-11-25T07:30:00".to_owned(),
         accepted: 81_000,
         refused: BTreeMap::from([(Refusal::BadHash.name(), 3)]),
+        ages: told_ages(|age| if age == Age::UpTo5s { 81_000 } else { 0 }),
         dropped_by_kernel: Some(0),
     };
     let about = "Counted since the process that answers was started, whoever sent with the key.";

@@ -14,8 +14,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ingest::clock::Millis;
-use ingest::gate::Refusal;
+use ingest::gate::{Passed, Refusal};
 use ingest::log::Full;
+use ingest::position::Transport;
 use ingest::wire::arrow::{BadStream, Row, Stream};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -98,12 +99,15 @@ pub async fn create(
         sender,
         appends: Appends::new(&app, room.within),
         read: 0,
+        passed: Passed::default(),
         told: Taken::default(),
     };
     let read = read(&mut reader, &pieces, room.within, &mut intake).await;
     let finished = intake.appends.finish().await;
     let told = Taken { taken: intake.appends.taken(), ..intake.told };
     app.meters.http_positions.add(told.taken);
+    app.meters.http_clocks_off.add(intake.passed.clocks_off);
+    app.refusals.count_accepted(caller.operator(), Transport::Http, &intake.passed);
     match read.and(finished.map_err(Stop::Log)) {
         Ok(()) => Ok(envelope::of_one(told).into_response()),
         Err(stop) => Err(stop.problem(&told)),
@@ -291,6 +295,8 @@ struct Intake<'a> {
     appends: Appends<'a>,
     /// How many positions were read.
     read: u64,
+    /// Those that are right.
+    passed: Passed,
     /// What was refused of them.
     told: Taken,
 }
@@ -326,7 +332,7 @@ impl Intake<'_> {
         let operator = self.sender.caller.operator();
         match given.and_then(|given| given.check(self.app.registry.directory(), operator, now)) {
             Ok(position) => {
-                self.app.meters.http_clocks_off.add(u64::from(position.is_clock_off()));
+                self.passed.add(&position);
                 self.appends.add(position).await.map_err(Stop::Log)
             }
             Err(wrong) => {

@@ -52,8 +52,8 @@ pub async fn search(
         return Ok(envelope::of_all(Vec::new()));
     };
     let now = app.clock.now();
-    let operator = sees_own_only(&caller).then(|| caller.operator());
-    let found = debug_span!("nearby").in_scope(|| ground.look(&app.engine, now, operator, nearest));
+    let by = (Some(caller.0.id), sees_own_only(&caller).then(|| caller.operator()));
+    let found = debug_span!("nearby").in_scope(|| ground.look(&app.engine, now, by, nearest));
     let view = View { app: &app, caller: &caller, customer, now };
     let rendered = || found.offered.iter().filter_map(|hit| view.shown(hit)).collect();
     let mut shown: Vec<_> = debug_span!("render", hits = found.offered.len()).in_scope(rendered);

@@ -1,5 +1,7 @@
 //! `POST /taxis`, `GET /taxis/all`, `GET` and `PUT /taxis/:id`: an operator's own taxis.
 
+mod trial;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -16,9 +18,9 @@ use crate::error::{Answer, Problem};
 use crate::form::Form;
 use crate::form::envelope::{self, Elements, Paged};
 use crate::form::filters::{Filters, too_many};
-use crate::form::kind::{IntegerWithin, Kind as _, Length, NonEmpty, OneOf, OpenObject, Text};
+use crate::form::kind::{AtMost, IntegerWithin, Kind as _, Length, NonEmpty, OneOf, OpenObject, Text};
 use crate::form::query::Query;
-use crate::limits::PER_PAGE;
+use crate::limits::{NAME_MAX_CHARS, PER_PAGE};
 use crate::openapi::{Chapter, Operation};
 use crate::registry::card::{characteristics, non_empty};
 use crate::retention::blurred;
@@ -97,7 +99,7 @@ fn one_of_own(summary: &'static str, about: &'static str) -> Operation {
         .refuses_with("No such taxi of the caller's.", &unknown("nowhere"))
 }
 
-/// Changes status and radius; other fields are ignored, as some partners put back what they got.
+/// Changes status, radius and who finds it; other fields are ignored, as some partners put back what they got.
 pub async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -107,7 +109,12 @@ pub async fn change(
     caller.require(REGISTRARS)?;
     let store = app.registry.store();
     store.taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
-    let availability = envelope::one_if_any(&body, OpenObject(read_availability))?.unwrap_or_default();
+    let (availability, trial_for) =
+        envelope::one_if_any(&body, OpenObject(read_changes))?.unwrap_or_default();
+    // First: what becomes free is found by nobody in between.
+    if let Some(email) = trial_for {
+        trial::set(&app, &caller, id.clone(), email).await?;
+    }
     app.registry.set_availability(caller.actor(), caller.0.id, id.clone(), availability).await?;
     let row = store.taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
     Ok(envelope::of_one(render(&row, last_seen(&app, &row))))
@@ -116,12 +123,14 @@ pub async fn change(
 /// `PUT /taxis/{id}` in the reference.
 pub fn describe_change() -> Operation {
     let about = "Only a taxi that is `free` is found by search apps, within its radius. What is left out stays, other \
-                 fields are ignored.";
+                 fields are ignored. Of the integration account's taxis one may be of a trial: then one search app \
+                 alone finds it and can have it, until `trial_for` is null.";
     let wrong = json!({"data": {"0": {"status": ["Must be one of: free, occupied, off."]}}});
     one_of_own("Changes the status and the radius of one of the caller's taxis", about)
-        .body(&OpenObject(read_availability), &json!({"status": "free", "radius": 300}))
+        .body(&OpenObject(read_changes), &json!({"status": "free", "radius": 300}))
         .writes()
         .refuses(400, "A value is wrong.", &wrong)
+        .refuses_with("The taxi is not the integration account's.", &trial::not_lent())
 }
 
 /// A page of the caller's taxis, the newest first.
@@ -188,14 +197,22 @@ fn last_seen(app: &App, row: &TaxiRow) -> Option<Seen> {
 
 type Availability = (Option<&'static str>, Option<Option<i32>>);
 
-fn read_availability(form: &mut Form<'_>) -> Option<Availability> {
+/// Status and radius, and the email of the one search app that finds it.
+type Changes = (Availability, Option<Option<String>>);
+
+fn read_changes(form: &mut Form<'_>) -> Option<Changes> {
     let status = form.optional("status", OneOf(STATUSES).about("Whether it takes customers."));
     let radius = IntegerWithin(RADIUS_M);
     let radius = form.nullable(
         "radius",
         radius.about("How far from the customer it wants to be found, in metres; null is the default, 500."),
     );
-    Some((status, radius))
+    let trial_for = AtMost(NAME_MAX_CHARS);
+    let trial_for = form.nullable(
+        "trial_for",
+        trial_for.about("Email of the one search app that finds it; for taxis of the integration account."),
+    );
+    Some(((status, radius), trial_for))
 }
 
 /// What a taxi is made of. Partners send more of each part than its reference; the rest is ignored.

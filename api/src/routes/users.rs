@@ -49,7 +49,12 @@ pub fn describe_read() -> Operation {
 fn one_account(summary: &'static str, about: &'static str) -> Operation {
     Operation::new(Chapter::Accounts, summary, about)
         .any_account()
-        .path("id", &json!({"type": "string", "pattern": "^[0-9]+$"}), "The account's number.", "3")
+        .path(
+            "id",
+            &json!({"type": "string", "pattern": "^([0-9]+|me)$"}),
+            "The account's number, or `me`.",
+            "3",
+        )
         .one(200, "The account.", &UserAnswer::example())
         .refuses_with(
             "The account is lent: `X-Logas` with the account of integration tests.",
@@ -188,9 +193,12 @@ fn contains(text: &str, part: &str) -> bool {
     text.to_lowercase().contains(&part.to_lowercase())
 }
 
-/// The number in a path, in digits without leading zeros. What is no number is no account's path, whoever asks.
+/// The number in a path, in digits without leading zeros, or `me`. What is neither is no account's path, whoever asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number(String);
+
+/// In place of a number: the account that asks.
+const ME: &str = "me";
 
 impl Number {
     /// That of an account.
@@ -205,6 +213,9 @@ impl FromRequestParts<App> for Number {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, app).await;
         let Path(text) = path.map_err(|_| Problem::unknown_path())?;
+        if text == ME {
+            return Ok(Self(text));
+        }
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Problem::unknown_path());
         }
@@ -214,7 +225,8 @@ impl FromRequestParts<App> for Number {
 }
 
 fn find<'a>(accounts: &'a Accounts, caller: &Caller, number: &Number) -> Answer<&'a Arc<Account>> {
-    let account = number.0.parse().ok().and_then(|id| accounts.id(id)).ok_or_else(|| not_found(number))?;
+    let id = if number.0 == ME { Some(caller.0.id) } else { number.0.parse().ok() };
+    let account = id.and_then(|id| accounts.id(id)).ok_or_else(|| not_found(number))?;
     if account.id == caller.0.id || caller.0.has(Role::Admin) { Ok(account) } else { Err(not_yours()) }
 }
 

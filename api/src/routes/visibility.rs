@@ -41,7 +41,7 @@ pub struct VisibilityAnswer {
     pub lat: f64,
     /// Whether every check is passed.
     pub visible: bool,
-    /// Every check, in the order in which a search makes them.
+    /// Every check, in the order in which a search makes them; `public` only of a taxi that is of a trial.
     pub checks: Vec<CheckAnswer>,
 }
 
@@ -92,7 +92,11 @@ pub async fn read(
             lon: customer.lon(),
             lat: customer.lat(),
             visible: visibility.is_visible(),
-            checks: Condition::ALL.map(|condition| check(&territory, &visibility, condition)).to_vec(),
+            checks: Condition::ALL
+                .into_iter()
+                .filter(|condition| *condition != Condition::Public || is_kept(&visibility))
+                .map(|condition| check(&territory, &visibility, condition))
+                .collect(),
         }
     };
     Ok(envelope::of_all(operators.into_iter().map(describe).collect()))
@@ -101,7 +105,8 @@ pub async fn read(
 /// `GET /taxis/{id}/visibility` in the reference.
 pub fn describe_read() -> Operation {
     let about = "Check by check, each with what was seen and what is needed. It stands on what a search stands on, so \
-                 the two agree. An administrator sees the taxi as each of its operators describes it.";
+                 the two agree. A taxi of an acceptance run is not visible: one app alone finds it. An \
+                 administrator sees the taxi as each of its operators describes it.";
     let registered = CheckAnswer {
         name: Condition::Registered.name(),
         passed: true,
@@ -134,6 +139,10 @@ pub fn describe_read() -> Operation {
         .refuses_with("No such taxi of the caller's.", &unknown("nowhere"))
 }
 
+fn is_kept(visibility: &Visibility<'_>) -> bool {
+    visibility.sight.is_some_and(|sight| sight.kept_for.is_some())
+}
+
 /// What was seen, what is needed, and both in words.
 struct Evidence {
     seen: Value,
@@ -163,6 +172,11 @@ fn check(territory: &Territory, visibility: &Visibility<'_>, condition: Conditio
         (Some(_), Condition::Registered) => {
             Evidence::new(true, true, "The operator describes the taxi's vehicle.")
         }
+        (Some(_), Condition::Public) => Evidence::new(
+            "trial",
+            "public",
+            "The taxi is of an acceptance run: one search app alone finds it.",
+        ),
         (Some(sight), Condition::Free) => free(sight),
         (Some(sight), Condition::Position) => position(sight, visibility.now),
         (Some(sight), Condition::Zupc) => zupc(territory, &visibility.ground, sight, passed),

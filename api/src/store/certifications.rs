@@ -1,9 +1,9 @@
-//! Reports of acceptance runs, by account.
+//! Acceptance runs: who takes part in one, and their reports, by account.
 
 use sqlx::FromRow;
 
 use super::{Result, Store, read, write};
-use crate::limits::CERTIFICATIONS_AN_ACCOUNT;
+use crate::limits::{CERTIFICATION_LEASE, CERTIFICATIONS_AN_ACCOUNT};
 
 /// A report, as it was signed.
 #[derive(Clone, Debug, FromRow)]
@@ -15,6 +15,8 @@ pub struct CertificationRow {
     /// What the deployment signed it with.
     pub signature: String,
 }
+
+const LEAVE: &str = "DELETE FROM certification_parties WHERE run_id = $1";
 
 impl Store {
     /// Keeps a report of an account. Of many the oldest go.
@@ -38,6 +40,44 @@ impl Store {
             .bind(CERTIFICATIONS_AN_ACCOUNT)
             .execute(&mut **tx)
             .await?;
+        })
+    }
+
+    /// Takes both accounts of a run for it, or keeps them, for a while. Gives the account that takes part in another
+    /// run, whichever process has that; then this one has none.
+    pub async fn take_parties(&self, run: &str, mut parties: [i32; 2]) -> Result<Option<i32>> {
+        // In one order, so that none waits for each other.
+        parties.sort_unstable();
+        let now = self.now_ms();
+        let until = now + i64::try_from(CERTIFICATION_LEASE.as_millis()).unwrap_or(i64::MAX);
+        write!(self, tx => { 'taken: {
+            for account in parties {
+                let is_taken = sqlx::query(
+                    "INSERT INTO certification_parties AS p (account_id, run_id, leased_until) VALUES ($1, $2, $3)
+                     ON CONFLICT (account_id) DO UPDATE
+                     SET run_id = excluded.run_id, leased_until = excluded.leased_until
+                     WHERE p.run_id = excluded.run_id OR p.leased_until <= $4",
+                )
+                .bind(account)
+                .bind(run)
+                .bind(until)
+                .bind(now)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected() == 1;
+                if !is_taken {
+                    sqlx::query(LEAVE).bind(run).execute(&mut **tx).await?;
+                    break 'taken Some(account);
+                }
+            }
+            None
+        } })
+    }
+
+    /// Lets the accounts of a run go.
+    pub async fn leave_parties(&self, run: &str) -> Result<()> {
+        write!(self, tx => {
+            sqlx::query(LEAVE).bind(run).execute(&mut **tx).await?;
         })
     }
 

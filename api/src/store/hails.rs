@@ -262,7 +262,7 @@ impl Store {
             tx.run(batch).await?;
             let row: HailRow = sqlx::query_as(one()).bind(id).fetch_one(&mut **tx).await?;
             if let Some(once) = &new.once {
-                tx.end_once(new.app, &once.key, &(once.answer)(&row)).await?;
+                tx.end_once(new.app, &once.key, id, &(once.answer)(&row)).await?;
             }
             Ok(row)
         } })

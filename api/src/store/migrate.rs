@@ -67,6 +67,7 @@ const HISTORY: &[Step] = &[
     portable(23, "rare rows", include_str!("../../../migrations/0023_rare_rows.sql")),
     portable(24, "current places", include_str!("../../../migrations/0024_current_places.sql")),
     portable(25, "imports", include_str!("../../../migrations/0025_imports.sql")),
+    portable(26, "trials", include_str!("../../../migrations/0026_trials.sql")),
     Step {
         version: 27,
         description: "tracks and sessions",

@@ -33,6 +33,7 @@ pub struct ProjectedRow<'a> {
     pub nb_seats: Option<i32>,
     /// What the vehicle offers, a bit each, in the order of [`crate::registry::card::characteristics`].
     pub offers: u8,
+    pub trial_for: Option<i32>,
 }
 
 /// Which taxis to read.
@@ -52,7 +53,7 @@ const COLUMNS: &str =
     CASE WHEN d.pet_accepted THEN 1 ELSE 0 END + CASE WHEN d.bike_accepted THEN 2 ELSE 0 END
     + CASE WHEN d.baby_seat THEN 4 ELSE 0 END + CASE WHEN d.wifi THEN 8 ELSE 0 END
     + CASE WHEN d.vasp_handicap THEN 16 ELSE 0 END + CASE WHEN d.amex_accepted THEN 32 ELSE 0 END
-    + CASE WHEN d.bank_check_accepted THEN 64 ELSE 0 END";
+    + CASE WHEN d.bank_check_accepted THEN 64 ELSE 0 END, t.trial_for";
 
 const FROM: &str = "taxis t JOIN ads a ON a.id = t.ads_id JOIN vehicles v ON v.id = t.vehicle_id
     JOIN vehicle_descriptions d ON d.vehicle_id = t.vehicle_id";

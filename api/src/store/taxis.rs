@@ -236,6 +236,33 @@ impl Store {
         Ok((rows, total))
     }
 
+    /// Sets the one account that finds a taxi which `operator` registered; None: everybody does. Gives the taxi's
+    /// number; None: it registered no such taxi.
+    pub async fn set_trial(
+        &self,
+        operator: i32,
+        public_id: &str,
+        account: Option<i32>,
+    ) -> Result<Option<i32>> {
+        let now = self.now_ms();
+        write!(self, tx => {
+            let changed: Option<(i32,)> = sqlx::query_as(
+                "UPDATE taxis SET trial_for = $3, updated_at = $4, version = version + 1
+                 WHERE operator_id = $1 AND public_id = $2 RETURNING id",
+            )
+            .bind(operator)
+            .bind(public_id)
+            .bind(account)
+            .bind(now)
+            .fetch_optional(&mut **tx)
+            .await?;
+            if let Some((id,)) = changed {
+                tx.announce(Change::Taxi(id)).await?;
+            }
+            changed.map(|(id,)| id)
+        })
+    }
+
     /// A condition: a text begins like the parameter of this number, whatever the case. Bytes are compared, so that an
     /// index of the same expression finds it.
     pub(super) fn begins(&self, column: &str, parameter: usize) -> String {

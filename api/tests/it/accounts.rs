@@ -104,6 +104,13 @@ async fn a_manager_acts_for_whom_it_manages_and_the_log_says_so(world: &mut Worl
     assert_eq!(seen["manager"], json!({"id": manager, "email": "op-a", "name": "op-a"}));
     // Its own path stays closed without the header.
     assert_eq!(get(world, "op-a", &account).await.status, 403);
+    assert_eq!(
+        get(world, "op-b", "/users/me").await.element(200),
+        get(world, "op-b", &account).await.element(200)
+    );
+    let own = logged_as(world, "op-a", "op-b", Method::GET, "/users/me", None).await.element(200);
+    assert_eq!(own["email"], "op-b");
+    assert_eq!(get(world, "op-b", "/users/you").await.status, 404);
 }
 
 async fn who_logs_in_is_in_the_log(world: &mut World) {

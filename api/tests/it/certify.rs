@@ -3,16 +3,20 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use api::activity::Actor;
 use api::certify::as_operator::{self, Stand};
 use api::certify::observed::Observed;
 use api::certify::run::{Pace, Party, Run, RunError, Server};
 use api::certify::{Finding, Item, Rules, Side, Trial, Verdict, as_app, judge};
+use api::statistics::filter::Filter;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::client::plate;
+use crate::hails::ask_once;
+use crate::harness::client::{Answer, plate};
 use crate::harness::places::MIDDLE;
+use crate::harness::wait::{SOON, within};
 use crate::metrics::scrape;
 use crate::positions::Device;
 use crate::world::{World, wanted};
@@ -24,8 +28,10 @@ on_each_database!(
     an_app_that_leaves_its_customers_alone_is_not,
     customers_of_other_apps_are_turned_away,
     a_run_that_is_stopped_leaves_nothing_behind,
-    a_taxi_is_found_on_any_page,
-    a_hail_that_rings_another_operator_is_given_up,
+    a_taxi_of_a_run_is_found_by_its_app_alone,
+    the_taxis_of_a_run_are_the_integration_accounts,
+    a_hail_that_may_ring_another_operator_is_not_made,
+    every_hail_of_a_run_is_looked_at,
     who_asks_too_often_waits,
     the_command_writes_a_report_that_the_deployment_signed,
 );
@@ -47,6 +53,8 @@ pub(crate) struct Manners {
     pub(crate) step_ms: i64,
     /// How long a look takes in a test.
     pub(crate) pause: Duration,
+    /// How old its positions are when they come, in seconds.
+    pub(crate) behind_s: i64,
     /// Whether it knows why it refuses, and takes its taxis back into service.
     pub(crate) is_careful: bool,
     /// Whether each of its devices has its key.
@@ -113,7 +121,7 @@ pub(crate) async fn operate(world: &World, taxi: &str, manners: &Manners) {
             if !manners.is_signed {
                 stranger.send(now_s, taxi, HERE.0);
             }
-            device.send(now_s, taxi, HERE.0);
+            device.send(now_s - manners.behind_s, taxi, HERE.0);
             (sent, sent_s) = (sent + 1, now_s);
             world.heard(taxi, now_s).await;
         }
@@ -170,7 +178,7 @@ async fn judged_operator(world: &World, manners: &Manners, patience: Duration) -
     let tell = |line| told.lock().unwrap().push(line);
     let run = run(world, Side::Operator, patience, &tell);
     let observed = tokio::select! {
-        observed = as_app::observe(&run, None) => observed.unwrap(),
+        observed = as_app::observe(&run, &taxi) => observed.unwrap(),
         () = operate(world, &taxi, manners) => unreachable!(),
     };
     assert_eq!((observed.account.as_str(), &observed.taxi), ("op-a", &taxi));
@@ -187,32 +195,52 @@ async fn judged_operator(world: &World, manners: &Manners, patience: Duration) -
 }
 
 async fn an_operator_who_does_what_is_asked_is_certified(world: &mut World) {
-    let manners = Manners { every_s: 2, step_ms: 1_000, pause: POLL, is_careful: true, is_signed: true };
+    let manners =
+        Manners { every_s: 2, step_ms: 1_000, pause: POLL, behind_s: 1, is_careful: true, is_signed: true };
     let findings = judged_operator(world, &manners, Duration::from_secs(40)).await;
     assert!(all_passed(&findings), "{findings:#?}");
 }
 
 async fn an_operator_who_is_late_and_careless_is_not(world: &mut World) {
-    let manners = Manners { every_s: 40, step_ms: 4_000, pause: POLL, is_careful: false, is_signed: false };
+    let manners = Manners {
+        every_s: 40,
+        step_ms: 4_000,
+        pause: POLL,
+        behind_s: 30,
+        is_careful: false,
+        is_signed: false,
+    };
     let findings = judged_operator(world, &manners, Duration::from_secs(6)).await;
-    for item in [Item::Cadence, Item::Signatures, Item::Refused, Item::Statuses] {
+    for item in [Item::Cadence, Item::Age, Item::Signatures, Item::Refused, Item::Statuses] {
         assert_eq!(of(&findings, item), Verdict::Failed, "{item:?} in {findings:#?}");
     }
     for item in [Item::Ignored, Item::Ban] {
         assert_eq!(of(&findings, item), Verdict::NotSeen, "{item:?} in {findings:#?}");
     }
+    assert_eq!(of(&findings, Item::Duplicates), Verdict::Passed, "what is signed wrongly is no double");
 }
 
 /// Makes a hail of the one taxi that a search finds, once there is one.
 async fn hail(world: &World, customer: &str) -> String {
+    hail_as(world, "app", customer, 1).await
+}
+
+/// The same as this app, which asks so often under one name.
+async fn hail_as(world: &World, app: &str, customer: &str, times: usize) -> String {
     loop {
-        let found = world.search("app", HERE).await;
+        let found = world.search(app, HERE).await;
         if let Some(taxi) = found.first() {
             let mut wish = wanted(taxi["id"].as_str().unwrap());
             wish["customer_id"] = json!(customer);
-            let answer = world.client.post(world.key("app"), "/hails", &wish).await;
+            let ask =
+                async || ask_once(&world.client, world.key(app), &wish["taxi_id"].to_string(), &wish).await;
+            let answer = ask().await;
             if answer.status == 201 {
-                return answer.element(201)["id"].as_str().unwrap().to_owned();
+                let id = answer.element(201)["id"].clone();
+                for _ in 1..times {
+                    assert_eq!(ask().await.element(201)["id"], id);
+                }
+                return id.as_str().unwrap().to_owned();
             }
         }
         sleep(POLL).await;
@@ -241,8 +269,8 @@ async fn see_through(world: &World, id: &str, does: &[(&str, Value)], waits: boo
 async fn judged_app(world: &World, app: impl AsyncFnOnce(), patience: Duration) -> Vec<Finding> {
     let tell = |_| {};
     let run = run(world, Side::Search, patience, &tell);
-    let stand = Stand { lat: HERE.0, lon: HERE.1, insee: MIDDLE.to_owned() };
-    let (observed, ()) = tokio::join!(as_operator::observe(&run, &stand), app());
+    let here = stand();
+    let (observed, ()) = tokio::join!(as_operator::observe(&run, &here), app());
     let observed = observed.unwrap();
     assert_eq!(observed.account, "app");
     findings(Side::Search, &observed)
@@ -269,7 +297,7 @@ async fn an_app_that_does_what_is_asked_is_certified(world: &mut World) {
             let hail = hail(world, "ann").await;
             see_through(world, &hail, &does, waits).await;
         }
-        let hail = hail(world, "bert").await;
+        let hail = hail_as(world, "app", "bert", 2).await;
         see_through(world, &hail, &[], false).await;
     };
     let findings = judged_app(world, app, Duration::from_secs(40)).await;
@@ -293,25 +321,9 @@ async fn an_app_that_leaves_its_customers_alone_is_not(world: &mut World) {
     assert_eq!(of(&findings, Item::Places), Verdict::Passed, "{findings:#?}");
 }
 
-/// Hails the taxi of a run as another app does; gives the hail.
-async fn strange_hail(world: &World) -> String {
-    loop {
-        let found = world.search("other-app", HERE).await;
-        if let Some(taxi) = found.first() {
-            let mut wish = wanted(taxi["id"].as_str().unwrap());
-            wish["customer_id"] = json!("stranger");
-            let answer = world.client.post(world.key("other-app"), "/hails", &wish).await;
-            if answer.status == 201 {
-                return answer.element(201)["id"].as_str().unwrap().to_owned();
-            }
-        }
-        sleep(POLL).await;
-    }
-}
-
 async fn customers_of_other_apps_are_turned_away(world: &mut World) {
     let app = async || {
-        let strange = strange_hail(world).await;
+        let strange = hail_as(world, "other-app", "stranger", 1).await;
         let ended = world.stands(&strange, "incident_taxi").await;
         let went: Vec<_> =
             ended["transitions"].as_array().unwrap().iter().map(|step| &step["to_status"]).collect();
@@ -328,54 +340,179 @@ async fn customers_of_other_apps_are_turned_away(world: &mut World) {
 async fn a_run_that_is_stopped_leaves_nothing_behind(world: &mut World) {
     let tell = |_| {};
     let run = run(world, Side::Search, Duration::from_mins(1), &tell);
-    let stand = Stand { lat: HERE.0, lon: HERE.1, insee: MIDDLE.to_owned() };
     let app = async {
         let hail = hail(world, "ann").await;
         run.stop.cancel();
         hail
     };
-    let (observed, hail) = tokio::join!(as_operator::observe(&run, &stand), app);
+    let here = stand();
+    let (observed, hail) = tokio::join!(as_operator::observe(&run, &here), app);
     assert!(matches!(observed, Err(RunError::Stopped)), "{observed:?}");
     world.stands(&hail, "incident_taxi").await;
     assert!(world.search("app", HERE).await.is_empty(), "the taxi is out of service");
 }
 
-async fn a_taxi_is_found_on_any_page(world: &mut World) {
-    let first = world.register("op-a", 1, MIDDLE).await;
-    for number in 2..=31 {
-        world.register("op-a", number, MIDDLE).await;
-    }
-    world.place("op-a", &first, HERE).await;
-    let stop = CancellationToken::new();
-    let told = Mutex::new(String::new());
-    let tell = |line| {
-        *told.lock().unwrap() = line;
-        stop.cancel();
-    };
-    let run = Run { stop: stop.clone(), ..run(world, Side::Operator, Duration::from_secs(20), &tell) };
-    let observed = as_app::observe(&run, None).await;
-    assert!(matches!(observed, Err(RunError::Stopped)), "{observed:?}");
-    let told = told.lock().unwrap();
-    assert!(told.starts_with(&format!("Taxi {first} :")), "{told}");
+/// A run of the app in which the integration account plays the other side, begun anew with op-b as that.
+async fn lend(world: &mut World) {
+    world.stop().await;
+    world.start_as(|config| config.behaviour.integration_account = Some("op-b".to_owned())).await;
 }
 
-async fn a_hail_that_rings_another_operator_is_given_up(world: &mut World) {
-    let taxi = world.register("op-a", 1, MIDDLE).await;
-    world.place("op-a", &taxi, HERE).await;
-    world.client.post(world.key("op-b"), "/vehicles", &json!({"licence_plate": plate(1)})).await.element(201);
+fn lent<'a>(world: &World, patience: Duration, tell: &'a (dyn Fn(String) + Send + Sync)) -> Run<'a> {
+    let counterpart = Party { log_as: Some("op-b".to_owned()), ..party(world, "app") };
+    Run { counterpart, ..run(world, Side::Search, patience, tell) }
+}
+
+fn stand() -> Stand {
+    Stand { lat: HERE.0, lon: HERE.1, insee: MIDDLE.to_owned() }
+}
+
+/// The ids of all taxis of op-b.
+async fn taxis(world: &World) -> Vec<String> {
+    let all = world.client.get(world.key("op-b"), "/taxis/all").await.body["data"].take();
+    all.as_array().unwrap().iter().map(|taxi| taxi["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// That nobody but the app finds a taxi which waits, or can have it.
+async fn is_of_the_app_alone(world: &World, taxi: &str) {
+    let is_found = async || (world.search("app", HERE).await.len() == 1).then_some(());
+    within(SOON, "the app finds the taxi", is_found).await;
+    for other in ["other-app", "admin", "op-b"] {
+        assert!(world.search(other, HERE).await.is_empty(), "{other} finds the taxi");
+    }
+    let strange = world.client.post(world.key("other-app"), "/hails", &wanted(taxi)).await;
+    assert_eq!(strange.status, 404, "{strange:?}");
+    let path = format!("/taxis/{taxi}/visibility?lat={}&lon={}", HERE.0, HERE.1);
+    let told = world.client.get(world.key("op-b"), &path).await.element(200);
+    let failed: Vec<_> =
+        told["checks"].as_array().unwrap().iter().filter(|check| check["passed"] == false).collect();
+    assert_eq!((&told["visible"], failed.len(), &failed[0]["name"]), (&json!(false), 1, &json!("public")));
+    let (registry, now) = (world.server().app.registry.clone(), world.clock.now());
+    let connected = tokio::task::spawn_blocking(move || registry.connected(now).everywhere()).await.unwrap();
+    assert_eq!(connected, 0, "it is no taxi of the public's");
+    let registered = world.server().app.registry.store().taxis_by_town(&Filter::default()).await.unwrap();
+    assert!(registered.is_empty(), "nor of statistics: {registered:?}");
+}
+
+async fn a_taxi_of_a_run_is_found_by_its_app_alone(world: &mut World) {
+    lend(world).await;
+    let told = Mutex::new(Vec::new());
+    let tell = |line| told.lock().unwrap().push(line);
+    let long = lent(world, Duration::from_secs(40), &tell);
+    let app = async {
+        let taxi = within(SOON, "a taxi", async || taxis(world).await.pop()).await;
+        is_of_the_app_alone(world, &taxi).await;
+        let hail = hail(world, "ann").await;
+        long.stop.cancel();
+        (taxi, hail)
+    };
+    let here = stand();
+    let (observed, (taxi, hail)) = tokio::join!(as_operator::observe(&long, &here), app);
+    assert!(matches!(observed, Err(RunError::Stopped)), "{observed:?}");
+    world.stands(&hail, "incident_taxi").await;
+    assert!(told.lock().unwrap()[0].starts_with("Seule votre application"), "{told:?}");
+    assert_eq!(world.look("op-b", &taxi).await["status"], "off");
+    // Whatever its operator does afterwards.
+    world.clock.advance(1_000);
     world.free("op-b", &taxi).await;
+    world.place("op-b", &taxi, HERE).await;
+    is_of_the_app_alone(world, &taxi).await;
+    // With another key the account has the same taxi, until its trial is ended.
+    let registry = world.server().app.registry.clone();
+    let (account, by) = (world.number("app"), Actor::COMMAND_LINE);
+    let version = registry.accounts().id(account).unwrap().version;
+    let key = registry.rotate_key(by, (account, "app".to_owned()), version).await.unwrap().unwrap();
+    let own = Party { key: key.clone(), log_as: None };
+    let short = Run {
+        counterpart: Party { log_as: Some("op-b".to_owned()), ..own.clone() },
+        partner: own,
+        ..run(world, Side::Search, POLL, &tell)
+    };
+    assert_eq!(as_operator::observe(&short, &stand()).await.unwrap().taxi, taxi);
+    assert_eq!(taxis(world).await, [taxi.as_str()]);
+    let path = format!("/taxis/{taxi}");
+    let open = json!({"status": "free", "trial_for": null});
+    world.client.put(world.key("op-b"), &path, &open).await.element(200);
     world.clock.advance(1_000);
     world.place("op-b", &taxi, HERE).await;
+    let is_found = async || (world.search("other-app", HERE).await.len() == 1).then_some(());
+    within(SOON, "everybody finds the taxi", is_found).await;
+}
+
+async fn the_taxis_of_a_run_are_the_integration_accounts(world: &mut World) {
+    lend(world).await;
+    let (theirs, lent) = (world.register("op-a", 1, MIDDLE).await, world.register("op-b", 2, MIDDLE).await);
+    // The vehicle, and so the taxi, is described by the integration account, too.
+    world.client.post(world.key("op-b"), "/vehicles", &json!({"licence_plate": plate(1)})).await.element(201);
+    let put = async |key: &str, log_as: &str, taxi: &str, email: &str| {
+        let request = world.client.http.put(format!("{}/taxis/{taxi}", world.client.base));
+        let request = request.header("X-Api-Key", world.key(key)).header("X-Logas", log_as);
+        Answer::of(request.json(&json!({"data": [{"trial_for": email}]}))).await.unwrap()
+    };
+    for (key, log_as, taxi, email, why) in [
+        ("op-a", "op-a", &theirs, "app", "Every search app finds every taxi"),
+        ("op-b", "op-b", &theirs, "app", "has not registered this taxi"),
+        ("op-b", "op-b", &lent, "op-a", "No search app has this email"),
+        ("op-b", "op-b", &lent, "nobody", "No search app has this email"),
+        ("other-app", "op-b", &lent, "app", "not that whose key the account is used with"),
+    ] {
+        let answer = put(key, log_as, taxi, email).await;
+        let told =
+            answer.body.pointer("/errors/data/0/trial_for/0").and_then(Value::as_str).unwrap_or_default();
+        assert!(answer.status == 400 && told.contains(why), "{email} by {key}: {answer:?}");
+    }
+    assert_eq!(put("app", "op-b", &lent, "app").await.status, 200);
+    assert_eq!(put("op-b", "op-b", &lent, "other-app").await.status, 200);
+    world.place("op-b", &lent, HERE).await;
+    let is_found = async || (world.search("other-app", HERE).await.len() == 1).then_some(());
+    within(SOON, "the other app finds the taxi", is_found).await;
+    assert!(world.search("app", HERE).await.is_empty());
+}
+
+async fn a_hail_that_may_ring_another_operator_is_not_made(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
+    world.client.post(world.key("op-b"), "/vehicles", &json!({"licence_plate": plate(1)})).await.element(201);
+    world.free("op-b", &taxi).await;
+    world.place("op-b", &taxi, HERE).await;
+    world.clock.advance(1_000);
+    // Heard last, and yet the other one may be the next moment.
+    world.place("op-a", &taxi, HERE).await;
     let tell = |_| {};
     let mut run = run(world, Side::Operator, Duration::from_secs(20), &tell);
     run.pace.positions = 1;
-    let observed = as_app::observe(&run, Some(&taxi)).await;
+    let observed = as_app::observe(&run, &taxi).await;
     assert!(matches!(&observed, Err(RunError::Shared(shared)) if *shared == taxi), "{observed:?}");
-    let rung = world.client.get(world.key("op-b"), "/hails").await.body["data"].take();
-    assert_eq!((rung.as_array().unwrap().len(), &rung[0]["status"]), (1, &json!("declined_by_customer")));
+    for account in ["app", "op-a", "op-b"] {
+        let hails = world.client.get(world.key(account), "/hails").await.body["data"].take();
+        assert_eq!(hails, json!([]), "nobody was rung");
+    }
+}
+
+async fn every_hail_of_a_run_is_looked_at(world: &mut World) {
+    let before = world.register("op-a", 1, MIDDLE).await;
+    world.place("op-a", &before, HERE).await;
+    let give_up = json!({"status": "declined_by_customer"});
+    let old = world.hail("app", &before, "op-a").await;
+    world.moves("app", &old, &give_up).await;
+    let app = async || {
+        // More than are on a page, of a taxi beside that of the run.
+        for _ in 0..35 {
+            world.clock.advance(10);
+            let hail = world.hail("app", &before, "op-a").await;
+            world.moves("app", &hail, &give_up).await;
+        }
+    };
+    let tell = |_| {};
+    let run = run(world, Side::Search, Duration::from_secs(8), &tell);
+    let here = stand();
+    let (observed, ()) = tokio::join!(as_operator::observe(&run, &here), app());
+    let observed = observed.unwrap();
+    assert_eq!((observed.made.len(), observed.repeated.len()), (35, 0));
+    assert!(observed.made.iter().all(|hail| hail.id != old));
 }
 
 async fn who_asks_too_often_waits(world: &mut World) {
+    let taxi = world.register("op-a", 1, MIDDLE).await;
     world.stop().await;
     world.start_as(|config| config.rate_limits = "operateur=1/s:1".parse().unwrap()).await;
     let tell = |_| {};
@@ -387,17 +524,16 @@ async fn who_asks_too_often_waits(world: &mut World) {
         }
     };
     let observed = tokio::select! {
-        observed = as_app::observe(&run, None) => observed,
+        observed = as_app::observe(&run, &taxi) => observed,
         () = passes => unreachable!(),
     };
-    assert!(matches!(observed, Err(RunError::NoTaxi)), "{observed:?}");
+    assert!(matches!(&observed, Err(RunError::NoTaxi(named)) if *named == taxi), "{observed:?}");
     let throttled = scrape(world).await.value("maraude_http_throttled_total", &[("role", "operateur")]);
     assert!(throttled >= 1.0, "{throttled}");
 }
 
 async fn the_command_writes_a_report_that_the_deployment_signed(world: &mut World) {
-    world.stop().await;
-    world.start_as(|config| config.behaviour.integration_account = Some("op-b".to_owned())).await;
+    lend(world).await;
     let output = world.folder().join("report.html");
     let file = output.to_str().unwrap();
     let arguments = [

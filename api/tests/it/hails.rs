@@ -376,7 +376,7 @@ fn at(field: &str, value: &str, taxi: &str) -> Value {
 }
 
 /// Asks for a taxi under a name.
-async fn ask_once(client: &Client, key: &str, name: &str, wanted: &Value) -> Answer {
+pub(crate) async fn ask_once(client: &Client, key: &str, name: &str, wanted: &Value) -> Answer {
     let request = client.http.post(format!("{}/hails", client.base)).header("X-Api-Key", key);
     let request = request.header("Idempotency-Key", name).json(&json!({"data": [wanted]}));
     Answer::of(request).await.unwrap()
@@ -391,6 +391,8 @@ async fn a_request_that_is_repeated_is_made_once(world: &mut World) {
     assert_eq!(first.status, 201, "{first:?}");
     let again = ask("app", "one", &wanted(&taxi)).await;
     assert_eq!((again.status, &again.body), (201, &first.body), "the same answer");
+    let repeated = world.client.get(world.key("app"), "/hails?repeated=true").await.body["data"].take();
+    assert_eq!((repeated.as_array().unwrap().len(), &repeated[0]["id"]), (1, &first.body["data"][0]["id"]));
     let other = ask("app", "one", &at("customer_phone_number", "07", &taxi)).await;
     assert_eq!(other.status, 422, "{other:?}");
     assert_eq!(ask("app", "two", &wanted(&taxi)).await.status, 400, "another request finds the taxi busy");

@@ -173,7 +173,7 @@ async fn the_pasted_lines_of_the_demonstration_find_taxis() {
     let live = out.lines().filter(|line| line.starts_with("positions/s")).count();
     assert!((1..=2).contains(&live), "a line a second: {out}");
     let list: Vec<Value> = serde_json::from_str(&program.done(&["user", "list", "--json"]).await).unwrap();
-    assert_eq!(list.len(), 11, "those of the screen, and no others");
+    assert_eq!(list.len(), 12, "those of the screen, the integration account, and no others");
     let other = tempfile::tempdir().unwrap();
     std::fs::write(other.path().join("precious"), "").unwrap();
     let (status, _, complaints) = Program::new(other.path(), None).run(&["demo", "--seconds", "0"]).await;

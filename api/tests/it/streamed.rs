@@ -166,6 +166,9 @@ async fn clocks_far_off_are_counted(world: &mut World) {
     assert_eq!((answer.status, told(&answer)), (200, (5, 0)), "{answer:?}");
     let clocks_off = scrape(world).await.value("maraude_http_positions_clock_off_total", &[]);
     assert_eq!(clocks_off.to_string(), "2");
+    let counted = world.client.get(world.key("op-a"), "/operators/me/positions").await.element(200);
+    let ages = json!({"up_to_5_s": 1, "up_to_15_s": 0, "up_to_60_s": 0, "over_60_s": 4});
+    assert_eq!((&counted["accepted"], &counted["ages"]), (&json!(0), &ages), "they were no datagrams");
 }
 
 async fn a_body_that_breaks_off_tells_what_was_taken_before(world: &mut World) {

@@ -24,6 +24,8 @@ const OPERATORS: u32 = 3;
 const SIDE: u32 = 3;
 /// A town is so many degrees wide and high: some hundred metres.
 const TOWN: f64 = 0.004;
+/// Who searches: an account that no taxi is on trial for.
+const ANYBODY: (Option<i32>, Option<OperatorKey>) = (Some(2), None);
 const SOUTH_WEST: (f64, f64) = (48.85, 2.35);
 
 /// A place: so many steps of a tenth of a town, so that borders are met.
@@ -40,6 +42,8 @@ struct World {
     exclusions: Vec<(Steps, u32)>,
     taxis: Vec<(u32, Vec<Described>)>,
     heard: Vec<Heard>,
+    /// Of a trial.
+    on_trial: BTreeSet<u32>,
     /// Without anything to show.
     hidden: BTreeSet<(u32, u32)>,
     /// How far the clock goes on before each look, and where from.
@@ -89,16 +93,18 @@ fn worlds() -> impl Strategy<Value = World> {
         age_ms,
     });
     let heard = prop::collection::vec(heard, 20..80);
+    let on_trial = prop::collection::btree_set(0..TAXIS, 0..3);
     let hidden = prop::collection::btree_set((0..TAXIS, 1..=OPERATORS), 0..3);
     let later_ms = prop_oneof![Just(0), Just(1), 0..2_000_i64, 118_000..120_000_i64];
     let looks = prop::collection::vec((later_ms, prop::collection::vec(steps(), 6)), 1..4);
-    (towns, zupcs, exclusions, taxis, heard, hidden, looks).prop_map(
-        |(towns, zupcs, exclusions, taxis, heard, hidden, looks)| World {
+    (towns, zupcs, exclusions, taxis, heard, on_trial, hidden, looks).prop_map(
+        |(towns, zupcs, exclusions, taxis, heard, on_trial, hidden, looks)| World {
             towns,
             zupcs,
             exclusions,
             taxis,
             heard,
+            on_trial,
             hidden,
             looks,
         },
@@ -135,13 +141,13 @@ fn check(world: &World, seen: &RefCell<BTreeMap<String, u32>>) -> Result<(), Tes
         for &customer in customers {
             let ground = Ground::at(&territory, place(customer));
             let now = clock.now();
-            let hits = ground.look(&engine, now, None, usize::MAX).offered;
+            let hits = ground.look(&engine, now, ANYBODY, usize::MAX).offered;
             // The nearest so many are the first so many of all, by the distance that decides.
             prop_assert!(hits.is_sorted_by(|a, b| a.nearer(b).is_lt()));
             let exact_m = |hit: &Hit| distance_m(place(customer), hit.at);
             prop_assert!(hits.iter().all(|hit| hit.distance_m.total_cmp(&exact_m(hit)).is_eq()));
             for count in 0..hits.len() {
-                prop_assert_eq!(&ground.look(&engine, now, None, count).offered, &hits[..count]);
+                prop_assert_eq!(&ground.look(&engine, now, ANYBODY, count).offered, &hits[..count]);
             }
             let mut found: Vec<_> = hits.iter().map(|hit| hit.source).collect();
             found.retain(|&source| world.is_known(source));
@@ -198,7 +204,9 @@ impl World {
                 by_operator.insert(operator, Description { operator, status: *status, radius_m: *radius_m });
             }
             let descriptions = by_operator.into_values().collect();
-            engine.profiles().put(TaxiKey(taxi), 1, Profile { ads_town: insee(*town), descriptions });
+            let trial_for = self.on_trial.contains(&taxi).then_some(1);
+            let profile = Profile { ads_town: insee(*town), descriptions, trial_for };
+            engine.profiles().put(TaxiKey(taxi), 1, profile);
         }
         let all = (0..TAXIS).flat_map(|taxi| (1..=OPERATORS).map(move |operator| (taxi, operator)));
         all.map(|(taxi, operator)| SourceKey { taxi: TaxiKey(taxi), operator: OperatorKey(operator) })

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use super::sessions::{NotTaken, Serial};
 use super::tally::{Noted, Secrets};
-use super::{Gate, Refusal, Scratch};
+use super::{Gate, Passed, Refusal, Scratch};
 use crate::clock::Millis;
 use crate::directory::{NoSource, Operator, Sources};
 use crate::limits::{MAX_CLOCK_SKEW_MS, MAX_DATAGRAM};
@@ -98,11 +98,11 @@ impl Gate {
         positions: &mut Vec<Position>,
     ) -> Admitted {
         let sources = self.directory.sources(operator.key);
-        let (mut taken, mut refused, mut clocks_off) = (0, 0, 0);
+        let (mut taken, mut refused, mut passed) = (0, 0, Passed::default());
         for claim in claims {
             match position(&claim, &sources, way) {
                 Ok(position) => {
-                    clocks_off += u64::from(position.is_clock_off());
+                    passed.add(&position);
                     positions.push(position);
                     taken += 1;
                 }
@@ -112,7 +112,7 @@ impl Gate {
                 }
             }
         }
-        self.refusals.count_accepted(operator.key, u64::from(taken), clocks_off);
+        self.refusals.count_accepted(operator.key, Transport::Udp, &passed);
         let Head { sequence, session, wants_acknowledgement, .. } = way.head;
         let acknowledgement = Acknowledgement { sequence, session, taken, refused };
         let acknowledgement = wants_acknowledgement.then(|| acknowledgement.seal(operator.mac_key()));

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use foldhash::fast::RandomState;
 use papaya::HashMap;
 
+use super::ages::{Age, Ages, Passed};
 use super::tally::{Noted, Tally};
 use crate::clock::Millis;
 use crate::counter::Counter;
@@ -141,7 +142,7 @@ impl From<NoMotion> for Refusal {
 pub struct Refusals {
     clocks_off: Counter,
     /// As many as there are operators that sent one.
-    accepted_of: HashMap<OperatorKey, Counter, RandomState>,
+    accepted_of: HashMap<OperatorKey, Accepted, RandomState>,
     /// Of senders we know. As many rows as there are operators: only the directory's make one.
     by_operator: HashMap<OperatorKey, OfOperator, RandomState>,
     /// Of everybody else.
@@ -149,6 +150,15 @@ pub struct Refusals {
 }
 
 type ByReason = [Counter; Refusal::ALL.len()];
+
+/// Positions of an operator that passed every check.
+#[derive(Debug, Default)]
+struct Accepted {
+    /// In datagrams.
+    datagrams: Ages,
+    /// Over HTTP, where a device's time can be told.
+    http: Ages,
+}
 
 #[derive(Debug, Default)]
 struct OfOperator {
@@ -218,12 +228,18 @@ impl Refusals {
 
     /// Positions in datagrams that passed every check, whether or not the log then had room.
     pub fn accepted(&self) -> u64 {
-        self.accepted_of.pin().values().map(Counter::get).sum()
+        self.accepted_of.pin().values().map(|accepted| accepted.datagrams.all()).sum()
     }
 
     /// Of an operator's positions in datagrams, those that passed every check, whether or not the log then had room.
     pub fn accepted_of(&self, operator: OperatorKey) -> u64 {
-        self.accepted_of.pin().get(&operator).map_or(0, Counter::get)
+        self.accepted_of.pin().get(&operator).map_or(0, |accepted| accepted.datagrams.all())
+    }
+
+    /// Of an operator's positions that passed every check, in datagrams and over HTTP, those of an age.
+    pub fn accepted_at(&self, operator: OperatorKey, age: Age) -> u64 {
+        let both = |accepted: &Accepted| accepted.datagrams.of(age) + accepted.http.of(age);
+        self.accepted_of.pin().get(&operator).map_or(0, both)
     }
 
     /// An operator's refusals by reason, those that are not zero, in order.
@@ -234,7 +250,7 @@ impl Refusals {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Accepted positions whose device's clock is more than [`crate::limits::MAX_CLOCK_SKEW_MS`] off ours.
+    /// Accepted positions in datagrams whose device's clock is more than [`crate::limits::MAX_CLOCK_SKEW_MS`] off ours.
     pub fn clocks_off(&self) -> u64 {
         self.clocks_off.get()
     }
@@ -261,15 +277,22 @@ impl Refusals {
         counts
     }
 
-    pub(super) fn count_accepted(&self, operator: OperatorKey, positions: u64, clocks_off: u64) {
+    /// Counts positions of an operator that passed every check.
+    pub fn count_accepted(&self, operator: OperatorKey, transport: Transport, passed: &Passed) {
         let counts = self.accepted_of.pin();
-        match counts.get(&operator) {
-            Some(count) => count.add(positions),
-            None => counts.get_or_insert_with(operator, Counter::default).add(positions),
-        }
-        // Mostly none: a write that other threads' counting would wait for.
-        if clocks_off > 0 {
-            self.clocks_off.add(clocks_off);
+        let accepted = match counts.get(&operator) {
+            Some(accepted) => accepted,
+            None => counts.get_or_insert_with(operator, Accepted::default),
+        };
+        match transport {
+            Transport::Http => accepted.http.add(passed),
+            Transport::Udp => {
+                accepted.datagrams.add(passed);
+                // Mostly none: a write that other threads' counting would wait for.
+                if passed.clocks_off > 0 {
+                    self.clocks_off.add(passed.clocks_off);
+                }
+            }
         }
     }
 }
@@ -278,6 +301,7 @@ impl Refusals {
 mod tests {
     use super::super::tally::Secrets;
     use super::*;
+    use crate::position::{LatLon, Motion, Position, ReportedStatus, SourceKey, TaxiKey};
 
     #[test]
     fn every_refusal_has_its_own_place_and_name() {
@@ -346,10 +370,29 @@ mod tests {
     #[test]
     fn accepted_ones_are_counted_by_operator() {
         let refusals = Refusals::default();
-        refusals.count_accepted(OperatorKey(1), 1, 0);
-        refusals.count_accepted(OperatorKey(2), 1, 1);
-        refusals.count_accepted(OperatorKey(2), 1, 0);
-        assert_eq!((refusals.accepted(), refusals.clocks_off()), (3, 1));
+        let passed = |device_at| {
+            let mut passed = Passed::default();
+            passed.add(&Position {
+                source: SourceKey { taxi: TaxiKey(1), operator: OperatorKey(1) },
+                at: LatLon::new(48.0, 2.0).unwrap(),
+                received_at: Millis(1_000_000),
+                device_at,
+                status: ReportedStatus::Free,
+                motion: Motion::default(),
+                transport: Transport::Udp,
+            });
+            passed
+        };
+        let [now, long_ago] = [Millis(1_000_000), Millis(0)].map(|at| passed(Some(at)));
+        refusals.count_accepted(OperatorKey(1), Transport::Udp, &now);
+        refusals.count_accepted(OperatorKey(2), Transport::Udp, &long_ago);
+        refusals.count_accepted(OperatorKey(2), Transport::Udp, &passed(None));
+        refusals.count_accepted(OperatorKey(2), Transport::Http, &long_ago);
+        assert_eq!((refusals.accepted(), refusals.clocks_off()), (3, 1), "of datagrams");
         assert_eq!([1, 2, 3].map(|operator| refusals.accepted_of(OperatorKey(operator))), [1, 2, 0]);
+        let ages = [1, 2, 3].map(|operator| {
+            [Age::UpTo5s, Age::Older].map(|age| refusals.accepted_at(OperatorKey(operator), age))
+        });
+        assert_eq!(ages, [[1, 0], [0, 2], [0, 0]]);
     }
 }

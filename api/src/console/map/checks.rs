@@ -96,6 +96,7 @@ fn in_french(check: &CheckAnswer) -> (&'static str, String) {
     let (is_there, message) = (!seen.is_null(), || check.message.clone());
     match check.name {
         "registered" => ("l’opérateur décrit ce taxi", String::new()),
+        "public" => ("toute application peut le trouver", "Il est à l’essai.".to_owned()),
         "free" if is_there => ("le taxi est libre", format!("Statut : {}.", words::of(&text(seen)))),
         "free" => ("le taxi est libre", String::new()),
         "position" if is_there => (

@@ -1,12 +1,14 @@
 //! The runs that go on in this process: one of an account, few in all.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::Url;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -14,7 +16,7 @@ use crate::certify::as_operator::Stand;
 use crate::certify::report::Report;
 use crate::certify::run::{Pace, Party, Run, RunError, Server};
 use crate::certify::{Rules, Side, as_app, as_operator, judge};
-use crate::limits::{self, CERTIFICATION_LOOKS_EVERY, CERTIFICATIONS_AT_ONCE, DRAIN};
+use crate::limits::{self, CERTIFICATION_LEASE, CERTIFICATION_LOOKS_EVERY, CERTIFICATIONS_AT_ONCE, DRAIN};
 use crate::registry::accounts::Account;
 use crate::router;
 use crate::store::certifications::CertificationRow;
@@ -35,8 +37,6 @@ struct Entry {
     seen: Seen,
     /// Which one of the account's it is.
     number: u64,
-    /// The account that plays the other side.
-    counterpart: i32,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -44,9 +44,9 @@ struct Entry {
 /// Why no run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Busy {
-    /// The account has one that goes on.
+    /// The account takes part in one that goes on, judged or not.
     Account,
-    /// The other side plays in another one: a search would find the taxis of both.
+    /// The other side does: a search would find the taxis of both.
     Counterpart,
     /// There are as many as there may be.
     Process,
@@ -65,15 +65,60 @@ pub(super) struct Seen {
 
 /// What is to be run.
 pub(super) struct Wish {
-    pub(super) side: Side,
+    pub(super) judged: Judged,
     /// The account that plays the other side, and how it asks.
     pub(super) counterpart: (i32, Party),
-    /// The operator's taxi that is looked at; None: the first that can be hailed.
-    pub(super) taxi: Option<String>,
     pub(super) patience_s: u64,
-    pub(super) positions: u64,
-    /// Where the taxi waits that a search app is to find.
-    pub(super) stand: Option<Stand>,
+}
+
+/// What is judged.
+pub(super) enum Judged {
+    /// What an operator does with one of its taxis, after so many positions.
+    Operator { taxi: String, positions: u64 },
+    /// What a search app does with a taxi that waits there.
+    Search(Stand),
+}
+
+impl Judged {
+    fn side(&self) -> Side {
+        match self {
+            Self::Operator { .. } => Side::Operator,
+            Self::Search(_) => Side::Search,
+        }
+    }
+}
+
+/// Both accounts of a run, which are in no other while it goes on, and its number.
+struct Parties {
+    run: String,
+    accounts: [i32; 2],
+}
+
+impl Parties {
+    async fn take(app: &App, accounts: [i32; 2]) -> Result<Result<Self, Busy>, NoReport> {
+        let run = crate::secrets::hex(&crate::secrets::random::<8>()?);
+        Ok(match app.registry.store().take_parties(&run, accounts).await? {
+            None => Ok(Self { run, accounts }),
+            Some(busy) if busy == accounts[0] => Err(Busy::Account),
+            Some(_) => Err(Busy::Counterpart),
+        })
+    }
+
+    /// Keeps them, for ever. While the database does not answer nobody else can take them, either.
+    async fn keep(&self, app: &App) -> Infallible {
+        loop {
+            sleep(CERTIFICATION_LEASE / 3).await;
+            if let Err(error) = app.registry.upkeep().take_parties(&self.run, self.accounts).await {
+                tracing::debug!(%error, "the accounts of an acceptance run are kept at the next attempt");
+            }
+        }
+    }
+
+    async fn leave(&self, app: &App) {
+        if let Err(error) = app.registry.upkeep().leave_parties(&self.run).await {
+            tracing::debug!(%error, "the accounts of an acceptance run are free when their leases are over");
+        }
+    }
 }
 
 impl Runs {
@@ -87,11 +132,33 @@ impl Runs {
     }
 
     /// Begins one, or says why there is none.
-    pub(super) fn start(self: &Arc<Self>, app: &App, account: &Account, wish: Wish) -> Result<(), Busy> {
+    pub(super) async fn start(
+        self: &Arc<Self>,
+        app: &App,
+        account: &Account,
+        wish: Wish,
+    ) -> Result<Result<(), Busy>, NoReport> {
+        let parties = match Parties::take(app, [account.id, wish.counterpart.0]).await? {
+            Ok(parties) => Arc::new(parties),
+            Err(busy) => return Ok(Err(busy)),
+        };
+        let begun = self.begin(app, account, wish, parties.clone());
+        if begun.is_err() {
+            parties.leave(app).await;
+        }
+        Ok(begun)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        app: &App,
+        account: &Account,
+        wish: Wish,
+        parties: Arc<Parties>,
+    ) -> Result<(), Busy> {
         let mut entries = self.entries();
-        let counterpart = wish.counterpart.0;
-        has_room(&entries, account.id, counterpart)?;
-        let seen = Seen { side: wish.side, lines: Vec::new(), is_over: false };
+        has_room(&entries, account.id)?;
+        let seen = Seen { side: wish.judged.side(), lines: Vec::new(), is_over: false };
         let number = entries.get(&account.id).map_or(0, |entry| entry.number + 1);
         let stop = self.ending.child_token();
         let teller = Teller { runs: self.clone(), account: account.id, number };
@@ -100,7 +167,15 @@ impl Runs {
         // On a thread of its own: what a run waits for is no future that could change threads.
         let runtime = Handle::current();
         let task = tokio::task::spawn_blocking(move || {
-            match runtime.block_on(conduct(&teller, &app, token, (email, partner), wish)) {
+            let going = async {
+                let end = tokio::select! {
+                    end = conduct(&teller, &app, token, (email, partner), wish) => end,
+                    never = parties.keep(&app) => match never {},
+                };
+                parties.leave(&app).await;
+                end
+            };
+            match runtime.block_on(going) {
                 Ok(end) => teller.tell(end.to_owned()),
                 Err(NoReport::Run(RunError::Stopped)) => teller.tell("Arrêtée.".to_owned()),
                 Err(error) => {
@@ -109,7 +184,7 @@ impl Runs {
                 }
             }
         });
-        entries.insert(account.id, Entry { seen, number, counterpart, stop, task: Some(task) });
+        entries.insert(account.id, Entry { seen, number, stop, task: Some(task) });
         Ok(())
     }
 
@@ -138,11 +213,10 @@ impl Runs {
     }
 }
 
-fn has_room(entries: &BTreeMap<i32, Entry>, account: i32, counterpart: i32) -> Result<(), Busy> {
+fn has_room(entries: &BTreeMap<i32, Entry>, account: i32) -> Result<(), Busy> {
     let going_on = || entries.iter().filter(|(_, entry)| !entry.seen.is_over);
     match () {
         () if going_on().any(|(id, _)| *id == account) => Err(Busy::Account),
-        () if going_on().any(|(_, entry)| entry.counterpart == counterpart) => Err(Busy::Counterpart),
         () if going_on().count() >= CERTIFICATIONS_AT_ONCE => Err(Busy::Process),
         () => Ok(()),
     }
@@ -176,14 +250,14 @@ impl Drop for Teller {
     }
 }
 
-/// Why a run left no report.
+/// Why a run left no report, or did not begin.
 #[derive(Debug, thiserror::Error)]
-enum NoReport {
+pub(super) enum NoReport {
     #[error(transparent)]
     Run(#[from] RunError),
-    #[error("the report could not be kept: {0}")]
+    #[error("the run or its report could not be kept: {0}")]
     Store(#[from] crate::store::StoreError),
-    #[error("the report has no number: {0}")]
+    #[error("there is no number for it: {0}")]
     Number(#[from] crate::secrets::SecretError),
 }
 
@@ -197,36 +271,36 @@ async fn conduct(
 ) -> Result<&'static str, NoReport> {
     let tell = |line| teller.tell(line);
     let patience = Duration::from_secs(wish.patience_s);
+    let positions = match &wish.judged {
+        Judged::Operator { positions, .. } => usize::try_from(*positions).unwrap_or(usize::MAX),
+        Judged::Search(_) => 0,
+    };
+    let side = wish.judged.side();
     let run = Run {
-        side: wish.side,
+        side,
         server: Server::within(router::http(app.clone(), limits::Http::default())),
         partner,
         counterpart: wish.counterpart.1,
-        pace: Pace {
-            poll: CERTIFICATION_LOOKS_EVERY,
-            patience,
-            positions: usize::try_from(wish.positions).unwrap_or(usize::MAX),
-            watch: patience,
-        },
+        pace: Pace { poll: CERTIFICATION_LOOKS_EVERY, patience, positions, watch: patience },
         clock: app.clock.clone(),
         stop,
         tell: &tell,
     };
     let begun_at = app.clock.now().0;
-    let observed = match &wish.stand {
-        None => as_app::observe(&run, wish.taxi.as_deref()).await?,
-        Some(stand) => as_operator::observe(&run, stand).await?,
+    let observed = match &wish.judged {
+        Judged::Operator { taxi, .. } => as_app::observe(&run, taxi).await?,
+        Judged::Search(stand) => as_operator::observe(&run, stand).await?,
     };
     let server = app.behaviour.public_url.as_ref().map_or(HERE, Url::as_str);
     let report = Report {
-        side: wish.side,
+        side,
         account: email,
         server: server.to_owned(),
         taxi: observed.taxi.clone(),
         begun_at,
         ended_at: app.clock.now().0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        findings: judge(wish.side, &observed, Rules::default()),
+        findings: judge(side, &observed, Rules::default()),
     };
     let text = report.text();
     let id = crate::secrets::hex(&crate::secrets::random::<8>()?);
@@ -238,11 +312,13 @@ async fn conduct(
 
 fn in_french(error: &NoReport) -> String {
     match error {
-        NoReport::Run(RunError::NoTaxi) => {
-            "aucun de vos taxis n’est devenu libre avec une position de moins de deux minutes.".to_owned()
+        NoReport::Run(RunError::NoTaxi(taxi)) => {
+            format!("le taxi {taxi} n’est pas devenu libre avec une position de moins de deux minutes.")
         }
         NoReport::Run(RunError::Shared(taxi)) => {
-            format!("le véhicule du taxi {taxi} est partagé, et c’est un autre opérateur qui a été appelé.")
+            format!(
+                "un autre opérateur dit libre le véhicule du taxi {taxi}, et pourrait être appelé à votre place."
+            )
         }
         NoReport::Run(RunError::Refused { path, status, .. }) => format!("{path} a répondu {status}."),
         _ => "erreur du registre ; recommencez plus tard.".to_owned(),
@@ -254,19 +330,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_has_one_run_its_other_side_too_and_a_process_few() {
-        let entry = |counterpart, is_over| {
+    fn an_account_has_one_run_and_a_process_few() {
+        let entry = |is_over| {
             let seen = Seen { side: Side::Operator, lines: Vec::new(), is_over };
-            Entry { seen, number: 0, counterpart, stop: CancellationToken::new(), task: None }
+            Entry { seen, number: 0, stop: CancellationToken::new(), task: None }
         };
-        let mut entries = BTreeMap::from([(1, entry(-1, false)), (2, entry(-2, true))]);
-        assert_eq!(has_room(&entries, 1, -3), Err(Busy::Account));
-        assert_eq!(has_room(&entries, 3, -1), Err(Busy::Counterpart));
-        assert_eq!((has_room(&entries, 2, -2), has_room(&entries, 3, -2)), (Ok(()), Ok(())));
+        let mut entries = BTreeMap::from([(1, entry(false)), (2, entry(true))]);
+        assert_eq!([1, 2, 3].map(|id| has_room(&entries, id)), [Err(Busy::Account), Ok(()), Ok(())]);
         let many = 10 + i32::try_from(CERTIFICATIONS_AT_ONCE).unwrap();
-        entries.extend((11..many).map(|account| (account, entry(-account, false))));
-        assert_eq!(has_room(&entries, 3, -3), Err(Busy::Process));
+        entries.extend((11..many).map(|account| (account, entry(false))));
+        assert_eq!(has_room(&entries, 3), Err(Busy::Process));
         entries.get_mut(&11).unwrap().seen.is_over = true;
-        assert_eq!(has_room(&entries, 3, -3), Ok(()));
+        assert_eq!(has_room(&entries, 3), Ok(()));
     }
 }

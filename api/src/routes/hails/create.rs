@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use engine::engine::{FRESH_MS, Seen};
 use engine::profile::Status;
-use ingest::clock::Millis;
 use ingest::position::{LatLon, MAX_REPORTABLE_LAT, OperatorKey, SourceKey, TaxiKey};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -65,7 +64,7 @@ pub async fn create(
 
 async fn hail(app: &App, caller: &Caller, request: Request, named: &Named) -> Answer<Response> {
     let taxi = taxi_of(app, caller, &request.taxi).ok_or_else(unknown_taxi)?;
-    let (operator, seen) = match reach(app, taxi, app.clock.now()) {
+    let (operator, seen) = match reach(app, caller, taxi) {
         Ok(reached) => reached,
         // A banned customer is told so first.
         Err(unreachable) => {
@@ -130,10 +129,13 @@ impl Named {
     /// What was answered to the same request before.
     async fn answer(&self, app: &App, caller: &Caller) -> Answer<Option<Response>> {
         let Some(key) = &self.key else { return Ok(None) };
-        match app.registry.store().remembered(caller.0.id, key).await? {
-            Some((body_sha256, _)) if body_sha256 != self.body_sha256 => Err(another_request()),
-            remembered => Ok(remembered.map(|(_, answer)| created(answer))),
+        let store = app.registry.store();
+        let Some((body_sha256, answer)) = store.remembered(caller.0.id, key).await? else { return Ok(None) };
+        if body_sha256 != self.body_sha256 {
+            return Err(another_request());
         }
+        store.note_repeated(caller.0.id, key).await?;
+        Ok(Some(created(answer)))
     }
 
     fn once(&self, answer: impl Fn(&HailRow) -> String + Send + Sync + 'static) -> Option<Once> {
@@ -216,9 +218,11 @@ fn taxi_of(app: &App, caller: &Caller, id: &str) -> Option<TaxiKey> {
 }
 
 /// Through which operator a taxi can be had, and where it is: as in a search, that one of those who call it free who
-/// was heard last.
-fn reach(app: &App, taxi: TaxiKey, now: Millis) -> Answer<(OperatorKey, Seen)> {
-    let profile = app.engine.profiles().get(&taxi).ok_or_else(unknown_taxi)?;
+/// was heard last. Whoever does not find it in a search cannot have it.
+fn reach(app: &App, caller: &Caller, taxi: TaxiKey) -> Answer<(OperatorKey, Seen)> {
+    let profile = app.engine.profiles().get(&taxi);
+    let profile =
+        profile.filter(|profile| profile.is_shown_to(Some(caller.0.id))).ok_or_else(unknown_taxi)?;
     let heard = profile.descriptions.iter().filter_map(|description| {
         let seen = app.engine.get(SourceKey { taxi, operator: description.operator })?;
         Some((description, seen))
@@ -226,7 +230,7 @@ fn reach(app: &App, taxi: TaxiKey, now: Millis) -> Answer<(OperatorKey, Seen)> {
     // Of two the free one, then the one heard last.
     let best = heard.max_by_key(|(description, seen)| (description.status == Status::Free, seen.received_at));
     let (description, seen) = best.ok_or_else(|| unavailable("Taxi is not online."))?;
-    if now.since(seen.received_at) >= FRESH_MS {
+    if app.clock.now().since(seen.received_at) >= FRESH_MS {
         return Err(unavailable("Taxi is no longer online."));
     }
     if description.status != Status::Free {

@@ -84,6 +84,7 @@ pub(crate) async fn found(
         made: filters.values("date", &SlashedDay).into_iter().map(within).collect(),
         since: (!is_admin).then(|| app.clock.now().0 - SHOWN_MS),
         before: None,
+        repeated: !filters.values("repeated", &REPEATED).is_empty(),
     };
     let page = filters.page()?.of(extent.per_page);
     let (rows, total) = app.registry.store().hails(&filter, page.limit_offset(), extent.counted).await?;
@@ -129,12 +130,20 @@ pub fn describe_list() -> Operation {
         .filter("customer_id", "Only hails of customers whose id begins with one of these.")
         .filter_of("status", &STATUS, "Only hails that stand at one of these.")
         .filter_of("date", &SlashedDay, "Only hails made on one of these days, in UTC.")
+        .filter_of(
+            "repeated",
+            &REPEATED,
+            "Only hails asked for again under their `Idempotency-Key`, of 24 hours.",
+        )
         .page("A page of hails.", &[hail])
         .refuses_with("Too many values.", &too_many("id"))
 }
 
 /// Where a hail stands, as an argument.
 pub(super) const STATUS: OneOf = OneOf(Status::NAMES);
+
+/// That only hails are wanted which were asked for again.
+const REPEATED: OneOf = OneOf(&["true"]);
 
 /// The statuses that are asked for.
 pub(super) fn statuses(filters: &mut Filters<'_>) -> Vec<Status> {

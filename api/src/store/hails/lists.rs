@@ -93,6 +93,8 @@ pub struct HailFilter {
     pub since: Option<i64>,
     /// Made earlier than that, in milliseconds since 1970.
     pub before: Option<i64>,
+    /// Only those that were asked for again under their names, while these are remembered.
+    pub repeated: bool,
 }
 
 /// A wish of a list of sessions, in the same way.
@@ -112,6 +114,9 @@ const COLUMNS: &str = "h.id, h.session_id, h.app_id, a.email AS app_email, a.nam
     o.email AS operator_email, o.name AS operator_name, t.public_id AS public_taxi_id, h.shown_taxi_id, h.taxi_lat_e7,
     h.taxi_lon_e7, h.taxi_phone_number, h.customer_id, h.customer_lat_e7, h.customer_lon_e7, h.customer_address,
     h.customer_phone_number, h.status, h.created_at, h.updated_at";
+
+/// That a hail was asked for again: of few, which have an index.
+const REPEATED: &str = "h.id IN (SELECT hail_id FROM idempotency_keys WHERE is_repeated)";
 
 /// Those who have to do with a hail.
 const JOINED: &str = "JOIN users a ON a.id = h.app_id JOIN users o ON o.id = h.operator_id
@@ -231,6 +236,7 @@ impl<'a> Question<'a> {
         wanted.extend(any(filter.made.iter().map(|made| made_within("h.created_at", made))));
         wanted.extend(filter.since.map(|since| format!("h.created_at >= {since}")));
         wanted.extend(filter.before.map(|before| format!("h.created_at < {before}")));
+        wanted.extend(filter.repeated.then(|| REPEATED.to_owned()));
         wanted.join(" AND ")
     }
 
@@ -279,13 +285,24 @@ impl<'a> Question<'a> {
 /// Whether hails are narrowed by one status alone, in which they end: an index has those, and a year of others need not
 /// be passed over.
 fn is_rare(filter: &HailFilter) -> bool {
-    let HailFilter { whose, ids, apps, operators, taxis, customers, statuses, made, since: _, before: _ } =
-        filter;
+    let HailFilter {
+        whose,
+        ids,
+        apps,
+        operators,
+        taxis,
+        customers,
+        statuses,
+        made,
+        since: _,
+        before: _,
+        repeated,
+    } = filter;
     matches!(statuses[..], [status] if status.is_end())
         && *whose == Whose::Everybodys
         && (apps.is_none() && operators.is_none())
         && [ids, taxis, customers].iter().all(|texts| texts.is_empty())
-        && made.is_empty()
+        && (made.is_empty() && !repeated)
 }
 
 /// That a time is within these.

@@ -43,6 +43,19 @@ impl Store {
         })
     }
 
+    /// Notes that an app asked again under this name.
+    pub async fn note_repeated(&self, app: i32, key: &str) -> Result<()> {
+        write!(self, tx => {
+            sqlx::query(
+                "UPDATE idempotency_keys SET is_repeated = TRUE WHERE app_id = $1 AND key = $2 AND NOT is_repeated",
+            )
+            .bind(app)
+            .bind(key)
+            .execute(&mut **tx)
+            .await?;
+        })
+    }
+
     /// Removes what is no longer remembered, a part at a time; gives how many.
     pub async fn prune_remembered(&self) -> Result<u64> {
         let before = self.now_ms() - REMEMBERED_MS;

@@ -39,7 +39,7 @@ pub(super) trait Rows {
     /// Adds a request that is to take effect once; false: its answer is remembered.
     async fn begin_once(&mut self, app: i32, once: &Once, now: i64) -> Result<bool>;
     /// Remembers the answer to it.
-    async fn end_once(&mut self, app: i32, key: &str, answer: &str) -> Result<()>;
+    async fn end_once(&mut self, app: i32, key: &str, hail: &str, answer: &str) -> Result<()>;
     /// Adds a customer, unless there is one; whoever else hails for this customer waits from here on.
     async fn put_customer(&mut self, app: i32, customer: &str, now: i64) -> Result<()>;
 }
@@ -83,7 +83,8 @@ macro_rules! rows {
                 let begun = sqlx::query(
                     "INSERT INTO idempotency_keys (app_id, key, body_sha256, answer, created_at)
                      VALUES ($1, $2, $3, '', $4)
-                     ON CONFLICT (app_id, key) DO UPDATE SET body_sha256 = $3, answer = '', created_at = $4
+                     ON CONFLICT (app_id, key) DO UPDATE
+                     SET body_sha256 = $3, answer = '', created_at = $4, hail_id = NULL, is_repeated = FALSE
                      WHERE idempotency_keys.created_at < $4 - $5",
                 )
                 .bind(app)
@@ -96,11 +97,12 @@ macro_rules! rows {
                 Ok(begun.rows_affected() == 1)
             }
 
-            async fn end_once(&mut self, app: i32, key: &str, answer: &str) -> Result<()> {
-                sqlx::query("UPDATE idempotency_keys SET answer = $3 WHERE app_id = $1 AND key = $2")
+            async fn end_once(&mut self, app: i32, key: &str, hail: &str, answer: &str) -> Result<()> {
+                sqlx::query("UPDATE idempotency_keys SET answer = $3, hail_id = $4 WHERE app_id = $1 AND key = $2")
                     .bind(app)
                     .bind(key)
                     .bind(answer)
+                    .bind(hail)
                     .execute(self)
                     .await?;
                 Ok(())

@@ -62,7 +62,7 @@ impl Store {
                     "INSERT INTO connected_parts (hour, insee, account_id, taxis)
                      SELECT h.hour, a.insee, t.operator_id, count(*) FROM heard_hours h
                      JOIN taxis t ON t.id = h.taxi_id JOIN ads a ON a.id = t.ads_id
-                     WHERE h.hour = $1 GROUP BY h.hour, a.insee, t.operator_id",
+                     WHERE h.hour = $1 AND t.trial_for IS NULL GROUP BY h.hour, a.insee, t.operator_id",
                 )
                 .bind(hour)
                 .execute(&mut **tx)
@@ -72,7 +72,7 @@ impl Store {
                     "INSERT INTO connected_vehicles (hour, insee, vehicles)
                      SELECT h.hour, a.insee, count(DISTINCT t.vehicle_id) FROM heard_hours h
                      JOIN taxis t ON t.id = h.taxi_id JOIN ads a ON a.id = t.ads_id
-                     WHERE h.hour = $1 GROUP BY h.hour, a.insee",
+                     WHERE h.hour = $1 AND t.trial_for IS NULL GROUP BY h.hour, a.insee",
                 )
                 .bind(hour)
                 .execute(&mut **tx)

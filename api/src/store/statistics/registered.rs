@@ -40,9 +40,9 @@ pub struct Radii {
 
 const FROM: &str = "FROM taxis t JOIN ads a ON a.id = t.ads_id";
 
-/// Narrows taxis by the town of their ADS and the account that registered them.
+/// Narrows taxis by the town of their ADS and the account that registered them, to those that everybody may find.
 pub(super) fn condition(filter: &Filter) -> String {
-    filter.condition("a.insee", "t.operator_id")
+    format!("{} AND t.trial_for IS NULL", filter.condition("a.insee", "t.operator_id"))
 }
 
 /// Taxis as `t` with what is joined to them, and which; where all are taken, none is looked for by its town.
@@ -133,7 +133,9 @@ impl Store {
     /// When each taxi with an ADS of these towns was registered, the oldest first.
     pub async fn taxis_added_in(&self, towns: &[&str]) -> Result<Vec<Millis>> {
         let of_towns = one_of("a.insee", towns.iter().map(quoted));
-        let sql = format!("SELECT t.created_at {FROM} WHERE {of_towns} ORDER BY t.created_at");
+        let sql = format!(
+            "SELECT t.created_at {FROM} WHERE {of_towns} AND t.trial_for IS NULL ORDER BY t.created_at"
+        );
         let rows: Vec<(i64,)> = read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(db))?;
         Ok(rows.into_iter().map(|(at,)| Millis(at)).collect())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::certify::report::read_signed;
-use api::limits::CERTIFICATIONS_AN_ACCOUNT;
+use api::limits::{CERTIFICATION_LEASE, CERTIFICATIONS_AN_ACCOUNT};
 use api::store::certifications::CertificationRow;
 
 use super::Browser;
@@ -17,6 +17,7 @@ on_each_database!(
     a_run_is_begun_followed_and_kept,
     a_run_is_stopped_and_leaves_no_report,
     a_run_ends_with_its_server,
+    an_account_takes_part_in_one_run_wherever_that_goes_on,
     the_latest_reports_of_an_account_are_kept,
     who_has_nothing_to_be_judged_is_refused,
 );
@@ -44,10 +45,17 @@ async fn a_run_is_begun_followed_and_kept(world: &mut World) {
     assert!(again.status == 400 && again.html.contains("déjà en cours"), "{again:?}");
     let other = Browser::of(world, "op-b").await.post(PAGE, START, &wish).await;
     assert!(other.status == 400 && other.html.contains("joue déjà une recette"), "{other:?}");
+    // Who plays the other side is not judged meanwhile, nor does who is judged play for another.
+    let own =
+        [("side", "search"), ("counterpart", world.key("op-b")), ("patience", "60"), ("lat", "48.8566")];
+    let own = [&own[..], &[("lon", "2.3522"), ("insee", MIDDLE)]].concat();
+    let judged = Browser::of(world, "app").await.post(PAGE, START, &own).await;
+    assert!(judged.status == 400 && judged.html.contains("déjà en cours"), "{judged:?}");
     let manners = Manners {
         every_s: 2,
         step_ms: 1_000,
         pause: Duration::from_millis(200),
+        behind_s: 0,
         is_careful: true,
         is_signed: true,
     };
@@ -95,6 +103,19 @@ async fn a_run_ends_with_its_server(world: &mut World) {
     world.start().await;
     let taxis = world.client.get(world.key("op-b"), "/taxis/all").await;
     assert_eq!(taxis.element(200)["status"], "off", "what it began is tidied up");
+}
+
+async fn an_account_takes_part_in_one_run_wherever_that_goes_on(world: &mut World) {
+    let store = world.server().app.registry.store();
+    let [a, b, c] = ["op-a", "app", "op-b"].map(|account| world.number(account));
+    assert_eq!(store.take_parties("one", [a, b]).await.unwrap(), None);
+    assert_eq!(store.take_parties("two", [b, c]).await.unwrap(), Some(b), "as whatever it takes part");
+    assert_eq!(store.take_parties("three", [c, a]).await.unwrap(), Some(a), "and the second has nobody");
+    assert_eq!(store.take_parties("one", [a, b]).await.unwrap(), None, "they are its own");
+    store.leave_parties("one").await.unwrap();
+    assert_eq!(store.take_parties("two", [b, c]).await.unwrap(), None);
+    world.clock.advance(i64::try_from(CERTIFICATION_LEASE.as_millis()).unwrap());
+    assert_eq!(store.take_parties("three", [c, a]).await.unwrap(), None, "its process is gone");
 }
 
 async fn the_latest_reports_of_an_account_are_kept(world: &mut World) {
