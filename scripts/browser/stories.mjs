@@ -207,13 +207,4 @@ export const STORIES = {
     await context.close();
     return wrong;
   },
-
-  async "a page that is not there is one to read"(world, as) {
-    const context = await as(null);
-    const page = await context.newPage();
-    const answer = await page.goto("/console/nowhere");
-    const title = await page.getByRole("heading", { level: 1 }).textContent();
-    await context.close();
-    return answer.status() === 404 && title === "Page introuvable" ? [] : [`${answer.status()} ${title}`];
-  },
 };
