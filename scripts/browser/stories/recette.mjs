@@ -135,9 +135,9 @@ async function operate(demo, operator, taxi, isOver) {
 }
 
 // Hails the taxi that waits where the customer stands, once it is there; where `times` is more, the same again.
-async function hail(demo, customer, times = 1) {
+async function hail(demo, isOver, customer, times = 1) {
   const around = `/taxis?lat=${APP_AT.lat}&lon=${APP_AT.lon}&nearest=1`;
-  for (;;) {
+  while (!isOver()) {
     const [taxi] = await demo.list("app", around);
     if (taxi && taxi.crowfly_distance <= HERE_M) {
       const wish = {
@@ -151,10 +151,11 @@ async function hail(demo, customer, times = 1) {
     }
     await pause(BEAT_MS);
   }
+  throw new Error("the run ended before its last hail");
 }
 
 // An app's program: what it does with each of its hails at each status.
-async function ride(demo) {
+async function ride(demo, isOver) {
   const confirms = { accepted_by_taxi: { status: "accepted_by_customer" } };
   const cancels = { received_by_taxi: { status: "declined_by_customer" } };
   const earthquake = { status: "incident_customer", incident_customer_reason: "earthquake" };
@@ -167,9 +168,9 @@ async function ride(demo) {
     "accepted_by_customer", "customer_on_board",
   ];
   for (const [customer, does, times] of all) {
-    const id = await hail(demo, customer, times);
+    const id = await hail(demo, isOver, customer, times);
     let status = "received";
-    while (goesOn.includes(status)) {
+    while (goesOn.includes(status) && !isOver()) {
       await pause(BEAT_MS);
       [{ status }] = await demo.list("app", `/hails/${id}`);
       if (does[status]) await demo.answer("app", "PUT", `/hails/${id}`, does[status]);
@@ -247,7 +248,7 @@ export const PATIENT = {
         certified(outer.browser(), demo, "app", {
           [patience]: "60", "Latitude, en degrés": String(APP_AT.lat), "Longitude, en degrés": String(APP_AT.lon),
           "Code INSEE de la commune": "75056",
-        }, () => ride(demo)),
+        }, (isOver) => ride(demo, isOver)),
       ]);
       return wrong.flat();
     } finally {

@@ -88,18 +88,25 @@ impl Judged {
     }
 }
 
-/// Both accounts of a run, which are in no other while it goes on, and its number.
+/// The accounts of a run that are in no other while it goes on, who is judged first, and its number.
 struct Parties {
     run: String,
-    accounts: [i32; 2],
+    accounts: Vec<i32>,
 }
 
 impl Parties {
-    async fn take(app: &App, accounts: [i32; 2]) -> Result<Result<Self, Busy>, NoReport> {
+    /// The integration account is everybody's other side: what one run does with it no other sees.
+    async fn take(
+        app: &App,
+        account: i32,
+        (counterpart, party): &(i32, Party),
+    ) -> Result<Result<Self, Busy>, NoReport> {
         let run = crate::secrets::hex(&crate::secrets::random::<8>()?);
-        Ok(match app.registry.store().take_parties(&run, accounts).await? {
+        let other = Some(*counterpart).filter(|_| party.log_as.is_none());
+        let accounts: Vec<_> = [account].into_iter().chain(other).collect();
+        Ok(match app.registry.store().take_parties(&run, &accounts).await? {
             None => Ok(Self { run, accounts }),
-            Some(busy) if busy == accounts[0] => Err(Busy::Account),
+            Some(busy) if busy == account => Err(Busy::Account),
             Some(_) => Err(Busy::Counterpart),
         })
     }
@@ -108,7 +115,7 @@ impl Parties {
     async fn keep(&self, app: &App) -> Infallible {
         loop {
             sleep(CERTIFICATION_LEASE / 3).await;
-            if let Err(error) = app.registry.upkeep().take_parties(&self.run, self.accounts).await {
+            if let Err(error) = app.registry.upkeep().take_parties(&self.run, &self.accounts).await {
                 tracing::debug!(%error, "the accounts of an acceptance run are kept at the next attempt");
             }
         }
@@ -138,7 +145,7 @@ impl Runs {
         account: &Account,
         wish: Wish,
     ) -> Result<Result<(), Busy>, NoReport> {
-        let parties = match Parties::take(app, [account.id, wish.counterpart.0]).await? {
+        let parties = match Parties::take(app, account.id, &wish.counterpart).await? {
             Ok(parties) => Arc::new(parties),
             Err(busy) => return Ok(Err(busy)),
         };
