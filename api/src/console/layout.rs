@@ -148,7 +148,7 @@ fn document(title: &str, head: &Markup, banner: Option<&Markup>, content: &Marku
                 footer {
                     p {
                         a href=(super::guide::PATH) { "Guide des partenaires" } " · "
-                        a href="/doc" lang="en" hreflang="en" { "API reference" } " · "
+                        a href="/doc" hreflang="en" { "Référence de l’API" } " · "
                         a href=(super::opendata::PATH) { "Données ouvertes" } " · "
                         "maraude " (env!("CARGO_PKG_VERSION"))
                     }
