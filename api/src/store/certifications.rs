@@ -43,15 +43,16 @@ impl Store {
         })
     }
 
-    /// Takes the accounts of a run for it, or keeps them, for a while. Gives the account that takes part in another run,
-    /// whichever process has that; then this one has none.
-    pub async fn take_parties(&self, run: &str, parties: &[i32]) -> Result<Option<i32>> {
+    /// Takes the accounts of a run for it, or keeps them, for a while. Gives those that take part in another run,
+    /// whichever process has that; where there are any, this one has none.
+    pub async fn take_parties(&self, run: &str, parties: &[i32]) -> Result<Vec<i32>> {
         // In one order, so that none waits for each other.
         let mut parties = parties.to_vec();
         parties.sort_unstable();
         let now = self.now_ms();
         let until = now + i64::try_from(CERTIFICATION_LEASE.as_millis()).unwrap_or(i64::MAX);
-        write!(self, tx => { 'taken: {
+        write!(self, tx => {
+            let mut busy = Vec::new();
             for &account in &parties {
                 let is_taken = sqlx::query(
                     "INSERT INTO certification_parties AS p (account_id, run_id, leased_until) VALUES ($1, $2, $3)
@@ -67,12 +68,14 @@ impl Store {
                 .await?
                 .rows_affected() == 1;
                 if !is_taken {
-                    sqlx::query(LEAVE).bind(run).execute(&mut **tx).await?;
-                    break 'taken Some(account);
+                    busy.push(account);
                 }
             }
-            None
-        } })
+            if !busy.is_empty() {
+                sqlx::query(LEAVE).bind(run).execute(&mut **tx).await?;
+            }
+            busy
+        })
     }
 
     /// Lets the accounts of a run go.

@@ -10,6 +10,7 @@ use api::certify::run::{Pace, Party, Run, RunError, Server};
 use api::certify::{Finding, Item, Rules, Side, Trial, Verdict, as_app, judge};
 use api::statistics::filter::Filter;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -494,7 +495,9 @@ async fn every_hail_of_a_run_is_looked_at(world: &mut World) {
     let give_up = json!({"status": "declined_by_customer"});
     let old = world.hail("app", &before, "op-a").await;
     world.moves("app", &old, &give_up).await;
+    let has_begun = Notify::new();
     let app = async || {
+        has_begun.notified().await;
         // More than are on a page, of a taxi beside that of the run.
         for _ in 0..35 {
             world.clock.advance(10);
@@ -502,7 +505,7 @@ async fn every_hail_of_a_run_is_looked_at(world: &mut World) {
             world.moves("app", &hail, &give_up).await;
         }
     };
-    let tell = |_| {};
+    let tell = |_| has_begun.notify_one();
     let run = run(world, Side::Search, Duration::from_secs(8), &tell);
     let here = stand();
     let (observed, ()) = tokio::join!(as_operator::observe(&run, &here), app());

@@ -104,10 +104,11 @@ impl Parties {
         let run = crate::secrets::hex(&crate::secrets::random::<8>()?);
         let other = Some(*counterpart).filter(|_| party.log_as.is_none());
         let accounts: Vec<_> = [account].into_iter().chain(other).collect();
-        Ok(match app.registry.store().take_parties(&run, &accounts).await? {
-            None => Ok(Self { run, accounts }),
-            Some(busy) if busy == account => Err(Busy::Account),
-            Some(_) => Err(Busy::Counterpart),
+        let busy = app.registry.store().take_parties(&run, &accounts).await?;
+        Ok(match busy[..] {
+            [] => Ok(Self { run, accounts }),
+            _ if busy.contains(&account) => Err(Busy::Account),
+            _ => Err(Busy::Counterpart),
         })
     }
 
