@@ -2,6 +2,7 @@
 
 -- The account that finds it; absent: everybody does.
 ALTER TABLE taxis ADD COLUMN trial_for INTEGER REFERENCES users (id);
+CREATE INDEX taxis_of_trials ON taxis (trial_for) WHERE trial_for IS NOT NULL;
 
 -- The hail that was made under this name; absent of those that an earlier version made.
 ALTER TABLE idempotency_keys ADD COLUMN hail_id TEXT;

@@ -15,6 +15,7 @@ pub const ACTIONS: &[&str] = &[
     "auth_apikey",
     "auth_logas",
     "taxi_status",
+    "taxi_trial",
     "customer_hail",
     "account_added",
     "account_changed",
@@ -89,6 +90,11 @@ impl Entry {
     pub fn taxi_status_by_hail(public_id: &str, old: &str, new: &str, hail: &str) -> Self {
         let extra = json!({"old_status": old, "new_status": new, "hail_id": hail});
         Self::new("taxi", public_id.to_owned(), "taxi_status", extra)
+    }
+
+    /// One search app alone finds a taxi, by its number; None: every one does.
+    pub fn taxi_trial(public_id: &str, app: Option<i32>) -> Self {
+        Self::new("taxi", public_id.to_owned(), "taxi_trial", json!({"trial_for": app}))
     }
 
     /// A customer hailed a taxi.

@@ -115,9 +115,13 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
     }
 }
 
+/// What of libraries is no warning, unless somebody asks for it: DataFusion's of columns whose least values a file does
+/// not tell, which is how most are.
+const UNWORRIED: &str = "datafusion_common::pruning=error";
+
 /// Sends what is logged to the standard error.
 fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.logging)?;
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{UNWORRIED},{}", config.logging))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -10,7 +10,7 @@ use ingest::clock::Millis;
 use ingest::position::LatLon;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::BLURRED_A_TRANSACTION;
+use crate::limits::{BLURRED_A_TRANSACTION, HAILS_BLURRED_A_TRANSACTION};
 use crate::registry::geometry::inside;
 use crate::store::daily::Run;
 use crate::store::retention::{Doomed, HailPositions, LastPosition};
@@ -176,7 +176,7 @@ impl Keeping<'_> {
     }
 
     async fn blur_hails(&self, before: Millis, run: &Run, stop: &CancellationToken) -> Result<()> {
-        let most = i64::try_from(BLURRED_A_TRANSACTION).unwrap_or(i64::MAX);
+        let most = i64::try_from(HAILS_BLURRED_A_TRANSACTION).unwrap_or(i64::MAX);
         while !stop.is_cancelled() {
             let mut hails = self.store.exact_hails(before, most).await?;
             for hail in &mut hails {

@@ -51,6 +51,7 @@ async fn datagrams(run: &Run<'_>) -> Result<Option<Datagrams>> {
     };
     Ok(Some(Datagrams {
         accepted: counts["accepted"].as_u64().unwrap_or_default(),
+        compact: counts["compact"].as_u64().unwrap_or_default(),
         refused: by_name("refused"),
         ages: by_name("ages"),
     }))
@@ -67,6 +68,7 @@ fn since(now: &Datagrams, before: &Datagrams) -> Datagrams {
     };
     Datagrams {
         accepted: now.accepted.saturating_sub(before.accepted),
+        compact: now.compact.saturating_sub(before.compact),
         refused: more(&now.refused, &before.refused),
         ages: more(&now.ages, &before.ages),
     }

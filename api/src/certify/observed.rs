@@ -50,6 +50,8 @@ pub struct Sight {
 pub struct Datagrams {
     /// How many were accepted.
     pub accepted: u64,
+    /// How many of them were compact, which alone tell of each whether it came before.
+    pub compact: u64,
     /// How many were refused, by reason.
     pub refused: BTreeMap<String, u64>,
     /// How old those were that came with their device's time, over HTTP too, by [`ingest::gate::Age`].

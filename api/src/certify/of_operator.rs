@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ingest::gate::{Age, Refusal};
 
-use super::observed::{Judged, Observed, all_of};
+use super::observed::{Datagrams, Judged, Observed, all_of};
 use super::{Item, Rules, Trial, Verdict};
 use crate::hail::Status;
 
@@ -106,7 +106,15 @@ fn signatures(observed: &Observed) -> Judged {
     datagrams(observed, Refusal::BadHash, why)
 }
 
+/// Of datagrams in JSON nobody knows whether they came before: they have no number.
 fn duplicates(observed: &Observed) -> Judged {
+    let is_told = |datagrams: &Datagrams| {
+        datagrams.compact > 0 || datagrams.refused.contains_key(Refusal::Replayed.name())
+    };
+    if observed.datagrams.as_ref().is_some_and(|datagrams| datagrams.accepted > 0 && !is_told(datagrams)) {
+        let why = "les datagrammes en JSON ne disent pas s’ils sont déjà venus ; les compacts, si";
+        return (Verdict::NotApplicable, vec![why.to_owned()]);
+    }
     let why = "des datagrammes sont venus deux fois (`replayed`)";
     datagrams(observed, Refusal::Replayed, why)
 }
@@ -319,13 +327,20 @@ mod tests {
         {
             let of = |accepted, bad, others| {
                 let refused = counts(&[(reason, bad), (other, others), ("overloaded", others)]);
-                verdict(item, &with_datagrams(Datagrams { accepted, refused, ..Datagrams::default() }))
+                let compact = accepted;
+                verdict(
+                    item,
+                    &with_datagrams(Datagrams { accepted, compact, refused, ..Datagrams::default() }),
+                )
             };
             assert_eq!(of(0, 0, 9), Verdict::NotApplicable, "positions come by HTTP");
             assert_eq!((of(20, 0, 0), of(20, 2, 9)), (Verdict::Passed, Verdict::Passed));
             assert_eq!((of(20, 3, 0), of(0, 1, 0)), (Verdict::Failed, Verdict::Failed));
             assert_eq!(verdict(item, &Observed::default()), Verdict::NotSeen);
         }
+        let json = with_datagrams(Datagrams { accepted: 20, ..Datagrams::default() });
+        assert_eq!(verdict(Item::Duplicates, &json), Verdict::NotApplicable, "they have no number");
+        assert_eq!(verdict(Item::Signatures, &json), Verdict::Passed);
     }
 
     #[test]

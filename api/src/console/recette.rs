@@ -205,7 +205,7 @@ pub(super) async fn start(State(app): State<App>, Posted { session, fields }: Po
     let sides = require(&session)?;
     match wish(&app, &session, &sides, &fields) {
         Ok(wish) => {
-            let begun = app.runs.start(&app, &session.caller.0, wish).await;
+            let begun = app.runs.start(&app, (&session.caller.0, partner(&session)), wish).await;
             let why = match begun.map_err(|error| Problem::unavailable("database").because(&error))? {
                 Ok(()) => return Ok(Redirect::to(PATH).into_response()),
                 Err(Busy::Process) => return Err(Problem::overloaded("acceptance runs").into()),
@@ -266,6 +266,12 @@ fn taxi(id: &str) -> Result<String, String> {
         return Err("Un identifiant de taxi n’a que des lettres et des chiffres.".to_owned());
     }
     Ok(id.to_owned())
+}
+
+/// Who is judged, as whoever is at the keyboard asks for it.
+fn partner(session: &Session) -> Party {
+    let log_as = session.acts_for_another().then(|| session.caller.0.email.clone());
+    Party { key: session.own.api_key().to_owned(), log_as }
 }
 
 /// Who plays the other side.

@@ -80,6 +80,7 @@ pub(super) fn of(name: &str) -> &str {
         "auth_apikey" => "authentification par clé",
         "auth_logas" => "action pour un autre compte",
         "taxi_status" => "statut d’un taxi",
+        "taxi_trial" => "taxi d’essai",
         "customer_hail" => "course demandée",
         "account_added" => "compte créé",
         "account_changed" => "compte modifié",

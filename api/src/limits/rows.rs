@@ -31,8 +31,10 @@ pub const ARCHIVED_COPIES_A_PAGE: i64 = 5_000;
 pub const HEARD_A_STATEMENT: usize = 1_000;
 /// Taxis that were heard in an hour that is counted, and are forgotten in one transaction.
 pub const HEARD_FORGOTTEN: i64 = 10_000;
-/// Positions or hails that are blurred in one transaction.
+/// Positions that are blurred in one transaction.
 pub const BLURRED_A_TRANSACTION: usize = 500;
+/// Hails that are: with each go the positions of its taxi, one for ten seconds.
+pub const HAILS_BLURRED_A_TRANSACTION: usize = 50;
 /// Places of hails' taxis that are written in one transaction, which keeps the hails from who would change them.
 pub const TRACKED_A_TRANSACTION: usize = 500;
 /// Rows that are deleted in one transaction because they are too old.
@@ -41,7 +43,7 @@ pub const DELETED_A_TRANSACTION: i64 = 500;
 const _: () = assert!(COPIES_A_TRANSACTION.unsigned_abs() * 30 <= PARAMETERS_MAX as u64);
 const _: () =
     assert!(STATEMENT_WITHIN.as_secs() * 2 <= DAILY_LEASE.as_secs(), "a step ends before its lease does");
-const _: () = assert!(BLURRED_A_TRANSACTION * 2 <= PARAMETERS_MAX, "a hail is named twice");
+const _: () = assert!(HAILS_BLURRED_A_TRANSACTION * 2 <= PARAMETERS_MAX, "a hail is named twice");
 const _: () = assert!(TRACKED_A_TRANSACTION <= PARAMETERS_MAX);
 const _: () = assert!(POSITIONS_A_STATEMENT * 6 <= PARAMETERS_MAX);
 const _: () = assert!(POSITIONS_A_STATEMENT <= POSITIONS_A_TRANSACTION);

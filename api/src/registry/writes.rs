@@ -97,13 +97,14 @@ impl Registry {
     /// registered no such taxi.
     pub async fn set_trial(
         self: &Arc<Self>,
+        by: Actor,
         operator: i32,
         public_id: String,
         account: Option<i32>,
     ) -> Result<bool> {
         let registry = self.clone();
         detached(async move {
-            let taxi = registry.store.set_trial(operator, &public_id, account).await?;
+            let taxi = registry.store.set_trial(by, operator, &public_id, account).await?;
             if let Some(taxi) = taxi {
                 registry.project(Change::Taxi(taxi)).await;
             }

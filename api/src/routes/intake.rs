@@ -27,6 +27,8 @@ pub struct IntakeAnswer {
     pub since: String,
     /// How many were accepted.
     pub accepted: u64,
+    /// How many passed every check in compact datagrams, of which alone it is known that none came twice.
+    pub compact: u64,
     /// How many were refused, by reason.
     pub refused: BTreeMap<&'static str, u64>,
     /// How far their devices' time was from that of their receipt, in datagrams and by `POST /positions`: how many
@@ -52,6 +54,7 @@ pub async fn read(State(app): State<App>, caller: Caller) -> Answer<Json<Element
         operator: caller.0.email.clone(),
         since: naive_timestamp(app.intake.started_at.0),
         accepted,
+        compact: app.refusals.compact_of(operator),
         refused: refused.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
         ages: told_ages(|age| app.refusals.accepted_at(operator, age)),
         dropped_by_kernel: dropped.ok().and_then(Result::ok),
@@ -69,6 +72,7 @@ pub fn describe_read() -> Operation {
         operator: "my-taxis".to_owned(),
         since: "2026-11-25T07:30:00".to_owned(),
         accepted: 81_000,
+        compact: 0,
         refused: BTreeMap::from([(Refusal::BadHash.name(), 3)]),
         ages: told_ages(|age| if age == Age::UpTo5s { 81_000 } else { 0 }),
         dropped_by_kernel: Some(0),

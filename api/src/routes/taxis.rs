@@ -111,11 +111,18 @@ pub async fn change(
     store.taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
     let (availability, trial_for) =
         envelope::one_if_any(&body, OpenObject(read_changes))?.unwrap_or_default();
-    // First: what becomes free is found by nobody in between.
-    if let Some(email) = trial_for {
+    // In between nobody finds what is not for them: a taxi of a trial is that before it is free, and as long as it is.
+    let (begins, ends) = match trial_for {
+        Some(None) => (None, Some(None)),
+        begins => (begins, None),
+    };
+    if let Some(email) = begins {
         trial::set(&app, &caller, id.clone(), email).await?;
     }
     app.registry.set_availability(caller.actor(), caller.0.id, id.clone(), availability).await?;
+    if let Some(nobody) = ends {
+        trial::set(&app, &caller, id.clone(), nobody).await?;
+    }
     let row = store.taxi(caller.0.id, &id).await?.ok_or_else(|| unknown(&id))?;
     Ok(envelope::of_one(render(&row, last_seen(&app, &row))))
 }

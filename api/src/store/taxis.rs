@@ -236,10 +236,11 @@ impl Store {
         Ok((rows, total))
     }
 
-    /// Sets the one account that finds a taxi which `operator` registered; None: everybody does. Gives the taxi's
+    /// Sets, as `by` wishes, the one account that finds a taxi which `operator` registered; None: everybody does. Gives the taxi's
     /// number; None: it registered no such taxi.
     pub async fn set_trial(
         &self,
+        by: Actor,
         operator: i32,
         public_id: &str,
         account: Option<i32>,
@@ -257,6 +258,7 @@ impl Store {
             .fetch_optional(&mut **tx)
             .await?;
             if let Some((id,)) = changed {
+                tx.remember(now, by, &Entry::taxi_trial(public_id, account)).await?;
                 tx.announce(Change::Taxi(id)).await?;
             }
             changed.map(|(id,)| id)

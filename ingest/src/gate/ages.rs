@@ -52,6 +52,8 @@ pub struct Passed {
     ages: [u64; Age::ALL.len()],
     /// Of how many the device's clock is more than [`crate::limits::MAX_CLOCK_SKEW_MS`] off ours.
     pub clocks_off: u64,
+    /// How many came in compact datagrams.
+    pub compact: u64,
 }
 
 impl Passed {

@@ -103,6 +103,7 @@ impl Gate {
             match position(&claim, &sources, way) {
                 Ok(position) => {
                     passed.add(&position);
+                    passed.compact += 1;
                     positions.push(position);
                     taken += 1;
                 }

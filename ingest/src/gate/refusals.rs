@@ -156,6 +156,8 @@ type ByReason = [Counter; Refusal::ALL.len()];
 struct Accepted {
     /// In datagrams.
     datagrams: Ages,
+    /// Of these, in compact ones.
+    compact: Counter,
     /// Over HTTP, where a device's time can be told.
     http: Ages,
 }
@@ -236,6 +238,11 @@ impl Refusals {
         self.accepted_of.pin().get(&operator).map_or(0, |accepted| accepted.datagrams.all())
     }
 
+    /// Of these, those in compact datagrams: of them alone it is known that none came twice.
+    pub fn compact_of(&self, operator: OperatorKey) -> u64 {
+        self.accepted_of.pin().get(&operator).map_or(0, |accepted| accepted.compact.get())
+    }
+
     /// Of an operator's positions that passed every check, in datagrams and over HTTP, those of an age.
     pub fn accepted_at(&self, operator: OperatorKey, age: Age) -> u64 {
         let both = |accepted: &Accepted| accepted.datagrams.of(age) + accepted.http.of(age);
@@ -288,6 +295,9 @@ impl Refusals {
             Transport::Http => accepted.http.add(passed),
             Transport::Udp => {
                 accepted.datagrams.add(passed);
+                if passed.compact > 0 {
+                    accepted.compact.add(passed.compact);
+                }
                 // Mostly none: a write that other threads' counting would wait for.
                 if passed.clocks_off > 0 {
                     self.clocks_off.add(passed.clocks_off);

@@ -112,12 +112,17 @@ impl Parties {
         })
     }
 
-    /// Keeps them, for ever. While the database does not answer nobody else can take them, either.
-    async fn keep(&self, app: &App) -> Infallible {
+    /// Keeps them, for ever. While the database does not answer nobody else can take them, either. Who was away so long
+    /// that another run has one of them stops.
+    async fn keep(&self, app: &App, stop: &CancellationToken) -> Infallible {
         loop {
             sleep(CERTIFICATION_LEASE / 3).await;
-            if let Err(error) = app.registry.upkeep().take_parties(&self.run, &self.accounts).await {
-                tracing::debug!(%error, "the accounts of an acceptance run are kept at the next attempt");
+            match app.registry.upkeep().take_parties(&self.run, &self.accounts).await {
+                Ok(busy) if busy.is_empty() => {}
+                Ok(_) => stop.cancel(),
+                Err(error) => {
+                    tracing::debug!(%error, "the accounts of an acceptance run are kept at the next attempt");
+                }
             }
         }
     }
@@ -139,18 +144,18 @@ impl Runs {
         self.entries().get(&account).map(|entry| entry.seen.clone())
     }
 
-    /// Begins one, or says why there is none.
+    /// Begins one of an account, which asks as this party, or says why there is none.
     pub(super) async fn start(
         self: &Arc<Self>,
         app: &App,
-        account: &Account,
+        (account, partner): (&Account, Party),
         wish: Wish,
     ) -> Result<Result<(), Busy>, NoReport> {
         let parties = match Parties::take(app, account.id, &wish.counterpart).await? {
             Ok(parties) => Arc::new(parties),
             Err(busy) => return Ok(Err(busy)),
         };
-        let begun = self.begin(app, account, wish, parties.clone());
+        let begun = self.begin(app, (account, partner), wish, parties.clone());
         if begun.is_err() {
             parties.leave(app).await;
         }
@@ -160,7 +165,7 @@ impl Runs {
     fn begin(
         self: &Arc<Self>,
         app: &App,
-        account: &Account,
+        (account, partner): (&Account, Party),
         wish: Wish,
         parties: Arc<Parties>,
     ) -> Result<(), Busy> {
@@ -170,15 +175,14 @@ impl Runs {
         let number = entries.get(&account.id).map_or(0, |entry| entry.number + 1);
         let stop = self.ending.child_token();
         let teller = Teller { runs: self.clone(), account: account.id, number };
-        let partner = Party { key: account.api_key().to_owned(), log_as: None };
         let (app, email, token) = (app.clone(), account.email.clone(), stop.clone());
         // On a thread of its own: what a run waits for is no future that could change threads.
         let runtime = Handle::current();
         let task = tokio::task::spawn_blocking(move || {
             let going = async {
                 let end = tokio::select! {
-                    end = conduct(&teller, &app, token, (email, partner), wish) => end,
-                    never = parties.keep(&app) => match never {},
+                    end = conduct(&teller, &app, token.clone(), (email, partner), wish) => end,
+                    never = parties.keep(&app, &token) => match never {},
                 };
                 parties.leave(&app).await;
                 end

@@ -133,13 +133,13 @@ fn describe(summary: &'static str, about: &'static str) -> Operation {
     )
 }
 
-/// The newest position of each taxi through an operator that calls it free. O(sources), in the map's writers.
+/// The newest position of each taxi that everybody may find, through an operator that calls it free. O(sources), in the map's writers.
 fn free(engine: &Engine, now: Millis) -> HashMap<TaxiKey, Fix> {
     let mut newest: HashMap<TaxiKey, Fix> = HashMap::new();
     for fix in engine.dump(now.plus(-FRESH_MS)) {
         let is_free = engine.profiles().with(&fix.source.taxi, |profile| {
             let described = profile.descriptions.iter().find(|one| one.operator == fix.source.operator);
-            described.is_some_and(|one| one.status == Status::Free)
+            profile.trial_for.is_none() && described.is_some_and(|one| one.status == Status::Free)
         });
         if is_free == Some(true) {
             let shown = newest.entry(fix.source.taxi).or_insert(fix);

@@ -26,7 +26,7 @@ pub(super) async fn set(app: &App, caller: &Caller, taxi: String, email: Option<
     let number =
         |email: String| accounts.email(&email).filter(|account| is_theirs(account)).map(|one| one.id);
     let account = email.map(|email| number(email).ok_or_else(|| refused(NO_APP))).transpose()?;
-    let is_registered = app.registry.set_trial(caller.0.id, taxi, account).await?;
+    let is_registered = app.registry.set_trial(caller.actor(), caller.0.id, taxi, account).await?;
     if is_registered { Ok(()) } else { Err(refused(NOT_REGISTERED)) }
 }
 

@@ -64,9 +64,10 @@ impl Store {
 
     /// When taxis were heard for the first time, as far as that is saved.
     pub async fn heard_first(&self, filter: &Filter, before: &[Millis; 4]) -> Result<Before> {
-        // A row goes with its taxi.
+        // A row goes with its taxi; those of trials are few, and have an index.
         let from = if filter.takes_all() {
-            "first_positions f".to_owned()
+            let of_trials = "SELECT id FROM taxis WHERE trial_for IS NOT NULL";
+            format!("first_positions f WHERE f.taxi_id NOT IN ({of_trials})")
         } else {
             taxis(filter, "JOIN first_positions f ON f.taxi_id = t.id")
         };
