@@ -115,7 +115,7 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
     }
 }
 
-/// What of libraries is no warning, unless somebody asks for it: DataFusion's of columns whose least values a file does
+/// What of libraries is no warning, unless somebody asks for it: `DataFusion`'s of columns whose least values a file does
 /// not tell, which is how most are.
 const UNWORRIED: &str = "datafusion_common::pruning=error";
 
