@@ -66,9 +66,9 @@ pub const SIMULATED_ANSWER_MAX_BYTES: usize = 4 << 20;
 /// Hails whose details a simulator asks for each time, the newest that have not ended.
 pub const SIMULATED_HAILS_FOLLOWED: usize = 5;
 /// How often one looks whether a position that was taken is shown, before it shows what there is.
-pub const SIMULATED_POSITION_LOOKS: usize = 20;
-/// Between two of these looks.
-pub const SIMULATED_POSITION_LOOKS_EVERY: Duration = Duration::from_millis(50);
+pub const SIMULATED_POSITION_LOOKS: usize = 5;
+/// After the first of these looks; it is twice as long after each.
+pub const SIMULATED_POSITION_PAUSE: Duration = Duration::from_millis(50);
 // Imports
 /// Imports whose reports are kept, the newest.
 pub const IMPORTS_KEPT: i64 = 200;

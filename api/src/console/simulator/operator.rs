@@ -19,7 +19,7 @@ use crate::console::{layout, with_map, words};
 use crate::error::{Answer, Problem};
 use crate::form::query::Query;
 use crate::hail::Sender;
-use crate::limits::{SIMULATED_POSITION_LOOKS, SIMULATED_POSITION_LOOKS_EVERY};
+use crate::limits::{SIMULATED_POSITION_LOOKS, SIMULATED_POSITION_PAUSE};
 use crate::role::Role;
 use crate::routes::taxis::STATUSES;
 
@@ -326,18 +326,22 @@ pub(in crate::console) async fn report(State(app): State<App>, api: Api, posted:
 }
 
 /// Until the registry shows the taxi there, or takes too long: what it has acknowledged is safe, and on the map soon.
+///
+/// Looks come out of the partner's own rate, so they grow rarer; one that is refused shows nothing yet.
 async fn until_shown(partner: &Partner, taxi: &str, at: Option<(f64, f64)>) -> Answer<()> {
     let Some((lat, lon)) = at else { return Ok(()) };
     let path = format!("/taxis/{}", segment(taxi));
+    let is_there = |(seen_lat, seen_lon): (f64, f64)| {
+        (seen_lat - lat).abs() < SAME_DEG && (seen_lon - lon).abs() < SAME_DEG
+    };
+    let mut pause = SIMULATED_POSITION_PAUSE;
     for _ in 0..SIMULATED_POSITION_LOOKS {
-        let seen = partner.get(&path, &[]).await?.read::<Taxi>()?.pop().and_then(|taxi| taxi.position.at());
-        let is_there = |(seen_lat, seen_lon): (f64, f64)| {
-            (seen_lat - lat).abs() < SAME_DEG && (seen_lon - lon).abs() < SAME_DEG
-        };
-        if seen.is_some_and(is_there) {
+        let taxi = partner.get(&path, &[]).await?.read::<Taxi>().ok().and_then(|mut taxis| taxis.pop());
+        if taxi.and_then(|taxi| taxi.position.at()).is_some_and(is_there) {
             break;
         }
-        sleep(SIMULATED_POSITION_LOOKS_EVERY).await;
+        sleep(pause).await;
+        pause *= 2;
     }
     Ok(())
 }
