@@ -57,7 +57,7 @@ fn in_french(message: &str) -> Option<Cow<'static, str>> {
         "Taxi is not free." => "Ce taxi n’est pas libre.",
         "Taxi is not online." => "Ce taxi n’a pas de position.",
         "Taxi is no longer online." => "La position de ce taxi a plus de deux minutes.",
-        "This customer is banned." => "Ce client est exclu pour 24 heures.",
+        "This customer is banned." => "Ce client est exclu pour le moment.",
         "Unable to find taxi for this operateur." => {
             "Ce taxi n’existe pas, ou plus sous l’identifiant que la recherche a donné : cherchez de nouveau."
         }
