@@ -278,7 +278,6 @@ export const RECETTE = {
       return page.getByText(text).first().isVisible();
     }, text);
     await shows("Essai 1 sur 7");
-    wrong.push(...(await accessible(page)), ...(await narrow(page)));
     // It refuses whom it should drive, and stays out of service.
     const newest = async () => (await world.list("operateur", "/hails"))[0];
     await world.until(async () => (await newest()).status === "sent_to_operator", "a hail");
@@ -287,6 +286,8 @@ export const RECETTE = {
     for (const wish of [{ status: "received_by_operator" }, { status: "received_by_taxi" }, declined]) {
       await world.call("operateur", "PUT", `/hails/${id}`, wish);
     }
+    // The hail waited for ten seconds only: what is on the page is looked at now.
+    wrong.push(...(await accessible(page)), ...(await narrow(page)));
     await shows("Terminée : le rapport est gardé.");
     await page.getByRole("region", { name: "Rapports" }).getByRole("link").first().click();
     await page.getByText("Recette échouée").waitFor();
