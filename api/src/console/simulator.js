@@ -8,6 +8,8 @@ const SENT_EVERY = 5000;
 const REST = 1000;
 const POLLED_EVERY = 3000;
 const AGAIN = 30_000;
+// How much nearer or farther a taxi is, in metres, when it is said anew: what changes each second nobody listens to.
+const SAID_EVERY = 100;
 // Degrees of the longer side of the widest window of which towns are shown.
 const WIDEST = 0.99;
 // Of a degree of latitude.
@@ -20,8 +22,9 @@ const place = byId("map");
 const { side, taxi, tiles, page: here } = place.dataset;
 const isOperator = side === "operator";
 const say = (text) => (byId("state").textContent = text);
-// Whether what is said is that nothing was answered.
+// Whether what is said is that nothing was answered, and whether nothing will be: this page's session is over.
 let isLost = false;
+let isOver = false;
 
 // A page that answers a form can be loaded again.
 if (location.pathname !== new URL(here, location.href).pathname) history.replaceState(null, "", here);
@@ -29,6 +32,7 @@ if (location.pathname !== new URL(here, location.href).pathname) history.replace
 // --- Pages, and the parts that are taken from them.
 
 async function ask(address, options) {
+  if (isOver) return null;
   const answer = await fetch(address, options).catch(() => null);
   const text = (await answer?.text().catch(() => "")) ?? "";
   const page = new DOMParser().parseFromString(text, "text/html");
@@ -38,7 +42,8 @@ async function ask(address, options) {
     return { page, isDone: answer.ok };
   }
   isLost = true;
-  const isOver = answer?.ok || answer?.status === 403;
+  // An answer that broke off has no text.
+  isOver = answer?.status === 403 || Boolean(answer?.ok && text);
   say(isOver ? "Votre session est terminée : rechargez la page." : "Le service ne répond pas : recommencez.");
   return null;
 }
@@ -60,18 +65,27 @@ function take(page, parts) {
   draw();
 }
 
-// Of a hail that stands where it stood the forms stay, and whoever is in one; what is told of its approach changes.
+// Of a hail that stands where it stood the forms stay, and whoever is in one; what is told of its approach changes, and
+// its metres are those that were said last.
 function takeHails(list, fresh) {
   const held = document.activeElement?.closest(".hail");
   const news = [];
   const sections = [...fresh.children].map((section) => {
+    const name = section.querySelector("h3")?.textContent;
     const old = section.id && byId(section.id);
     if (old && old.dataset.status === section.dataset.status) {
       const [told, tells] = [old, section].map((one) => one.querySelector(".approach"));
       if (told.innerHTML !== tells.innerHTML) told.replaceChildren(...tells.childNodes);
+      const far = told.querySelector(".far")?.textContent;
+      const [before, now] = [told, tells].map((one) => one.dataset.metres);
+      // Where one of them is not known they are no number apart.
+      if (far && before !== now && !(Math.abs(now - before) < SAID_EVERY)) {
+        if (now) told.dataset.metres = now;
+        else delete told.dataset.metres;
+        news.push(`${name}. ${far}.`);
+      }
       return old;
     }
-    const name = section.querySelector("h3")?.textContent;
     if (name) news.push(`${old ? "" : "Nouvelle course. "}${name} : ${section.querySelector(".stands").textContent}.`);
     return section;
   });
@@ -102,6 +116,7 @@ let isAsked = false;
 let isAgain = false;
 
 async function refresh() {
+  if (isOver) return clearInterval(polling);
   isAgain = isAsked;
   if (isAsked) return;
   isAsked = true;
@@ -116,6 +131,7 @@ async function refresh() {
 let polling = null;
 
 function listen() {
+  if (isOver) return;
   const stream = new EventSource("/console/simulator/events");
   stream.onopen = () => {
     clearInterval(polling);
@@ -125,15 +141,26 @@ function listen() {
   };
   stream.onerror = () => {
     if (stream.readyState !== EventSource.CLOSED) return;
+    if (isOver) return;
     polling ??= setInterval(refresh, POLLED_EVERY);
     setTimeout(listen, AGAIN);
   };
   stream.addEventListener("hail", ({ data }) => {
-    if (!isOperator || JSON.parse(data).hail.taxi.id === taxi) refresh();
+    const { from_status, hail } = JSON.parse(data);
+    if (!isOperator || hail.taxi.id === taxi) refresh();
+    else if (from_status === null) tellOfOther(hail.taxi.id);
   });
   stream.addEventListener("position", ({ data }) => {
     if (byId(`hail-${JSON.parse(data).hail}`)) refresh();
   });
+}
+
+// A hail of another taxi is on the page of that one.
+function tellOfOther(id) {
+  const link = document.createElement("a");
+  link.href = `${location.pathname}?${new URLSearchParams({ taxi: id })}`;
+  link.textContent = `taxi ${id}`;
+  byId("news").replaceChildren("Nouvelle course pour un autre taxi : ", link, ".");
 }
 
 // What a press of it would do is done without.
@@ -326,7 +353,10 @@ let length = 0;
 async function move(at, isTold) {
   const [lat, lon] = at.map((degrees) => Number(degrees).toFixed(6));
   const answered = await send(byId("position"), { lat, lon });
-  if (!answered) return;
+  if (!answered) {
+    if (isOver) stop("");
+    return;
+  }
   take(answered.page, isTold || !answered.isDone ? ["told", "taxi", "hails", "exchange"] : ["taxi", "hails", "exchange"]);
   if (!answered.isDone) return stop("");
   for (const [id, value] of [["lat", lat], ["lon", lon]]) {
@@ -346,10 +376,24 @@ async function goOn() {
   const isLast = left.length === 0;
   byId("progress").textContent = `En route : position ${length - left.length} sur ${length}.`;
   await move(next, false);
-  if (isLast) stop("Le taxi est au bout du trajet.");
+  // Another drive may have begun meanwhile.
+  if (isLast && !left.length) stop(isLost ? "" : "Le taxi est au bout du trajet.");
+}
+
+let isSending = false;
+
+// Drives on, or stays online, once what was sent last is answered.
+async function beat() {
+  if (isSending || isOver) return;
+  isSending = true;
+  const last = document.querySelector("#taxi [data-at]");
+  if (left.length) await goOn();
+  else if (byId("online").checked && last) await move(placeOf(last), false);
+  isSending = false;
 }
 
 function start() {
+  if (isOver) return;
   if (left.length) return stop("Le taxi s’est arrêté.");
   const { points, wrong } = traced();
   if (wrong) return say(`${wrong} lignes du trajet ne sont pas deux nombres : latitude, longitude.`);
@@ -359,7 +403,7 @@ function start() {
   length = left.length;
   byId("go").textContent = "Arrêter";
   say("Le taxi est en route.");
-  goOn();
+  beat();
 }
 
 if (isOperator) {
@@ -370,10 +414,6 @@ if (isOperator) {
     byId("trace").value = "";
     draw();
   });
-  setInterval(() => {
-    const last = document.querySelector("#taxi [data-at]");
-    if (left.length) goOn();
-    else if (byId("online").checked && last) move(placeOf(last), false);
-  }, SENT_EVERY);
+  setInterval(beat, SENT_EVERY);
 }
 listen();

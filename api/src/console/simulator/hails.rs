@@ -59,6 +59,13 @@ struct Taxi {
     vehicle: Vehicle,
 }
 
+impl Taxi {
+    /// How far it is from its customer, in metres.
+    fn distance_m(&self) -> Option<f64> {
+        self.crowfly_distance.map(|km| km * 1_000.0)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Vehicle {
     licence_plate: String,
@@ -95,13 +102,15 @@ impl Hails {
                 @for (listed, hail) in &self.0 {
                     // It may have gone on since the list was made.
                     @let name = hail.as_ref().map_or(&listed.status, |hail| &hail.status);
+                    @let metres = hail.as_ref().and_then(|hail| hail.taxi.distance_m());
                     section.hail id={"hail-" (listed.id)} data-status=(name) aria-labelledby={"title-" (listed.id)} {
                         h3 id={"title-" (listed.id)} {
                             a href={(crate::console::hails::PATH) "/" (listed.id)} { "Course " (listed.id) }
                             ", client " (listed.customer_id)
                         }
                         p { "Statut : " strong.stands { (words::of(name)) } }
-                        div.approach aria-live="polite" {
+                        // The module says what changes here now and then: it does so each second.
+                        div.approach data-metres=[metres.map(|metres| format!("{metres:.0}"))] {
                             @if let Some(hail) = hail { (approach(hail, side.by)) }
                         }
                         @if let Some(status) = status(name) { (side.actions(&listed.id, status)) }
@@ -122,9 +131,11 @@ fn approach(hail: &Hail, by: Sender) -> Markup {
     let customer = (hail.customer_lat, hail.customer_lon);
     html! {
         p {
-            @match taxi.crowfly_distance {
-                Some(km) => { "Le taxi est à " strong.distance { (distance(km * 1_000.0)) } " du client" }
-                None => { "La position du taxi n’est pas connue" }
+            span.far {
+                @match taxi.distance_m() {
+                    Some(metres) => { "Le taxi est à " strong.distance { (distance(metres)) } " du client" }
+                    None => { "La position du taxi n’est pas connue" }
+                }
             }
             @if let Some(at_s) = taxi.last_update { ", entendu à " (second(at_s)) }
             "."

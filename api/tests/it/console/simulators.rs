@@ -109,6 +109,7 @@ async fn a_hail_goes_from_one_page_to_the_other(world: &mut World) {
     operator.post(&chosen, POSITION, &there).await.says("La position est envoyée").says("100 m");
     let page = app.get(APP).await;
     page.says("<strong class=\"distance\">100 m</strong>").says("entendu à 14:13:20 UTC");
+    page.says("class=\"approach\" data-metres=\"100\"");
     page.says("data-point=\"taxi\" data-status=\"oncoming\" data-at=\"48.8575,2.3522\"");
     press(&operator, &chosen, &hail, &[("status", "customer_on_board")]).await;
     press(&operator, &chosen, &hail, &[("status", "finished")]).await;
