@@ -88,7 +88,8 @@ export const PAGES = [
   { path: "/console/statistics", roles: ["admin"] },
   ...TOPICS.map((topic) => ({
     path: "/console/statistics/{name}", at: () => `/console/statistics/${topic}`, roles: ["admin"],
-    ...(topic === "heatmaps"
+    // Nobody narrows these, so they name nobody.
+    ...(["heatmaps", "letaxi"].includes(topic)
       ? { ready: () => ".chart svg" }
       : { shows: ["compte", "nom-du-partenaire", ...(topic === "groupements" ? [PARTNER, MANAGER] : [])] }),
   })),

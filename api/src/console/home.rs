@@ -152,7 +152,8 @@ fn lines(figures: &PublicAnswer) -> Value {
     places.map(line).collect()
 }
 
-fn place_name(id: &str) -> String {
+/// What a conurbation is called.
+pub(super) fn place_name(id: &str) -> String {
     let mut letters = id.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

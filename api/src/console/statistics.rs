@@ -23,6 +23,7 @@ use crate::routes::stats::groups::{self, GroupAnswer};
 
 mod hails;
 mod heatmaps;
+mod letaxi;
 mod others;
 mod taxis;
 
@@ -50,6 +51,7 @@ const TOPICS: &[Topic] = &[
     Topic { name: "groupements", title: "Groupements", about: others::ABOUT_GROUPS, is_narrowed: true },
     Topic { name: "adsmap", title: "Taxis par département", about: others::ABOUT_ADS, is_narrowed: true },
     Topic { name: "heatmaps", title: "Cartes de chaleur", about: heatmaps::ABOUT, is_narrowed: false },
+    Topic { name: "letaxi", title: "Chiffres publics", about: letaxi::ABOUT, is_narrowed: false },
 ];
 
 /// Figures that belong together.
@@ -98,7 +100,10 @@ pub(super) async fn index(session: Session) -> Shown {
             h2 { a href={(PATH) "/" (topic.name)} { (topic.title) } }
             p { (topic.about) }
         }
-        p { "Les chiffres publics sont sur la " a href=(ROOT) { "page d’accueil" } "." }
+        p {
+            "Les " a href={(PATH) "/letaxi"} { "chiffres publics" } " sont aussi sur la "
+            a href=(ROOT) { "page d’accueil" } "."
+        }
     };
     Ok(layout::page(Some(&session), PATH, "Statistiques", &content))
 }
@@ -178,6 +183,7 @@ async fn sheets(app: &App, caller: &Caller, topic: &str, asked: Query) -> Answer
         "hails" => hails::sheets(app, caller, asked).await,
         "searches" => others::searches(app, caller, asked).await,
         "groupements" => others::groupements(app, caller, asked).await,
+        "letaxi" => letaxi::sheets(app).await,
         _ => others::adsmap(app, caller, asked).await,
     }
 }

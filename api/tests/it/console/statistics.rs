@@ -10,6 +10,7 @@ use crate::world::World;
 
 on_each_database!(in example:
     figures_are_tables_with_charts_and_files,
+    figures_for_everybody_are_drawn_too,
     figures_are_narrowed_and_what_is_wrong_is_told,
     maps_stand_for_a_minute,
     only_administrators_see_them,
@@ -34,6 +35,7 @@ async fn figures_are_tables_with_charts_and_files(world: &mut World) {
         .get(PAGE)
         .await
         .says("href=\"/console/statistics/hails\"")
+        .says("<a href=\"/console/statistics/letaxi\">chiffres publics</a>")
         .says("href=\"/console/statistics\" aria-current");
     let taxis = browser.get(&format!("{PAGE}/taxis")).await;
     taxis.says(&row("Inscrits", &["6", "4", "3", "2"])).says(&row("Rayon moyen", &["175"]));
@@ -73,6 +75,24 @@ async fn figures_are_tables_with_charts_and_files(world: &mut World) {
     assert!(file.html.contains("\"9 h\";\"3,5\"\n"), "{file:?}");
     assert_eq!(browser.get(&format!("{PAGE}/taxis?table=luck")).await.status, 404);
     assert_eq!(browser.get(&format!("{PAGE}/luck")).await.status, 404);
+}
+
+async fn figures_for_everybody_are_drawn_too(world: &mut World) {
+    let browser = Browser::of(world, "admin").await;
+    let public = browser.get(&format!("{PAGE}/letaxi")).await;
+    public
+        .says(&row("Groupements", &["2"]))
+        .says(&row("Éditeurs d’applications de taxi", &["1"]))
+        .says(&row("Courses demandées, sur un an, Lyon", &["100"]));
+    public.says(&row("2025-03-01", &["0,14"])).says(&row("2026-03-01", &["0,21", "0,94"]));
+    public.says("13 lignes").says("<dt>Part des taxis inscrits</dt>");
+    assert_eq!(charts(&public), 2 + 1, "one for accounts, one for growth, one for months");
+    assert!(!public.html.contains("name=\"departements\""), "nothing narrows them: {public:?}");
+    let file = browser.get(&format!("{PAGE}/letaxi?table=inscrits")).await;
+    assert_eq!(file.headers["content-disposition"], "attachment; filename=\"letaxi-inscrits.csv\"");
+    let first = "\"Date\";\"Lyon (%)\";\"Grenoble (%)\";\"Rouen (%)\"\n\"2025-03-01\";\"0,14\";\"\";\"\"\n";
+    assert!(file.html.starts_with(&format!("\u{feff}{first}")), "{file:?}");
+    assert!(file.html.ends_with("\"2026-03-01\";\"0,21\";\"0,94\";\"\"\n"), "{file:?}");
 }
 
 async fn figures_are_narrowed_and_what_is_wrong_is_told(world: &mut World) {
