@@ -1,6 +1,7 @@
 //! Hails of a year that were brought to an end, written straight to the database: by themselves they would take a year.
 
 use api::store::DatabaseUrl;
+use api::store::hails::tracks::SLOT_MS;
 
 use crate::rows::{Connection, Row};
 
@@ -19,9 +20,11 @@ const STEPS: [(&str, i64); 7] = [
 ];
 /// What it ends with.
 const END: (&str, i64) = ("finished", 1_200);
+/// Positions of a track, spread over its hail, and how far north of each the next one is, in 1e-7 degrees.
+const TRACK: (i64, i64) = (60, 2_000);
 
 /// Writes so many hails of each of the last 365 days, by one app, of taxis in turn: their sessions, transitions and one
-/// call each. Taxis are those of [`crate::rows::write`].
+/// call each, and where the taxi of the last one was meanwhile. Taxis are those of [`crate::rows::write`].
 pub async fn write(
     database: &DatabaseUrl,
     (operator, app): (i32, i32),
@@ -85,8 +88,25 @@ pub async fn write(
         })
         .await?;
     }
+    if let Some(number) = all.checked_sub(1) {
+        let at = begin_ms + i64::try_from(number)? * apart_ms;
+        connection.execute(track(number, at, &rows[number % rows.len()])).await?;
+    }
     let last = all * (STEPS.len() + 1);
     connection.execute(format!("UPDATE event_numbers SET last = {last}")).await?;
     connection.end().await?;
     Ok(all)
+}
+
+/// The statement that adds the track of a hail that began then.
+fn track(number: usize, began_ms: i64, taxi: &Row) -> String {
+    let (positions, north_e7) = TRACK;
+    let (lat_e7, lon_e7) = (taxi.place.lat * 1e7, taxi.place.lon * 1e7);
+    let sights = (0..positions).map(|i| {
+        let at = began_ms + i * END.1 * 1_000 / positions;
+        let slot = at.div_euclid(SLOT_MS);
+        format!("('h{number:07}', {slot}, {at}, {lat_e7:.0} + {}, {lon_e7:.0})", i * north_e7)
+    });
+    let sights: Vec<_> = sights.collect();
+    format!("INSERT INTO hail_positions (hail_id, slot, at, lat_e7, lon_e7) VALUES {}", sights.join(", "))
 }

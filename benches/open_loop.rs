@@ -230,10 +230,9 @@ impl Connection {
     pub fn log_in(server: SocketAddr, name: &str, password: &str) -> anyhow::Result<Self> {
         let mut nobody = Self::new(server, "Sec-Fetch-Site: same-origin".to_owned())?;
         let form = format!("email={name}&password={password}");
-        let status =
-            nobody.send_body("POST", "/console/login", "application/x-www-form-urlencoded", &form)?;
+        let status = nobody.post_form("/console/login", &form)?;
         let cookie = nobody.cookie.with_context(|| format!("logging in is answered {status}"))?;
-        Self::new(server, format!("Cookie: {cookie}"))
+        Self::new(server, format!("Cookie: {cookie}\r\nSec-Fetch-Site: same-origin"))
     }
 
     fn new(server: SocketAddr, who: String) -> anyhow::Result<Self> {
@@ -253,6 +252,11 @@ impl Connection {
     /// Sends JSON, and gives the status.
     pub fn post(&mut self, path: &str, json: &str) -> anyhow::Result<u16> {
         self.send_body("POST", path, "application/json", json)
+    }
+
+    /// Sends a form, as a browser encodes it, and gives the status.
+    pub fn post_form(&mut self, path: &str, form: &str) -> anyhow::Result<u16> {
+        self.send_body("POST", path, "application/x-www-form-urlencoded", form)
     }
 
     /// Sends JSON in place of what is there, and gives the status.

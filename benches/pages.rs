@@ -4,20 +4,25 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use api::config::Config;
 use api::registry::add_user;
 use api::role::Role;
 use api::secrets::hash_password;
 use api::serve::{Server, open_store};
+use api::statistics::calendar::{DAY_MS, date};
 use benches::open_loop::{Connection, wait_until};
 use benches::rows::{self, Row};
 use benches::town_server::{on_free_ports, seed_rows};
 use benches::{cpu, hail_rows};
 use clap::Parser;
-use ingest::clock::Clock;
+use ingest::clock::{Clock, Millis};
 
 const PASSWORD: &str = "correct-horse";
+/// Who sees the most.
+const ADMIN: &str = "admin";
+/// What is asked in SQL, as a form has it.
+const QUESTION: &str = "SELECT+status,+count(*)+AS+hails+FROM+hails+GROUP+BY+status";
 /// What is done at night is done at once where nights were missed: it is over when so little of a core is used, for so
 /// long.
 const RESTS_BELOW: f64 = 0.03;
@@ -60,7 +65,10 @@ fn main() -> anyhow::Result<()> {
         println!("\n{who:<50}  p50 ms    p90 ms    max ms     bytes");
         let mut browser = Connection::log_in(server.http, who, PASSWORD)?;
         for page in pages {
-            measure(&mut browser, &page, args.calls)?;
+            measure(&mut browser, &page, args.calls, |browser| browser.get(&page))?;
+        }
+        if who == ADMIN {
+            ask(&mut browser, args.calls)?;
         }
     }
     runtime.block_on(server.stop());
@@ -72,7 +80,7 @@ async fn seed(config: &Config, rows: &[Row], hails_a_day: usize) -> anyhow::Resu
     seed_rows(config).await?;
     let (store, secret) = open_store(config, Clock::System).await?;
     let hash = hash_password(PASSWORD)?;
-    add_user(&store, &secret, ("admin", "admin"), &hash, &[Role::Admin]).await?;
+    add_user(&store, &secret, (ADMIN, "admin"), &hash, &[Role::Admin]).await?;
     store.close().await;
     // The first two accounts.
     let (operator, app) = (1, 2);
@@ -98,15 +106,24 @@ fn rest() -> anyhow::Result<()> {
 fn pages(rows: &[Row], hails: usize) -> [(&'static str, Vec<String>); 3] {
     let (taxi, hail) = (&rows[rows.len() / 3], format!("h{:07}", hails - 1));
     let (id, plate, half) = (&taxi.id, &taxi.plate, rows.len() / 60);
-    let of = |paths: &[&str]| paths.iter().map(|path| format!("/console{path}")).collect::<Vec<_>>();
+    let address = |path: &&str| match *path {
+        guide @ "/doc/guide" => guide.to_owned(),
+        path => format!("/console{path}"),
+    };
+    let of = |paths: &[&str]| paths.iter().map(address).collect::<Vec<_>>();
     let hail = format!("/hails/{hail}");
     let (card, by_plate, by_id) =
         (format!("/taxis/{id}"), format!("/taxis?licence_plate={plate}"), format!("/taxis?id={id}"));
+    let day = |ago: i64| date(Millis(Clock::System.now().0 - ago * DAY_MS));
+    let (report, sessions) = (
+        format!("/reports/response?from={}&to={}", day(30), day(0)),
+        format!("/sessions?customer_id=ann&date={}", day(1)),
+    );
     let (middle, vehicles, drivers) =
         (format!("/taxis?p={half}"), format!("/vehicles?p={half}"), "/drivers?last_name=mar");
     [
         (
-            "admin",
+            ADMIN,
             of(&[
                 "",
                 "/account",
@@ -124,6 +141,7 @@ fn pages(rows: &[Row], hails: usize) -> [(&'static str, Vec<String>); 3] {
                 "/ads?insee=75056",
                 "/sessions",
                 "/sessions?p=100",
+                &sessions,
                 "/support",
                 "/activity",
                 "/users",
@@ -136,7 +154,12 @@ fn pages(rows: &[Row], hails: usize) -> [(&'static str, Vec<String>); 3] {
                 "/statistics/groupements",
                 "/statistics/adsmap",
                 "/statistics/heatmaps",
+                "/statistics/letaxi",
+                "/imports",
+                "/opendata",
+                "/doc/guide",
                 "/reports",
+                &report,
                 "/sql",
             ]),
         ),
@@ -181,11 +204,28 @@ fn pages(rows: &[Row], hails: usize) -> [(&'static str, Vec<String>); 3] {
     ]
 }
 
-fn measure(browser: &mut Connection, page: &str, calls: usize) -> anyhow::Result<()> {
+/// The answer to a question, of which the form has a token.
+fn ask(browser: &mut Connection, calls: usize) -> anyhow::Result<()> {
+    const PAGE: &str = "/console/sql";
+    browser.get(PAGE)?;
+    let page = String::from_utf8_lossy(&browser.body);
+    let (_, rest) = page.split_once("name=\"form_token\" value=\"").context("the page of SQL has no form")?;
+    let token = rest.split('"').next().unwrap_or_default();
+    let form = format!("form_token={token}&sql={QUESTION}");
+    measure(browser, "/console/sql, answered", calls, |browser| browser.post_form(PAGE, &form))
+}
+
+/// Asks so often for a page, and prints how long it took.
+fn measure(
+    browser: &mut Connection,
+    page: &str,
+    calls: usize,
+    get: impl Fn(&mut Connection) -> anyhow::Result<u16>,
+) -> anyhow::Result<()> {
     let mut took = Vec::with_capacity(calls);
     for _ in 0..calls {
         let began = Instant::now();
-        let status = browser.get(page)?;
+        let status = get(browser)?;
         took.push(began.elapsed());
         ensure!(status == 200, "{page} is answered {status}");
     }
