@@ -115,8 +115,8 @@ pub async fn run(cli: Cli, flags: BTreeMap<&'static str, String>) -> anyhow::Res
     }
 }
 
-/// What of libraries is no warning, unless somebody asks for it: `DataFusion`'s of columns whose least values a file
-/// does not tell, which is how most are.
+/// What of libraries is no warning, unless somebody asks for it: of columns whose least values a file does not tell,
+/// which is how most are, `DataFusion` says that it cannot use them.
 const UNWORRIED: &str = "datafusion_common::pruning=error";
 
 /// Sends what is logged to the standard error.

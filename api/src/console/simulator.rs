@@ -75,7 +75,9 @@ fn map(app: &App, page: &str, side: &str, taxi: Option<&str>, at: Option<(f64, f
         (chart::scripts())
         script type="module" src=(assets::SIMULATOR.address()) {}
         noscript {
-            p.notice { "La carte et ce qui arrive de soi-même demandent des scripts ; les formulaires de cette page non." }
+            p.notice {
+                "La carte et ce qui arrive de soi-même demandent des scripts ; les formulaires de cette page non."
+            }
         }
         div #map .map.small hidden role="region" aria-label="Carte" data-lat=(lat) data-lon=(lon) data-zoom=(zoom)
             data-side=(side) data-taxi=[taxi] data-page=(page) data-tiles=[tiles.map(|tiles| &tiles.url)] {}

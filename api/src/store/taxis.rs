@@ -236,8 +236,8 @@ impl Store {
         Ok((rows, total))
     }
 
-    /// Sets, as `by` wishes, the one account that finds a taxi which `operator` registered; None: everybody does. Gives the taxi's
-    /// number; None: it registered no such taxi.
+    /// Sets, as `by` wishes, the one account that finds a taxi which `operator` registered; None: everybody does. Gives
+    /// the taxi's number; None: it registered no such taxi.
     pub async fn set_trial(
         &self,
         by: Actor,

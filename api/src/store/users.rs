@@ -184,7 +184,7 @@ impl Store {
         write!(self, tx => {
             let mut is_last = false;
             if changes.roles.as_ref().is_some_and(|roles| !roles.contains(&Role::Admin)) {
-                // Held until the end: two who give up the role at once wait for one another, and the second one sees it.
+                // Held until the end: of two who give up the role at once the second one waits, and sees it.
                 sqlx::query("UPDATE user_roles SET role = role WHERE role = $1").bind(admin).execute(&mut **tx).await?;
                 let admins: Vec<(i32,)> = sqlx::query_as("SELECT user_id FROM user_roles WHERE role = $1")
                     .bind(admin)

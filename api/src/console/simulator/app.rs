@@ -80,8 +80,8 @@ async fn page(app: &App, partner: &Partner, session: &Session, given: &Query, do
     let side = Side { session, by: Sender::App, taxi: None };
     let content = html! {
         p {
-            "Jouez une application à la main : chaque geste est une requête à l’API publique avec votre clé, montrée au \
-             bas de la page."
+            "Jouez une application à la main : chaque geste est une requête à l’API publique avec votre clé, montrée \
+             au bas de la page."
         }
         div #told { @if let Some(done) = &done { (done.notice()) } }
         (map(app, PATH, "app", None, at))

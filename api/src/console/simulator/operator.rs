@@ -101,8 +101,8 @@ async fn page(app: &App, partner: &Partner, session: &Session, given: &Query, do
     };
     let content = html! {
         p {
-            "Jouez un opérateur à la main : chaque geste est une requête à l’API publique avec votre clé, montrée au bas \
-             de la page."
+            "Jouez un opérateur à la main : chaque geste est une requête à l’API publique avec votre clé, montrée \
+             au bas de la page."
         }
         div #told { @if let Some(done) = &done { (done.notice()) } }
         (choice(listed.as_deref(), sought, taxi.as_ref()))
@@ -281,8 +281,8 @@ fn position(session: &Session, taxi: &Taxi, given: &Query) -> Markup {
             }
             button type="submit" { "Envoyer la position" }
             p.hint {
-                "Un clic sur la carte l’y envoie, ou Entrée au clavier pour le milieu de la carte. Une position vaut deux \
-                 minutes."
+                "Un clic sur la carte l’y envoie, ou Entrée au clavier pour le milieu de la carte. Une position vaut \
+                 deux minutes."
             }
         }
     }

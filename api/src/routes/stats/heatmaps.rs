@@ -133,7 +133,8 @@ fn describe(summary: &'static str, about: &'static str) -> Operation {
     )
 }
 
-/// The newest position of each taxi that everybody may find, through an operator that calls it free. O(sources), in the map's writers.
+/// The newest position of each taxi that everybody may find, through an operator that calls it free. O(sources), in the
+/// map's writers.
 fn free(engine: &Engine, now: Millis) -> HashMap<TaxiKey, Fix> {
     let mut newest: HashMap<TaxiKey, Fix> = HashMap::new();
     for fix in engine.dump(now.plus(-FRESH_MS)) {
