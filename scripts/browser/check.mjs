@@ -116,6 +116,7 @@ async function followed(context, account, leads) {
 }
 
 async function looks(browser, world, account) {
+  const began = Date.now();
   const context = await logIn(browser, world, account);
   const leads = new Map();
   for (const page of PAGES.filter((page) => !values.only || page.path.includes(values.only))) {
@@ -127,6 +128,7 @@ async function looks(browser, world, account) {
   }
   await followed(context, account, leads);
   await context.close();
+  console.log(`${account ?? "nobody"}: ${PAGES.length} lines in ${Math.round((Date.now() - began) / 1000)} s`);
 }
 
 // One story after the other.
@@ -135,6 +137,7 @@ async function tellAll(browser, world, stories) {
     if (values.only && !name.includes(values.only)) continue;
     const wrong = await tell(world, (account) => logIn(browser, world, account)).catch((error) => [error.stack]);
     note(name, wrong ?? []);
+    console.log(`told: ${name}`);
   }
 }
 
