@@ -232,7 +232,7 @@ async fn an_operator_reads_what_came_of_its_datagrams(world: &mut World) {
     let read = async |account: &str| world.client.get(world.key(account), "/operators/me/positions").await;
     let counted = async || Some(read("op-a").await.element(200)).filter(|c| c["refused"] != json!({}));
     let counts = within(SOON, "both datagrams", counted).await;
-    let expected = json!({"operator": "op-a", "since": "2026-09-21T14:13:20", "accepted": 1,
+    let expected = json!({"operator": "op-a", "since": "2026-09-21T14:13:20", "accepted": 1, "compact": 0,
                           "refused": {"unknown_taxi": 1}, "dropped_by_kernel": 0,
                           "ages": {"up_to_5_s": 0, "up_to_15_s": 0, "up_to_60_s": 0, "over_60_s": 1}});
     assert_eq!(counts, expected);
