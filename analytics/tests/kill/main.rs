@@ -12,7 +12,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ use analytics::compact::compact;
 use analytics::compare::{Blurring, Compared, compare};
 use analytics::current::Current;
 use analytics::digest::Digest;
-use analytics::layout::{Day, Part, Recent};
+use analytics::layout::{Day, Part, Recent, Stream};
 use analytics::meters::Meters;
 use analytics::positions::Positions;
 use analytics::rollups::{self, RollupName, Since};
@@ -59,6 +59,10 @@ const EXACT_MS: i64 = 5 * 1_440 * MINUTE;
 fn is_long(life: u32) -> bool {
     life % 10 == 9
 }
+/// Every other of those lasts until one is added up, too.
+fn lasts_until_a_day_is_added_up(life: u32) -> bool {
+    life % 20 == 19
+}
 
 /// How far time moves in a life, and by how much at a time.
 fn minutes(life: u32) -> (i64, i64) {
@@ -91,7 +95,13 @@ fn kill_again_and_again() {
         child.arg(folder.path()).arg(life.to_string()).stdin(Stdio::null());
         let mut child = child.spawn().unwrap();
         if is_long(life) {
-            until_a_day_is_written(folder.path());
+            until_there_is_more(|| {
+                let mut counts = manifests(folder.path());
+                if lasts_until_a_day_is_added_up(life) {
+                    counts.push(days_added_up(folder.path()));
+                }
+                counts
+            });
         } else {
             std::thread::park_timeout(Duration::from_millis(lasts_ms(life)));
         }
@@ -106,19 +116,32 @@ fn kill_again_and_again() {
     });
 }
 
-/// Waits until each stream has a manifest more than at the call.
-fn until_a_day_is_written(folder: &Path) {
-    let days = || {
-        [Positions::STREAM, Searches::STREAM].map(|stream| {
-            let days = std::fs::read_dir(folder.join("archive").join(stream.manifest_folder()));
-            days.map_or(0, Iterator::count)
-        })
-    };
-    let (before, deadline) = (days(), Instant::now() + Duration::from_mins(2));
-    while days().iter().zip(before).any(|(days, before)| *days <= before) {
-        assert!(Instant::now() < deadline, "no day was written within two minutes");
+/// Waits until there is more of each than at the call.
+fn until_there_is_more(counts: impl Fn() -> Vec<usize>) {
+    let (before, deadline) = (counts(), Instant::now() + Duration::from_mins(2));
+    while counts().iter().zip(&before).any(|(now, before)| now <= before) {
+        assert!(Instant::now() < deadline, "nothing was written within two minutes: {before:?}");
         std::thread::park_timeout(Duration::from_millis(2));
     }
+}
+
+/// How many manifests each stream has.
+fn manifests(folder: &Path) -> Vec<usize> {
+    let of = |stream: Stream| {
+        let files = std::fs::read_dir(folder.join("archive").join(stream.manifest_folder()));
+        files.map_or(0, Iterator::count)
+    };
+    [Positions::STREAM, Searches::STREAM].map(of).into()
+}
+
+/// Of how many days it is told who was heard.
+fn days_added_up(folder: &Path) -> usize {
+    let entries = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    // What is being written has a name that is longer.
+    let is_file = |name: &Path| name.extension().is_some_and(|extension| extension == "parquet");
+    entries(folder.join("archive/rollups/heard"))
+        .filter(|day| entries(day.path()).any(|file| is_file(&file.path())))
+        .count()
 }
 
 /// Ends what the last life left, and holds the archive of a stream against its log.
