@@ -63,23 +63,31 @@ impl Asset {
 pub(super) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("console", "css", CSS, Bytes::from_static(include_bytes!("console.css"))));
 /// Copies a key where its button is pressed.
-pub(super) static COPY: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("copy", "js", JS, Bytes::from_static(include_bytes!("copy.js"))));
+pub(super) static COPY: LazyLock<Asset> = LazyLock::new(|| module("copy", include_str!("copy.js")));
 /// Draws a page's charts.
-pub(super) static CHART: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("chart", "js", JS, Bytes::from_static(include_bytes!("chart.js"))));
+pub(super) static CHART: LazyLock<Asset> = LazyLock::new(|| module("chart", include_str!("chart.js")));
 /// What draws charts and maps: `plotly.js`, 4.6 MB, a third of that compressed.
 pub(super) static PLOTLY: LazyLock<Asset> = LazyLock::new(|| {
     let sources = Plot::offline_js_sources();
     Asset::new("plotly", "js", JS, Bytes::copy_from_slice(first_script(&sources).as_bytes()))
 });
 
+/// What maps are drawn on.
+static GROUND: LazyLock<Asset> = LazyLock::new(|| module("ground", include_str!("ground.js")));
 /// Draws the map.
-pub(super) static MAP: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("map", "js", JS, Bytes::from_static(include_bytes!("map.js"))));
+pub(super) static MAP: LazyLock<Asset> = LazyLock::new(|| over_ground("map", include_str!("map.js")));
 /// What simulators do by themselves.
 pub(super) static SIMULATOR: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("simulator", "js", JS, Bytes::from_static(include_bytes!("simulator.js"))));
+    LazyLock::new(|| over_ground("simulator", include_str!("simulator.js")));
+
+fn module(stem: &str, text: &str) -> Asset {
+    Asset::new(stem, "js", JS, Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// A module that imports [`GROUND`], by the address that changes with it.
+fn over_ground(stem: &str, text: &str) -> Asset {
+    module(stem, &text.replace("./ground.js", &format!("./{}", GROUND.name)))
+}
 
 /// The text of the first script of a page; `MathJax` is the second, and typesets formulae that we have none of.
 fn first_script(page: &str) -> &str {
@@ -88,11 +96,12 @@ fn first_script(page: &str) -> &str {
 }
 
 /// All of them, by how their names begin: what nobody asks for is not made.
-static ALL: [(&str, &LazyLock<Asset>); 6] = [
+static ALL: [(&str, &LazyLock<Asset>); 7] = [
     ("console", &STYLE),
     ("copy", &COPY),
     ("chart", &CHART),
     ("plotly", &PLOTLY),
+    ("ground", &GROUND),
     ("map", &MAP),
     ("simulator", &SIMULATOR),
 ];
@@ -143,6 +152,15 @@ mod tests {
         let text = std::str::from_utf8(&PLOTLY.text).unwrap();
         assert!(text.trim_start().starts_with("/**\n* plotly.js v3."), "{:?}", &text[..100]);
         assert!(text.len() > 4_000_000 && !text.contains("</script>") && !text.contains("MathJax.js"));
+    }
+
+    #[test]
+    fn what_a_module_imports_is_there() {
+        for asset in [&MAP, &SIMULATOR] {
+            let text = std::str::from_utf8(&asset.text).unwrap();
+            let from = format!("from \"./{}\";", GROUND.name);
+            assert!(text.contains(&from) && !text.contains("./ground.js"), "{}", asset.name);
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 // The map: outlines and stations for everybody, taxis as they move for who may see them. plotly brings the map, which
 // then draws by itself: points that did not move are not handed over again.
 
-// Degrees of the longer side of the widest window that the server shows.
-const WIDEST = 0.99;
+import { WIDEST, colour, none, ofKind, ofStatus, show, style } from "./ground.js";
+
 // Points that are handed over in one frame: more wait for the next, so that the page goes on answering.
 const BATCH = 2000;
 // Taxis in the list below the map, and how often it is made anew, in milliseconds.
@@ -17,40 +17,22 @@ const AGAIN = 10_000;
 const byId = (id) => document.getElementById(id);
 const place = byId("map");
 const { live, tiles, own } = place.dataset;
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const degrees = ({ lat, lon }) => `${lat.toFixed(5)}, ${lon.toFixed(5)}`;
-const none = { type: "FeatureCollection", features: [] };
 // What is said as long as there is nothing else to say.
 let standing = "";
 const say = (text) => (byId("state").textContent = text || standing);
 
 // --- What is drawn.
 
-const statuses = {
-  free: "--free", occupied: "--occupied", answering: "--oncoming", oncoming: "--oncoming", off: "--off",
-};
-const ofStatus = () => [
-  "match", ["get", "status"],
-  ...Object.entries(statuses).flatMap(([status, name]) => [status, colour(name)]), colour("--off"),
-];
 const published = (name) => ({ type: "geojson", data: `${location.origin}/opendata/${name}.geojson` });
-const ofKind = (kind) => ["==", ["get", "kind"], kind];
+const sources = {
+  zupc: published("zupc"),
+  stations: published("stations"),
+  places: { type: "geojson", data: none },
+  taxis: { type: "geojson", data: none, promoteId: "key" },
+};
 
-function style() {
-  const layers = [{ id: "ground", type: "background", paint: { "background-color": colour("--ground") } }];
-  const sources = {
-    zupc: published("zupc"),
-    stations: published("stations"),
-    places: { type: "geojson", data: none },
-    taxis: { type: "geojson", data: none, promoteId: "key" },
-  };
-  if (tiles) {
-    sources.tiles = { type: "raster", tiles: [tiles], tileSize: 256 };
-    layers.push({ id: "tiles", type: "raster", source: "tiles" });
-  }
-  const add = (id, type, source, paint, filter) =>
-    layers.push({ id, type, source, paint, ...(filter && { filter }) });
+function draw(add) {
   add("zupc", "fill", "zupc", { "fill-color": colour("--accent"), "fill-opacity": 0.07 });
   add("towns", "fill", "places", { "fill-color": colour("--accent"), "fill-opacity": 0.01 }, ofKind("town"));
   add("town-lines", "line", "places", { "line-color": colour("--line"), "line-width": 0.7 }, ofKind("town"));
@@ -73,40 +55,18 @@ function style() {
     "circle-color": "transparent", "circle-radius": 11,
     "circle-stroke-color": colour("--text"), "circle-stroke-width": 3,
   }, ["==", ["get", "key"], ""]);
-  return { version: 8, sources, layers };
 }
 
-place.hidden = false;
 const centre = { lat: Number(place.dataset.lat), lon: Number(place.dataset.lon) };
-const drawn = Plotly.newPlot(
-  place,
-  [{ type: "scattermap", lat: [], lon: [] }],
-  {
-    map: { style: style(), center: centre, zoom: Number(place.dataset.zoom) },
-    margin: { t: 0, r: 0, b: 0, l: 0 }, paper_bgcolor: "transparent", dragmode: "pan", showlegend: false,
-  },
-  { displayModeBar: false, scrollZoom: true, responsive: true },
-);
-// Null in a browser without WebGL: the list is made all the same.
-const map = await drawn.then(() => place._fullLayout.map._subplot.map).catch(() => null);
+const map = await show(place, () => style(sources, tiles, draw), "interroge");
 if (!map) {
-  place.hidden = true;
+  // The list is made all the same.
   const instead = live
     ? "la liste est celle des taxis autour du point du client ci-dessous, ou du milieu du territoire."
     : "le reste de cette page n’en a pas besoin.";
   standing = `La carte ne peut pas être dessinée par ce navigateur ; ${instead}`;
   say("");
 }
-map?.getCanvas().setAttribute(
-  "aria-label",
-  "Carte : les flèches la déplacent, + et - l’approchent et l’éloignent, Entrée interroge son milieu",
-);
-dark.addEventListener("change", () => {
-  if (!map) return;
-  for (const { id, paint = {} } of style().layers) {
-    for (const [name, value] of Object.entries(paint)) map.setPaintProperty(id, name, value);
-  }
-});
 
 // --- Taxis: by key, as the server told them last; what changed waits for the next frame.
 

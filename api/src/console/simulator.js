@@ -1,6 +1,8 @@
 // The simulators: a map to click on, a trace to drive along, hails that arrive by themselves. What is to be seen the
 // page says: this module sends its forms, takes from the answer the parts that changed, and draws the points in them.
 
+import { WIDEST, colour, none, ofKind, ofStatus, show, style } from "./ground.js";
+
 // How often a taxi that drives or stays online sends its position, in milliseconds.
 const SENT_EVERY = 5000;
 // How long the page rests after it was asked for, how often it is where no stream tells of hails, and when a stream
@@ -10,8 +12,6 @@ const POLLED_EVERY = 3000;
 const AGAIN = 30_000;
 // How much nearer or farther a taxi is, in metres, when it is said anew: what changes each second nobody listens to.
 const SAID_EVERY = 100;
-// Degrees of the longer side of the widest window of which towns are shown.
-const WIDEST = 0.99;
 // Of a degree of latitude.
 const METRES = 111_195;
 // How far a taxi that does not say otherwise is seen, which is as far as any, in metres.
@@ -168,21 +168,11 @@ byId("refresh").remove();
 
 // --- The map.
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const collection = (features) => ({ type: "FeatureCollection", features });
-const none = collection([]);
-const ofKind = (kind) => ["==", ["get", "kind"], kind];
+const collection = (features) => ({ ...none, features });
+const source = { type: "geojson", data: none };
+const sources = { places: source, lines: source, points: source };
 
-function style() {
-  const source = { type: "geojson", data: none };
-  const sources = { places: source, lines: source, points: source };
-  const layers = [{ id: "ground", type: "background", paint: { "background-color": colour("--ground") } }];
-  if (tiles) {
-    sources.tiles = { type: "raster", tiles: [tiles], tileSize: 256 };
-    layers.push({ id: "tiles", type: "raster", source: "tiles" });
-  }
-  const add = (id, type, source, paint, filter) => layers.push({ id, type, source, paint, filter });
+function layers(add) {
   const [ground, text, accent, bad] = ["--ground", "--text", "--accent", "--bad-text"].map(colour);
   add("towns", "line", "places", { "line-color": colour("--line"), "line-width": 1 }, ofKind("town"));
   add("exclusions", "fill", "places", { "fill-color": bad, "fill-opacity": 0.2 }, ofKind("exclusion"));
@@ -195,40 +185,14 @@ function style() {
   add("customer", "circle", "points", {
     "circle-radius": 7, "circle-color": ground, "circle-stroke-color": accent, "circle-stroke-width": 3,
   }, ofKind("customer"));
-  const statuses = ["free", "occupied", "answering", "oncoming"];
-  const names = { answering: "--oncoming" };
-  const ofStatus = statuses.flatMap((status) => [status, colour(names[status] ?? `--${status}`)]);
   add("taxi", "circle", "points", {
-    "circle-radius": 8, "circle-stroke-color": ground, "circle-stroke-width": 2,
-    "circle-color": ["match", ["get", "status"], ...ofStatus, colour("--off")],
+    "circle-radius": 8, "circle-stroke-color": ground, "circle-stroke-width": 2, "circle-color": ofStatus(),
   }, ["!=", ["get", "kind"], "customer"]);
-  return { version: 8, sources, layers: layers.map(({ filter, ...layer }) => (filter ? { ...layer, filter } : layer)) };
 }
 
-place.hidden = false;
-const drawn = Plotly.newPlot(
-  place,
-  [{ type: "scattermap", lat: [], lon: [] }],
-  {
-    map: {
-      style: style(), zoom: Number(place.dataset.zoom),
-      center: { lat: Number(place.dataset.lat), lon: Number(place.dataset.lon) },
-    },
-    margin: { t: 0, r: 0, b: 0, l: 0 }, paper_bgcolor: "transparent", dragmode: "pan", showlegend: false,
-  },
-  { displayModeBar: false, scrollZoom: true, responsive: true },
-);
-// Null in a browser without WebGL: forms do the same.
-const map = await drawn.then(() => place._fullLayout.map._subplot.map).catch(() => null);
-const deed = isOperator ? "envoie le taxi" : "cherche";
-map?.getCanvas().setAttribute(
-  "aria-label",
-  `Carte : les flèches la déplacent, + et - l’approchent et l’éloignent, Entrée ${deed} à son milieu`,
-);
-if (!map) {
-  place.hidden = true;
-  say("La carte ne peut pas être dessinée par ce navigateur ; les formulaires font la même chose.");
-}
+const deed = isOperator ? "envoie le taxi à" : "cherche à";
+const map = await show(place, () => style(sources, tiles, layers), deed);
+if (!map) say("La carte ne peut pas être dessinée par ce navigateur ; les formulaires font la même chose.");
 
 const feature = (type, coordinates, properties) => ({ type: "Feature", properties, geometry: { type, coordinates } });
 const turned = ([lat, lon]) => [lon, lat];
@@ -305,11 +269,6 @@ if (map) {
     if (key === "Enter") pick(map.getCenter());
   });
   map.on("moveend", look);
-  dark.addEventListener("change", () => {
-    for (const { id, paint } of style().layers) {
-      for (const [name, value] of Object.entries(paint ?? {})) map.setPaintProperty(id, name, value);
-    }
-  });
   if (map.isStyleLoaded()) begin();
   else map.once("idle", begin);
 }

@@ -75,6 +75,7 @@ const HISTORY: &[Step] = &[
         postgres: include_str!("../../../migrations/0027_tracks_and_sessions.postgres.sql"),
         sqlite_alone: false,
     },
+    portable(28, "taxis counted", include_str!("../../../migrations/0028_taxis_counted.sql")),
 ];
 
 impl Store {

@@ -9,6 +9,7 @@ use api::certify::observed::Observed;
 use api::certify::run::{Pace, Party, Run, RunError, Server};
 use api::certify::{Finding, Item, Rules, Side, Trial, Verdict, as_app, judge};
 use api::statistics::filter::Filter;
+use ingest::clock::Millis;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -417,6 +418,9 @@ async fn a_taxi_of_a_run_is_found_by_its_app_alone(world: &mut World) {
     let (observed, (taxi, hail)) = tokio::join!(as_operator::observe(&long, &here), app);
     assert!(matches!(observed, Err(RunError::Stopped)), "{observed:?}");
     world.stands(&hail, "incident_taxi").await;
+    let store = world.server().app.registry.store().clone();
+    let (copied, _) = store.hails_to_copy(Millis(i64::MAX)).await.unwrap();
+    assert!(copied.is_empty(), "no figure has its hail: {copied:?}");
     assert!(told.lock().unwrap()[0].starts_with("Seule votre application"), "{told:?}");
     assert_eq!(world.look("op-b", &taxi).await["status"], "off");
     // Whatever its operator does afterwards.

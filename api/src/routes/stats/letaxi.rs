@@ -68,10 +68,10 @@ pub fn describe_read() -> Operation {
 async fn registered(app: &App) -> Result<Vec<(String, Figures)>> {
     let firsts = firsts_of_months(app.clock.now());
     let mut figures: Vec<_> = firsts.iter().map(|first| (first.to_string(), Figures::new())).collect();
+    let begins: Vec<_> = firsts.into_iter().map(begin).collect();
     for conurbation in conurbations::ALL {
-        let added = app.registry.store().taxis_added_in(conurbation.towns).await?;
-        for ((_, of_day), first) in figures.iter_mut().zip(&firsts) {
-            let taxis = added.partition_point(|at| *at < begin(*first));
+        let counts = app.registry.store().taxis_before(conurbation.towns, &begins).await?;
+        for ((_, of_day), taxis) in figures.iter_mut().zip(counts) {
             if taxis > 0 {
                 of_day.insert(conurbation.id, share(taxis, &conurbation));
             }
@@ -82,7 +82,7 @@ async fn registered(app: &App) -> Result<Vec<(String, Figures)>> {
 
 /// Percent, rounded to two decimals.
 #[expect(clippy::cast_precision_loss, reason = "taxis, which are few")]
-fn share(taxis: usize, conurbation: &Conurbation) -> f64 {
+fn share(taxis: i64, conurbation: &Conurbation) -> f64 {
     (taxis as f64 * 10_000.0 / f64::from(conurbation.expected)).round() / 100.0
 }
 

@@ -131,13 +131,24 @@ impl Store {
         Ok(rows)
     }
 
-    /// When each taxi with an ADS of these towns was registered, the oldest first.
-    pub async fn taxis_added_in(&self, towns: &[&str]) -> Result<Vec<Millis>> {
+    /// How many taxis with an ADS of these towns were registered before each of some instants, one at least, which rise.
+    pub async fn taxis_before(&self, towns: &[&str], instants: &[Millis]) -> Result<Vec<i64>> {
         let of_towns = one_of("a.insee", towns.iter().map(quoted));
+        let periods: String = (0..)
+            .zip(instants)
+            .map(|(i, at): (u32, _)| format!("WHEN t.created_at < {} THEN {i} ", at.0))
+            .collect();
+        let after = instants.len();
+        // Each taxi once, whatever the instants.
         let sql = format!(
-            "SELECT t.created_at {FROM} WHERE {of_towns} AND t.trial_for IS NULL ORDER BY t.created_at"
+            "SELECT CAST(CASE {periods} ELSE {after} END AS BIGINT) AS period, count(*) {FROM}
+             WHERE {of_towns} AND t.trial_for IS NULL GROUP BY period"
         );
-        let rows: Vec<(i64,)> = read!(self, db => sqlx::query_as(AssertSqlSafe(sql)).fetch_all(db))?;
-        Ok(rows.into_iter().map(|(at,)| Millis(at)).collect())
+        let rows: Vec<(i64, i64)> = read!(self, db => {
+            sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch_all(db)
+        })?;
+        let before =
+            |last: i64| rows.iter().filter(|(period, _)| *period <= last).map(|(_, taxis)| taxis).sum();
+        Ok((0..).zip(instants).map(|(i, _)| before(i)).collect())
     }
 }
