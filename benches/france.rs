@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use analytics::archive::Registry;
-use analytics::dimensions::{Account, Ads, Dimensions, Taxi};
+use analytics::dimensions::{Account, Ads, Dimensions, Made, Taxi};
 use anyhow::Context as _;
 use api::fleet::plan::{Operator, Plan, plan};
 use api::fleet::taxi::{self, Status};
@@ -157,6 +157,7 @@ impl France {
             ads: ads.collect(),
             populations: self.populations.clone(),
             territory: Some(self.territory.clone()),
+            made: Made::default(),
         })
     }
 

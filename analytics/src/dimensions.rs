@@ -19,6 +19,10 @@ use crate::crowd::Crowd;
 use crate::layout::Day;
 use crate::pseudonym::{Pseudonyms, year};
 
+mod made;
+
+pub use made::Made;
+
 /// What the registry knows.
 #[derive(Clone, Default)]
 pub struct Dimensions {
@@ -32,6 +36,8 @@ pub struct Dimensions {
     pub populations: HashMap<Insee, u32>,
     /// Towns and zones.
     pub territory: Option<Arc<Territory>>,
+    /// The tables that were made of all this; none yet, for whoever hands it over.
+    pub made: Made,
 }
 
 /// An account.
@@ -84,7 +90,7 @@ pub(crate) type Named = (&'static str, RecordBatch);
 
 impl Dimensions {
     /// Everything, for administrators.
-    pub(crate) fn tables(&self) -> Result<Vec<Named>, ArrowError> {
+    fn make_tables(&self) -> Result<Vec<Named>, ArrowError> {
         let taxis = RecordBatch::try_from_iter([
             ("taxi", numbers(self.taxis.iter().map(|one| one.taxi))),
             ("public_id", texts(self.taxis.iter().map(|one| one.public_id.as_str()))),
@@ -113,7 +119,7 @@ impl Dimensions {
     /// What analysts see: no plate, no id, no email, and taxis by their names of each year from when they were
     /// registered until now. Where few are of an operator, it is not told, and where few of these are of a town, that
     /// is not; nor is when in a month an ADS came.
-    pub(crate) async fn tables_by(
+    async fn make_tables_by(
         &self,
         pseudonyms: &Pseudonyms,
         now: Millis,

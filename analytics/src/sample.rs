@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use crate::cells::cell_at;
 use crate::digest::Digest;
-use crate::dimensions::{Account, Ads, Dimensions, Taxi};
+use crate::dimensions::{Account, Ads, Dimensions, Made, Taxi};
 use crate::footer::Covered;
 use crate::layout::{Day, Hour, ManifestName, Part, Recent, Stream};
 use crate::manifest::{Listed, Manifest};
@@ -234,6 +234,7 @@ fn dimensions() -> Dimensions {
         ],
         populations: [(insee("69123"), 2_400)].into(),
         territory: Some(Arc::new(Territory::new(towns, zones, Vec::new()))),
+        made: Made::default(),
     }
 }
 

@@ -67,20 +67,24 @@ impl View {
         dimensions: &Dimensions,
     ) -> Result<()> {
         functions::all().for_each(|function| context.register_udf(function));
-        let crowd = Crowd::of(dimensions);
-        let tables = match self {
-            Self::Everything => dimensions.tables()?,
-            Self::Pseudonymous { by, now } => dimensions.tables_by(by, *now, &crowd).await?,
+        let for_analysts = match self {
+            Self::Everything => None,
+            Self::Pseudonymous { by, now } => Some((*by, dimensions.for_analysts(*by, *now).await?)),
+        };
+        let tables = match &for_analysts {
+            None => dimensions.tables()?,
+            Some((_, made)) => made.tables.clone(),
         };
         for (name, batch) in tables {
             register_batch(context, name, batch)?;
         }
         for stream in Stream::ALL {
             let table = Arc::new(archive(stream));
-            match self {
-                Self::Everything => context.register_table(stream.as_str(), table)?,
-                Self::Pseudonymous { by, .. } => {
-                    let shown = context.read_table(table)?.select(shown(context, stream, *by, &crowd)?)?;
+            match &for_analysts {
+                None => context.register_table(stream.as_str(), table)?,
+                Some((by, made)) => {
+                    let columns = shown(context, stream, *by, &made.crowd)?;
+                    let shown = context.read_table(table)?.select(columns)?;
                     context.register_table(stream.as_str(), shown.into_view())?
                 }
             };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use analytics::cluster::Cluster;
-use analytics::dimensions::{Account, Ads, Dimensions, Taxi};
+use analytics::dimensions::{Account, Ads, Dimensions, Made, Taxi};
 use analytics::pseudonym::Pseudonyms;
 use analytics::root::{Root, Unavailable};
 use analytics::session::{Limits, QueryError, Turn, Warehouse};
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use crate::config::{Config, QueryUrl};
 use crate::limits::{
-    DIMENSIONS_KEPT, OWN_QUERY_WITHIN, QUERIES_AT_ONCE, QUERY_MEMORY_BYTES, QUERY_ROWS_MAX,
-    QUERY_SPILL_BYTES, QUERY_WITHIN,
+    DIMENSIONS_FRESH, DIMENSIONS_STAND, OWN_QUERY_WITHIN, QUERIES_AT_ONCE, QUERY_MEMORY_BYTES,
+    QUERY_ROWS_MAX, QUERY_SPILL_BYTES, QUERY_WITHIN,
 };
 use crate::secrets::SecretKey;
 use crate::store::{Result, Store};
@@ -84,7 +84,21 @@ pub struct Asked {
     warehouse: Warehouse,
     pseudonyms: Pseudonyms,
     /// What the registry knew a moment ago.
-    dimensions: Mutex<Option<(Instant, Arc<Dimensions>)>>,
+    known: Mutex<Option<Known>>,
+}
+
+/// What the registry knew.
+struct Known {
+    dimensions: Arc<Dimensions>,
+    read_at: Instant,
+    /// Whether somebody reads it anew.
+    is_read: bool,
+}
+
+impl Known {
+    fn new(dimensions: Dimensions) -> Self {
+        Self { dimensions: Arc::new(dimensions), read_at: Instant::now(), is_read: false }
+    }
 }
 
 impl Asked {
@@ -94,7 +108,7 @@ impl Asked {
             root: Root::open(&config.archive)?,
             warehouse: warehouse(config, shared_limits())?,
             pseudonyms: Pseudonyms::new(secret.derive("analysts' pseudonyms")),
-            dimensions: Mutex::new(None),
+            known: Mutex::new(None),
         })
     }
 
@@ -113,17 +127,38 @@ impl Asked {
         View::Pseudonymous { by: self.pseudonyms, now }
     }
 
-    /// What the registry knows, as of a minute ago at most.
-    pub async fn dimensions(&self, store: &Store, territory: Arc<Territory>) -> Result<Arc<Dimensions>> {
-        let mut known = self.dimensions.lock().await;
-        if let Some((read_at, dimensions)) = &*known
-            && read_at.elapsed() < DIMENSIONS_KEPT
+    /// What the registry knows, as of [`DIMENSIONS_FRESH`] ago at most; or as of when somebody asked last, if that is
+    /// no more than [`DIMENSIONS_STAND`] ago: then it is read anew for whoever asks next.
+    pub async fn dimensions(
+        self: &Arc<Self>,
+        store: &Store,
+        territory: Arc<Territory>,
+    ) -> Result<Arc<Dimensions>> {
+        let mut known = self.known.lock().await;
+        if let Some(known) = &mut *known
+            && known.read_at.elapsed() < DIMENSIONS_STAND
         {
-            return Ok(dimensions.clone());
+            if known.read_at.elapsed() >= DIMENSIONS_FRESH && !std::mem::replace(&mut known.is_read, true) {
+                tokio::spawn(self.clone().read_anew(store.clone(), territory));
+            }
+            return Ok(known.dimensions.clone());
         }
-        let read = Arc::new(dimensions(store, territory).await?);
-        *known = Some((Instant::now(), read.clone()));
-        Ok(read)
+        let read = known.insert(Known::new(dimensions(store, territory).await?));
+        Ok(read.dimensions.clone())
+    }
+
+    async fn read_anew(self: Arc<Self>, store: Store, territory: Arc<Territory>) {
+        let read = dimensions(&store, territory).await;
+        let mut known = self.known.lock().await;
+        match read {
+            Ok(read) => *known = Some(Known::new(read)),
+            Err(error) => {
+                tracing::warn!(%error, "queries are told what the registry knew before: it cannot be read");
+                if let Some(known) = &mut *known {
+                    known.is_read = false;
+                }
+            }
+        }
     }
 }
 
@@ -161,5 +196,6 @@ pub async fn dimensions(store: &Store, territory: Arc<Territory>) -> Result<Dime
             .filter_map(|(insee, people)| Some((insee.parse().ok()?, u32::try_from(people).ok()?)))
             .collect(),
         territory: Some(territory),
+        made: Made::default(),
     })
 }

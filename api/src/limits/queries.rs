@@ -20,8 +20,10 @@ pub const QUERY_SPILL_BYTES: u64 = 2 << 30;
 pub const QUERY_WITHIN: Duration = Duration::from_secs(40);
 /// How long a query of `maraude sql` may take.
 pub const OWN_QUERY_WITHIN: Duration = Duration::from_hours(24);
-/// How long what the registry knows is kept for queries.
-pub const DIMENSIONS_KEPT: Duration = Duration::from_mins(1);
+/// How long what the registry knows is told to queries, and read for none of them.
+pub const DIMENSIONS_FRESH: Duration = Duration::from_mins(1);
+/// How long it is told to a query while it is read anew.
+pub const DIMENSIONS_STAND: Duration = Duration::from_mins(10);
 
 const _: () = {
     let (longest, grace) = (OWN_QUERY_WITHIN.as_millis(), GRACE_MS.unsigned_abs());

@@ -134,10 +134,8 @@ impl Store {
     /// How many taxis with an ADS of these towns were registered before each of some instants, one at least, which rise.
     pub async fn taxis_before(&self, towns: &[&str], instants: &[Millis]) -> Result<Vec<i64>> {
         let of_towns = one_of("a.insee", towns.iter().map(quoted));
-        let periods: String = (0..)
-            .zip(instants)
-            .map(|(i, at): (u32, _)| format!("WHEN t.created_at < {} THEN {i} ", at.0))
-            .collect();
+        let period = |(i, at): (u32, &Millis)| format!("WHEN t.created_at < {} THEN {i}", at.0);
+        let periods = (0..).zip(instants).map(period).collect::<Vec<_>>().join(" ");
         let after = instants.len();
         // Each taxi once, whatever the instants.
         let sql = format!(
