@@ -135,6 +135,7 @@ pub(crate) fn pages() -> Router<App> {
         .route("/console/{*path}", get(|| async { Refusal::from(Problem::unknown_path()) }))
         .layer(Extension(Arc::new(home::Figures::default())))
         .layer(Extension(Arc::new(statistics::Maps::default())))
+        .layer(Extension(Arc::new(statistics::Figures::default())))
         .layer(Extension(Arc::new(simulator::Within::default())))
 }
 

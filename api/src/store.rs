@@ -23,7 +23,7 @@ pub use self::meters::PoolUse;
 use self::synced::Synced;
 use self::writer::Writer;
 use crate::limits::{
-    CHECKPOINT_BUSY, CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_READERS, WAL_PAGES_MAX,
+    CHECKPOINT_BUSY, CONNECTION_WITHIN, POSTGRES_CONNECTIONS, SQLITE_CACHE_KIB, SQLITE_READERS, WAL_PAGES_MAX,
 };
 
 pub mod activity;
@@ -326,6 +326,8 @@ async fn open_sqlite(path: &Path) -> Result<Pool> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .pragma("wal_autocheckpoint", WAL_PAGES_MAX.to_string())
+        // Below nought it is in KiB.
+        .pragma("cache_size", format!("-{SQLITE_CACHE_KIB}"))
         .foreign_keys(true)
         .busy_timeout(CONNECTION_WITHIN);
     let writer = Writer::connect(&options, CONNECTION_WITHIN).await?;

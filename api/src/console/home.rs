@@ -44,7 +44,7 @@ struct OfNow {
 }
 
 impl OfNow {
-    async fn read(app: &App) -> Answer<Self> {
+    async fn read(app: App) -> Answer<Self> {
         let (now, registry) = (app.clock.now(), app.registry.clone());
         let today = HailFilter { since: Some(today(now)), ..HailFilter::default() };
         let (_, hails_today) = registry.store().hails(&today, (0, 0), None).await?;
@@ -68,8 +68,9 @@ pub(super) async fn show(
 ) -> Shown {
     let now = app.clock.now();
     let is_admin = session.as_ref().is_some_and(|session| session.caller.0.has(Role::Admin));
-    let of_now = if is_admin { Some(figures.of_now.read(now, OfNow::read(&app)).await?) } else { None };
-    let read = async { letaxi::read(State(app.clone())).await.map(|Json(figures)| figures) };
+    let of_now =
+        if is_admin { Some(figures.of_now.read(now, OfNow::read(app.clone())).await?) } else { None };
+    let read = async move { letaxi::read(State(app)).await.map(|Json(figures)| figures) };
     let figures = figures.public.read(now, read).await?;
     let content = html! {
         p {

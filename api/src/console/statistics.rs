@@ -1,5 +1,6 @@
 //! Figures of the registry: each with what it means, as a table, as a chart, and as a file.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -7,6 +8,7 @@ use axum::{Extension, Json};
 use maud::{Markup, html};
 
 use super::chart::scripts;
+use super::kept::Kept;
 use super::layout::{self, Notice};
 use super::list::{Field, List};
 use super::refusal::{Shown, within};
@@ -17,7 +19,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Answer, Problem};
 use crate::form::query::Query;
-use crate::limits::CSV_ROWS_MAX;
+use crate::limits::{CSV_ROWS_MAX, FIGURES_OF_NOW_STAND};
 use crate::role::ADMINISTRATORS;
 use crate::routes::stats::groups::{self, GroupAnswer};
 
@@ -55,6 +57,7 @@ const TOPICS: &[Topic] = &[
 ];
 
 /// Figures that belong together.
+#[derive(Debug)]
 struct Sheet {
     /// What its file is called.
     name: &'static str,
@@ -92,6 +95,16 @@ impl Sheet {
     }
 }
 
+/// What pages tell of everything, as it was read last.
+#[derive(Debug)]
+pub(super) struct Figures(BTreeMap<&'static str, Kept<Vec<Sheet>>>);
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self(TOPICS.iter().map(|topic| (topic.name, Kept::new(FIGURES_OF_NOW_STAND))).collect())
+    }
+}
+
 /// All pages.
 pub(super) async fn index(session: Session) -> Shown {
     session.caller.require(ADMINISTRATORS)?;
@@ -114,6 +127,7 @@ pub(super) async fn show(
     session: Session,
     Path(name): Path<String>,
     Extension(maps): Extension<Arc<Maps>>,
+    Extension(figures): Extension<Arc<Figures>>,
     query: Query,
 ) -> Shown {
     session.caller.require(ADMINISTRATORS)?;
@@ -132,6 +146,7 @@ pub(super) async fn show(
         let content = html! {
             (layout::notice(notice))
             p { (topic.about) }
+            p.hint { (as_of(topic)) }
             (list.search())
             (content)
             p { a href=(PATH) { "Toutes les statistiques" } }
@@ -139,10 +154,14 @@ pub(super) async fn show(
         layout::page(Some(&session), "", topic.title, &content)
     };
     let wanted = query.first("table");
-    let sheets = if topic.name == "heatmaps" {
-        heatmaps::sheets(&maps, &app, &session.caller, wanted).await
-    } else {
-        sheets(&app, &session.caller, topic.name, list.asked()).await
+    let asked = list.asked();
+    let read = |asked| sheets(app.clone(), session.caller.clone(), topic.name, asked);
+    let sheets = match figures.0.get(topic.name) {
+        _ if topic.name == "heatmaps" => {
+            heatmaps::sheets(&maps, &app, &session.caller, wanted).await.map(Arc::new)
+        }
+        Some(kept) if asked == Query::default() => kept.read(app.clock.now(), read(asked)).await,
+        _ => read(asked).await.map(Arc::new),
     };
     let sheets = match sheets {
         Ok(sheets) => sheets,
@@ -153,7 +172,7 @@ pub(super) async fn show(
         return Ok(csv::of_table(&format!("{}-{}", topic.name, sheet.name), &sheet.table));
     }
     let content = html! {
-        @for sheet in &sheets {
+        @for sheet in &*sheets {
             h2 { (sheet.title) }
             @if let Some(why) = sheet.missing {
                 p { (why) }
@@ -176,8 +195,20 @@ pub(super) async fn show(
     Ok(page(None, &content))
 }
 
-async fn sheets(app: &App, caller: &Caller, topic: &str, asked: Query) -> Answer<Vec<Sheet>> {
-    let (app, caller) = (State(app.clone()), caller.clone());
+/// How old what a page tells may be.
+fn as_of(topic: &Topic) -> String {
+    let minutes = FIGURES_OF_NOW_STAND.1.as_secs() / 60;
+    if topic.is_narrowed {
+        format!(
+            "Sans filtre, ces chiffres ont {minutes} minutes au plus ; avec un filtre, ils sont de maintenant."
+        )
+    } else {
+        format!("Ces chiffres ont {minutes} minutes au plus.")
+    }
+}
+
+async fn sheets(app: App, caller: Caller, topic: &'static str, asked: Query) -> Answer<Vec<Sheet>> {
+    let app = State(app);
     match topic {
         "taxis" => taxis::sheets(app, caller, asked).await,
         "hails" => hails::sheets(app, caller, asked).await,

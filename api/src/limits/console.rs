@@ -12,10 +12,11 @@ use crate::store::hails::tracks::SLOT_MS;
 pub const SESSION_LASTS: Duration = Duration::from_hours(12);
 /// Sessions of one account; at one more the oldest ends.
 pub const SESSIONS_AN_ACCOUNT: i64 = 20;
-/// How long the figures on the home page stand; they are of months.
-pub const FIGURES_STAND: Duration = Duration::from_mins(10);
-/// How long figures of now stand, and maps of them.
-pub const FIGURES_OF_NOW_STAND: Duration = Duration::from_mins(1);
+/// How long figures are told as they were read, and how long while others are read: those on the home page, which are
+/// of months.
+pub const FIGURES_STAND: (Duration, Duration) = (Duration::from_mins(10), Duration::from_hours(1));
+/// Figures of now, and maps of them.
+pub const FIGURES_OF_NOW_STAND: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
 /// How long an operator's server may take to answer a call that tries it.
 pub const TRIAL_WITHIN: Duration = Duration::from_secs(5);
 /// Such calls at a time; one more is answered 503.

@@ -113,21 +113,35 @@ impl Store {
         R: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
     {
         let (condition, texts) = self.condition(asked);
-        let count = format!("SELECT count(*) FROM {table} r WHERE {condition}");
-        let (total,): (i64,) = read!(self, db => {
-            let query = sqlx::query_as(AssertSqlSafe(count)).persistent(false);
-            texts.iter().fold(query, QueryAs::bind).fetch_one(db)
-        })?;
-        // Numbers rise with time, and nothing is joined to be passed over.
+        let found = format!("FROM {table} r WHERE {condition}");
+        let (total, which) = if texts.is_empty() {
+            let count = format!("SELECT count(*) {found}");
+            let (total,): (i64,) = read!(self, db => {
+                sqlx::query_as(AssertSqlSafe(count)).persistent(false).fetch_one(db)
+            })?;
+            // Numbers rise with time, and nothing is joined to be passed over.
+            (total, format!("SELECT r.id {found} ORDER BY r.id DESC LIMIT {limit} OFFSET {offset}"))
+        } else {
+            // By a text all rows of an account are looked through: once, not for their number and again for a page.
+            let numbers = format!("SELECT r.id {found} ORDER BY r.id DESC");
+            let numbers: Vec<(i32,)> = read!(self, db => {
+                let query = sqlx::query_as(AssertSqlSafe(numbers)).persistent(false);
+                texts.iter().fold(query, QueryAs::bind).fetch_all(db)
+            })?;
+            let place = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+            let page = numbers.iter().skip(place(offset)).take(place(limit));
+            let page: Vec<_> = page.map(|(number,)| number.to_string()).collect();
+            (numbers.len().try_into().unwrap_or(i64::MAX), page.join(", "))
+        };
+        if which.is_empty() {
+            return Ok((Vec::new(), total));
+        }
         let page = format!(
             "SELECT {columns}, u.email AS operator_email FROM {table} r {joined} JOIN users u ON u.id = r.operator_id
-             WHERE r.id IN
-             (SELECT r.id FROM {table} r WHERE {condition} ORDER BY r.id DESC LIMIT {limit} OFFSET {offset})
-             ORDER BY r.id DESC"
+             WHERE r.id IN ({which}) ORDER BY r.id DESC"
         );
         let rows = read!(self, db => {
-            let query = sqlx::query_as(AssertSqlSafe(page)).persistent(false);
-            texts.iter().fold(query, QueryAs::bind).fetch_all(db)
+            sqlx::query_as(AssertSqlSafe(page)).persistent(false).fetch_all(db)
         })?;
         Ok((rows, total))
     }

@@ -26,6 +26,7 @@ use crate::world::{World, wanted};
 on_each_database!(
     an_operator_who_does_what_is_asked_is_certified,
     an_operator_who_is_late_and_careless_is_not,
+    an_operator_whose_datagrams_come_twice_is_not,
     an_app_that_does_what_is_asked_is_certified,
     an_app_that_leaves_its_customers_alone_is_not,
     customers_of_other_apps_are_turned_away,
@@ -61,6 +62,8 @@ pub(crate) struct Manners {
     pub(crate) is_careful: bool,
     /// Whether each of its devices has its key.
     pub(crate) is_signed: bool,
+    /// How often each compact datagram is sent; none: they are JSON.
+    pub(crate) compact: Option<u8>,
 }
 
 fn party(world: &World, account: &str) -> Party {
@@ -100,10 +103,9 @@ fn of(findings: &[Finding], item: Item) -> Verdict {
     findings.iter().find(|finding| finding.item == item).unwrap().verdict
 }
 
-/// Whether each item passed, but for what datagrams in JSON do not tell.
+/// Whether each item passed, but for what is not asked of an app.
 fn all_passed(findings: &[Finding]) -> bool {
-    let wanted = |item| if item == Item::Duplicates { Verdict::NotApplicable } else { Verdict::Passed };
-    findings.iter().all(|finding| finding.verdict == wanted(finding.item))
+    findings.iter().all(|finding| finding.verdict == Verdict::Passed)
 }
 
 /// What an operator's program does, for ever.
@@ -125,7 +127,18 @@ pub(crate) async fn operate(world: &World, taxi: &str, manners: &Manners) {
             if !manners.is_signed {
                 stranger.send(now_s, taxi, HERE.0);
             }
-            device.send(now_s - manners.behind_s, taxi, HERE.0);
+            let at_s = now_s - manners.behind_s;
+            match manners.compact {
+                Some(times) => {
+                    device.send_compact(
+                        (sent.try_into().unwrap(), times),
+                        Millis(at_s * 1_000),
+                        taxi,
+                        HERE.0,
+                    );
+                }
+                None => device.send(at_s, taxi, HERE.0),
+            }
             (sent, sent_s) = (sent + 1, now_s);
             world.heard(taxi, now_s).await;
         }
@@ -199,10 +212,27 @@ async fn judged_operator(world: &World, manners: &Manners, patience: Duration) -
 }
 
 async fn an_operator_who_does_what_is_asked_is_certified(world: &mut World) {
-    let manners =
-        Manners { every_s: 2, step_ms: 1_000, pause: POLL, behind_s: 1, is_careful: true, is_signed: true };
-    let findings = judged_operator(world, &manners, Duration::from_secs(40)).await;
+    let findings = judged_operator(world, &careful(1), Duration::from_secs(40)).await;
     assert!(all_passed(&findings), "{findings:#?}");
+}
+
+/// Who does what is asked, and sends each compact datagram so often.
+fn careful(times: u8) -> Manners {
+    Manners {
+        every_s: 2,
+        step_ms: 1_000,
+        pause: POLL,
+        behind_s: 1,
+        is_careful: true,
+        is_signed: true,
+        compact: Some(times),
+    }
+}
+
+async fn an_operator_whose_datagrams_come_twice_is_not(world: &mut World) {
+    let findings = judged_operator(world, &careful(2), Duration::from_secs(6)).await;
+    assert_eq!(of(&findings, Item::Duplicates), Verdict::Failed, "{findings:#?}");
+    assert_eq!(of(&findings, Item::Signatures), Verdict::Passed, "{findings:#?}");
 }
 
 async fn an_operator_who_is_late_and_careless_is_not(world: &mut World) {
@@ -213,6 +243,7 @@ async fn an_operator_who_is_late_and_careless_is_not(world: &mut World) {
         behind_s: 30,
         is_careful: false,
         is_signed: false,
+        compact: None,
     };
     let findings = judged_operator(world, &manners, Duration::from_secs(6)).await;
     for item in [Item::Cadence, Item::Age, Item::Signatures, Item::Refused, Item::Statuses] {

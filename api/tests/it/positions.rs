@@ -8,7 +8,7 @@ use api::fleet::town::Place;
 use ingest::clock::Millis;
 use ingest::gate::Refusal;
 use ingest::log::Partition;
-use ingest::position::{Accuracy, Heading, Motion, Position, Speed, Transport};
+use ingest::position::{Accuracy, Heading, LatLon, Motion, Position, Speed, Transport};
 use ingest::wire::binary::{Acknowledgement, Claim, Head, MacKey, Writer as Compact};
 use serde_json::json;
 
@@ -313,5 +313,29 @@ impl Device {
             motion: Motion::default(),
         };
         self.socket.send_to(Writer::default().write(&report), self.server).unwrap();
+    }
+
+    /// The same as a compact datagram of this number, as often.
+    pub(crate) fn send_compact(&self, (sequence, times): (u32, u8), at: Millis, taxi: &str, lat: f64) {
+        let place = LatLon::new(lat, 2.35).unwrap();
+        let (session, operator) = (0xabcd, self.operator.as_str());
+        let head = Head { wants_acknowledgement: false, sequence, session, sent_at: at, operator };
+        let mut writer = Compact::default();
+        writer.begin(&head).unwrap();
+        let claim = Claim {
+            taxi: taxi.as_bytes(),
+            status: 1,
+            lat_e7: place.lat_e7(),
+            lon_e7: place.lon_e7(),
+            device_after_ms: Some(0),
+            speed_cm_s: None,
+            heading_cdeg: None,
+            accuracy_dm: None,
+        };
+        writer.push(&claim).unwrap();
+        let datagram = writer.seal(&MacKey::of_api_key(&self.key));
+        for _ in 0..times {
+            self.socket.send_to(datagram, self.server).unwrap();
+        }
     }
 }

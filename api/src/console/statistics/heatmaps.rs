@@ -98,17 +98,12 @@ impl Maps {
     }
 
     async fn read(self: &Arc<Self>, of: Of, app: &App, caller: &Caller) -> Answer<Arc<Vec<CellAnswer>>> {
-        let now = app.clock.now();
-        if let Some(cells) = self.kept(of).fresh(now) {
-            return Ok(cells);
-        }
-        let (maps, app, caller) = (self.clone(), app.clone(), caller.clone());
-        // Whoever hangs up ends no turn: the points are counted to the end all the same.
-        let counting = tokio::spawn(async move {
+        let (maps, now, app, caller) = (self.clone(), app.clock.now(), app.clone(), caller.clone());
+        let count = async move {
             let _turn = maps.turn.lock().await;
-            maps.kept(of).read(now, cells(of, app, caller)).await
-        });
-        counting.await.map_err(|error| Problem::internal().because(&error))?
+            cells(of, app, caller).await
+        };
+        self.kept(of).read(now, count).await
     }
 }
 

@@ -58,6 +58,7 @@ async fn a_run_is_begun_followed_and_kept(world: &mut World) {
         behind_s: 0,
         is_careful: true,
         is_signed: true,
+        compact: None,
     };
     let is_over = async || {
         let page = browser.get(PAGE).await;
