@@ -13,6 +13,7 @@ on_each_database!(in example:
     figures_for_everybody_are_drawn_too,
     figures_are_narrowed_and_what_is_wrong_is_told,
     maps_stand_for_a_minute,
+    figures_of_everything_stand_for_a_minute,
     only_administrators_see_them,
     names_of_html_are_text,
 );
@@ -55,7 +56,7 @@ async fn figures_are_tables_with_charts_and_files(world: &mut World) {
     hails.says(&row("Prise en charge", &["378,6"]));
     assert_eq!(charts(&hails), 5, "one for each table");
     browser
-        .get(&format!("{PAGE}/searches"))
+        .get(&format!("{PAGE}/searches?departements=38"))
         .await
         .says("<td>Taxis trouvés</td><td><span role=\"img\" aria-label=\"inconnu\"");
     searched(world).await;
@@ -122,11 +123,26 @@ async fn maps_stand_for_a_minute(world: &mut World) {
     within(SOON, "every search", async || (history.len() == 12).then_some(())).await;
     assert_eq!(browser.get(&file).await.html.lines().count(), 1, "they are those of a moment ago");
     world.clock.advance(60_000);
-    let told = browser.get(&file).await;
-    assert!(told.html.lines().count() == 2 && told.html.ends_with(";\"5\"\n"), "{told:?}");
+    // Those are told once more, while others are counted.
+    let counted = async || Some(browser.get(&file).await).filter(|told| told.html.lines().count() == 2);
+    let told = within(SOON, "a map of now", counted).await;
+    assert!(told.html.ends_with(";\"5\"\n"), "{told:?}");
     let maps = browser.get(&page).await;
     maps.says("Carte : D’où partent les recherches").says("1 ligne").says("<td class=\"number\">5</td>");
     assert_eq!(browser.get(&format!("{page}?table=luck")).await.status, 404);
+}
+
+async fn figures_of_everything_stand_for_a_minute(world: &mut World) {
+    let browser = Browser::of(world, "admin").await;
+    let page = format!("{PAGE}/searches");
+    browser.get(&page).await.says("Sans filtre, ces chiffres ont 10 minutes au plus");
+    searched(world).await;
+    let is_told = |page: &Page| page.html.contains(&row("app1", &["3"]));
+    assert!(!is_told(&browser.get(&page).await), "they are those of a moment ago");
+    assert!(is_told(&browser.get(&format!("{page}?departements=38,69")).await), "those of a part are of now");
+    world.clock.advance(60_000);
+    let counted = async || Some(browser.get(&page).await).filter(is_told);
+    within(SOON, "figures of now", counted).await;
 }
 
 async fn only_administrators_see_them(world: &mut World) {
