@@ -163,7 +163,8 @@ pub const STATEMENTS_MAX: usize = 256;
 pub const POSTGRES_CONNECTIONS: u32 = 16;
 /// Connections that read `SQLite`; one more writes.
 pub const SQLITE_READERS: u32 = 4;
-/// Pages of the database that each of them may keep: of 60 thousand taxis those that figures and searches look through.
+/// What each connection keeps of the database in memory, in KiB: of 60 thousand taxis what figures and searches look
+/// through.
 pub const SQLITE_CACHE_KIB: u32 = 16 << 10;
 /// Pages of 4 KiB in `SQLite`'s write-ahead log beyond which commits wait for it to be emptied.
 pub const WAL_PAGES: i64 = 2_000;

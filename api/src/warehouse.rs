@@ -91,13 +91,15 @@ pub struct Asked {
 struct Known {
     dimensions: Arc<Dimensions>,
     read_at: Instant,
-    /// Whether somebody reads it anew.
-    is_read: bool,
+    is_being_read: bool,
 }
 
 impl Known {
-    fn new(dimensions: Dimensions) -> Self {
-        Self { dimensions: Arc::new(dimensions), read_at: Instant::now(), is_read: false }
+    /// As of when reading began.
+    async fn read(store: &Store, territory: Arc<Territory>) -> Result<Self> {
+        let read_at = Instant::now();
+        let dimensions = Arc::new(dimensions(store, territory).await?);
+        Ok(Self { dimensions, read_at, is_being_read: false })
     }
 }
 
@@ -127,8 +129,8 @@ impl Asked {
         View::Pseudonymous { by: self.pseudonyms, now }
     }
 
-    /// What the registry knows, as of [`DIMENSIONS_FRESH`] ago at most; or as of when somebody asked last, if that is
-    /// no more than [`DIMENSIONS_STAND`] ago: then it is read anew for whoever asks next.
+    /// What the registry knows, as of [`DIMENSIONS_STAND`] ago at most: from [`DIMENSIONS_FRESH`] on it is read anew for
+    /// whoever asks next.
     pub async fn dimensions(
         self: &Arc<Self>,
         store: &Store,
@@ -138,24 +140,38 @@ impl Asked {
         if let Some(known) = &mut *known
             && known.read_at.elapsed() < DIMENSIONS_STAND
         {
-            if known.read_at.elapsed() >= DIMENSIONS_FRESH && !std::mem::replace(&mut known.is_read, true) {
+            if known.read_at.elapsed() >= DIMENSIONS_FRESH
+                && !std::mem::replace(&mut known.is_being_read, true)
+            {
                 tokio::spawn(self.clone().read_anew(store.clone(), territory));
             }
             return Ok(known.dimensions.clone());
         }
-        let read = known.insert(Known::new(dimensions(store, territory).await?));
+        let read = known.insert(Known::read(store, territory).await?);
         Ok(read.dimensions.clone())
     }
 
+    /// Begins to read it for whoever is about to ask.
+    pub fn read_ahead(self: &Arc<Self>, store: &Store, territory: Arc<Territory>) {
+        let (asked, store) = (self.clone(), store.clone());
+        tokio::spawn(async move {
+            if let Err(error) = asked.dimensions(&store, territory).await {
+                tracing::debug!(%error, "what the registry knows cannot be read ahead of queries");
+            }
+        });
+    }
+
     async fn read_anew(self: Arc<Self>, store: Store, territory: Arc<Territory>) {
-        let read = dimensions(&store, territory).await;
+        let read = Known::read(&store, territory).await;
         let mut known = self.known.lock().await;
         match read {
-            Ok(read) => *known = Some(Known::new(read)),
+            // Whoever waited for long may have read it, too.
+            Ok(read) if known.as_ref().is_some_and(|known| known.read_at > read.read_at) => {}
+            Ok(read) => *known = Some(read),
             Err(error) => {
                 tracing::warn!(%error, "queries are told what the registry knew before: it cannot be read");
                 if let Some(known) = &mut *known {
-                    known.is_read = false;
+                    known.is_being_read = false;
                 }
             }
         }

@@ -39,6 +39,8 @@ impl Default for Figures {
 /// What goes on.
 #[derive(Debug)]
 struct OfNow {
+    /// When the day began of which the hails are.
+    today: i64,
     connected: u64,
     hails_today: u64,
 }
@@ -46,12 +48,20 @@ struct OfNow {
 impl OfNow {
     async fn read(app: App) -> Answer<Self> {
         let (now, registry) = (app.clock.now(), app.registry.clone());
-        let today = HailFilter { since: Some(today(now)), ..HailFilter::default() };
-        let (_, hails_today) = registry.store().hails(&today, (0, 0), None).await?;
+        let today = today(now);
+        let of_today = HailFilter { since: Some(today), ..HailFilter::default() };
+        let (_, hails_today) = registry.store().hails(&of_today, (0, 0), None).await?;
         let connected = spawn_blocking(move || registry.connected(now).everywhere());
         let connected = connected.await.map_err(|error| Problem::internal().because(&error))?;
-        Ok(Self { connected, hails_today: hails_today.unsigned_abs() })
+        Ok(Self { today, connected, hails_today: hails_today.unsigned_abs() })
     }
+}
+
+/// What goes on, of this day.
+async fn of_now(figures: &Figures, app: &App) -> Answer<Arc<OfNow>> {
+    let now = app.clock.now();
+    let of_now = figures.of_now.read(now, OfNow::read(app.clone())).await?;
+    if of_now.today == today(now) { Ok(of_now) } else { OfNow::read(app.clone()).await.map(Arc::new) }
 }
 
 /// When the day began, in UTC.
@@ -68,8 +78,7 @@ pub(super) async fn show(
 ) -> Shown {
     let now = app.clock.now();
     let is_admin = session.as_ref().is_some_and(|session| session.caller.0.has(Role::Admin));
-    let of_now =
-        if is_admin { Some(figures.of_now.read(now, OfNow::read(app.clone())).await?) } else { None };
+    let of_now = if is_admin { Some(of_now(&figures, &app).await?) } else { None };
     let read = async move { letaxi::read(State(app)).await.map(|Json(figures)| figures) };
     let figures = figures.public.read(now, read).await?;
     let content = html! {

@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ingest::clock::Millis;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::error::{Answer, Problem};
 
@@ -14,29 +15,36 @@ pub(super) struct Kept<T> {
     fresh: Duration,
     stands: Duration,
     shared: Arc<Shared<T>>,
+    /// Whoever reads has it.
+    turn: Arc<Mutex<()>>,
 }
 
 #[derive(Debug)]
-struct Shared<T> {
-    last: std::sync::Mutex<Option<(Millis, Arc<T>)>>,
-    /// Whoever reads has it.
-    turn: Mutex<()>,
+struct Shared<T>(std::sync::Mutex<State<T>>);
+
+#[derive(Debug)]
+struct State<T> {
+    last: Option<(Millis, Arc<T>)>,
+    /// When reading failed last, and how often it did.
+    failed_at: Option<Millis>,
+    failures: u64,
 }
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self { last: std::sync::Mutex::new(None), turn: Mutex::default() }
+        Self(std::sync::Mutex::new(State { last: None, failed_at: None, failures: 0 }))
     }
 }
 
 impl<T: Send + Sync + 'static> Kept<T> {
     /// Figures that are told for so long as they are, and for so long while others are read; there are none yet.
     pub(super) fn new((fresh, stands): (Duration, Duration)) -> Self {
-        Self { fresh, stands, shared: Arc::new(Shared::default()) }
+        Self { fresh, stands, shared: Arc::default(), turn: Arc::default() }
     }
 
-    /// The figures. Where they are no longer fresh they are read anew, for whoever asks next; where they are older than
-    /// they stand, whoever asks waits for others, and is told them all the same if there are none.
+    /// The figures. Where they are no longer fresh they are read anew, for whoever asks next. Where they are older than
+    /// they stand, whoever asks first waits for others; everybody else, and everybody where there are none to be had,
+    /// is told them all the same.
     ///
     /// What is begun is read to its end, even if whoever asked hangs up.
     pub(super) async fn read(
@@ -44,76 +52,73 @@ impl<T: Send + Sync + 'static> Kept<T> {
         now: Millis,
         read: impl Future<Output = Answer<T>> + Send + 'static,
     ) -> Answer<Arc<T>> {
-        let last = self.shared.last();
-        match last {
-            Some((read_at, figures)) if is_within(self.fresh, read_at, now) => Ok(figures),
-            Some((read_at, figures)) if is_within(self.stands, read_at, now) => {
-                self.read_behind(now, read);
-                Ok(figures)
+        let (last, failed_at, failures) = {
+            let state = self.shared.lock();
+            (state.last.clone(), state.failed_at, state.failures)
+        };
+        let Some((read_at, figures)) = last else {
+            let turn = self.turn.clone().lock_owned().await;
+            // Of those who waited for somebody in vain none tries again.
+            if self.shared.lock().failures > failures {
+                return Err(Problem::unavailable("database"));
             }
-            last => {
-                let (shared, fresh) = (self.shared.clone(), self.fresh);
-                let reading = tokio::spawn(async move {
-                    let turn = shared.turn.lock().await;
-                    shared.read_in_turn(&turn, (now, fresh), read).await
-                });
-                let read = reading.await.unwrap_or_else(|error| Err(Problem::internal().because(&error)));
-                match (read, last) {
-                    (Err(problem), Some((_, figures))) => {
-                        stay(&problem);
-                        Ok(figures)
-                    }
-                    (read, _) => read,
-                }
-            }
+            return ended(self.begin(turn, now, read).await);
+        };
+        let is_in_vain = failed_at.is_some_and(|at| is_within(self.fresh, at, now));
+        if is_in_vain || is_within(self.fresh, read_at, now) {
+            return Ok(figures);
         }
+        let Ok(turn) = self.turn.clone().try_lock_owned() else { return Ok(figures) };
+        let reading = self.begin(turn, now, read);
+        if is_within(self.stands, read_at, now) {
+            return Ok(figures);
+        }
+        Ok(ended(reading.await).unwrap_or(figures))
     }
 
-    /// Reads anew, unless somebody does.
-    fn read_behind(&self, now: Millis, read: impl Future<Output = Answer<T>> + Send + 'static) {
+    /// Reads what nobody read before it was one's turn.
+    fn begin(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        now: Millis,
+        read: impl Future<Output = Answer<T>> + Send + 'static,
+    ) -> JoinHandle<Answer<Arc<T>>> {
         let (shared, fresh) = (self.shared.clone(), self.fresh);
         tokio::spawn(async move {
-            let Ok(turn) = shared.turn.try_lock() else { return };
-            if let Err(problem) = shared.read_in_turn(&turn, (now, fresh), read).await {
-                stay(&problem);
+            let _turn = turn;
+            let last = shared.lock().last.clone();
+            if let Some((_, figures)) = last.filter(|(read_at, _)| is_within(fresh, *read_at, now)) {
+                return Ok(figures);
             }
-        });
+            match read.await {
+                Ok(figures) => {
+                    let figures = Arc::new(figures);
+                    shared.lock().last = Some((now, figures.clone()));
+                    Ok(figures)
+                }
+                Err(problem) => {
+                    tracing::warn!(?problem, "figures of the console cannot be read");
+                    let mut state = shared.lock();
+                    (state.failed_at, state.failures) = (Some(now), state.failures + 1);
+                    Err(problem)
+                }
+            }
+        })
     }
 }
 
 impl<T> Shared<T> {
-    /// Reads what nobody read before it was one's turn.
-    async fn read_in_turn(
-        &self,
-        _turn: &MutexGuard<'_, ()>,
-        (now, fresh): (Millis, Duration),
-        read: impl Future<Output = Answer<T>>,
-    ) -> Answer<Arc<T>> {
-        if let Some((read_at, figures)) = self.last()
-            && is_within(fresh, read_at, now)
-        {
-            return Ok(figures);
-        }
-        let figures = Arc::new(read.await?);
-        *self.lock() = Some((now, figures.clone()));
-        Ok(figures)
+    fn lock(&self) -> std::sync::MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn last(&self) -> Option<(Millis, Arc<T>)> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Millis, Arc<T>)>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn ended<T>(reading: Result<Answer<T>, JoinError>) -> Answer<T> {
+    reading.unwrap_or_else(|error| Err(Problem::internal().because(&error)))
 }
 
 fn is_within(time: Duration, read_at: Millis, now: Millis) -> bool {
     now.since(read_at) < i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn stay(problem: &Problem) {
-    tracing::warn!(?problem, "figures of the console stay as they were");
 }
 
 #[cfg(test)]
@@ -142,9 +147,25 @@ mod tests {
         assert!(kept.read(START, failing()).await.is_err(), "there are none yet");
         assert_eq!(*kept.read(START, ready(Ok(1))).await.unwrap(), 1);
         assert_eq!(*kept.read(after(1).plus(-1), ready(Ok(2))).await.unwrap(), 1, "they are fresh");
-        assert_eq!(*kept.read(after(1), failing()).await.unwrap(), 1, "others are read behind");
         assert_eq!(*kept.read(after(10), failing()).await.unwrap(), 1, "others were waited for");
-        assert_eq!(*kept.read(after(10), ready(Ok(3))).await.unwrap(), 3);
+        assert_eq!(
+            *kept.read(after(11).plus(-1), ready(Ok(2))).await.unwrap(),
+            1,
+            "that failed a moment ago"
+        );
+        assert_eq!(*kept.read(after(11), ready(Ok(3))).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn who_waited_in_vain_does_not_try_again() {
+        let kept = kept();
+        let slow = async {
+            tokio::task::yield_now().await;
+            Err(Problem::internal())
+        };
+        let (one, other) = tokio::join!(kept.read(START, slow), kept.read(START, ready(Ok(2))));
+        assert!(one.is_err() && other.is_err());
+        assert_eq!(*kept.read(START, ready(Ok(3))).await.unwrap(), 3);
     }
 
     #[tokio::test]

@@ -25,8 +25,9 @@ const ARGUMENTS: [&str; 3] = ["from", "to", "territory"];
 const PROPOSED_DAYS: u64 = 7;
 
 /// All of them.
-pub(super) async fn list(session: Session) -> Shown {
+pub(super) async fn list(State(app): State<App>, session: Session) -> Shown {
     session.caller.require(ANALYSTS)?;
+    app.asked.read_ahead(app.registry.store(), app.registry.territory());
     let content = html! {
         @for report in report::all() {
             h2 { a href=(address(report)) { (report.french.title) } }
@@ -51,6 +52,7 @@ pub(super) async fn show(
         given.filter(|(_, text)| !text.is_empty()).map(|(a, b)| (a.into(), b.into())).collect();
     let asked = Query::new(asked);
     if asked == Query::default() {
+        app.asked.read_ahead(app.registry.store(), app.registry.territory());
         let now = app.clock.now().0;
         let today =
             chrono::DateTime::from_timestamp_millis(now).map(|at| at.date_naive()).unwrap_or_default();

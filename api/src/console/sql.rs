@@ -48,6 +48,7 @@ type View = (String, Vec<(String, String)>);
 /// The form, with the query that is in the address.
 pub(super) async fn show(State(app): State<App>, session: Session, query: Query) -> Shown {
     session.caller.require(ANALYSTS)?;
+    app.asked.read_ahead(app.registry.store(), app.registry.territory());
     let sql = query.first("sql").unwrap_or(EXAMPLES[0].1);
     Ok(page(&session, sql, &views(&app, &session.caller).await, &html! {}, &html! {}))
 }

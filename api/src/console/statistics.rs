@@ -101,7 +101,9 @@ pub(super) struct Figures(BTreeMap<&'static str, Kept<Vec<Sheet>>>);
 
 impl Default for Figures {
     fn default() -> Self {
-        Self(TOPICS.iter().map(|topic| (topic.name, Kept::new(FIGURES_OF_NOW_STAND))).collect())
+        // Maps are kept each by itself.
+        let topics = TOPICS.iter().filter(|topic| topic.name != "heatmaps");
+        Self(topics.map(|topic| (topic.name, Kept::new(FIGURES_OF_NOW_STAND))).collect())
     }
 }
 
@@ -160,7 +162,10 @@ pub(super) async fn show(
         _ if topic.name == "heatmaps" => {
             heatmaps::sheets(&maps, &app, &session.caller, wanted).await.map(Arc::new)
         }
-        Some(kept) if asked == Query::default() => kept.read(app.clock.now(), read(asked)).await,
+        Some(kept) if asked == Query::default() => {
+            // What reads is large.
+            kept.read(app.clock.now(), Box::pin(read(asked))).await
+        }
         _ => read(asked).await.map(Arc::new),
     };
     let sheets = match sheets {
@@ -198,12 +203,11 @@ pub(super) async fn show(
 /// How old what a page tells may be.
 fn as_of(topic: &Topic) -> String {
     let minutes = FIGURES_OF_NOW_STAND.1.as_secs() / 60;
+    let told = format!("es chiffres ont {minutes} minutes au plus, si le service a pu les relever");
     if topic.is_narrowed {
-        format!(
-            "Sans filtre, ces chiffres ont {minutes} minutes au plus ; avec un filtre, ils sont de maintenant."
-        )
+        format!("Sans filtre, c{told} ; avec un filtre, ils sont de maintenant.")
     } else {
-        format!("Ces chiffres ont {minutes} minutes au plus.")
+        format!("C{told}.")
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::Result;
 use crate::store::daily::Run;
 use crate::store::statistics::copies::{HailCopy, SettledRow, TIMED};
 
-/// Copies every hail that was made more than a day before the run was due, some at a time.
+/// Copies hails that were made more than a day before the run was due, some at a time; but for those of trials.
 pub(crate) async fn copy_hails(app: &App, run: &Run, stop: &CancellationToken) -> Result<()> {
     let (store, territory) = (app.registry.upkeep(), app.registry.territory());
     let before = run.due_at.plus(-DAY_MS);

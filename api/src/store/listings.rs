@@ -5,7 +5,7 @@ use sqlx::query::QueryAs;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow};
 
-use super::{Result, Store, read};
+use super::{Pool, Result, Store, read};
 
 /// What is asked of such a list.
 #[derive(Clone, Debug, Default)]
@@ -113,35 +113,21 @@ impl Store {
         R: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>,
     {
         let (condition, texts) = self.condition(asked);
-        let found = format!("FROM {table} r WHERE {condition}");
-        let (total, which) = if texts.is_empty() {
-            let count = format!("SELECT count(*) {found}");
-            let (total,): (i64,) = read!(self, db => {
-                sqlx::query_as(AssertSqlSafe(count)).persistent(false).fetch_one(db)
-            })?;
-            // Numbers rise with time, and nothing is joined to be passed over.
-            (total, format!("SELECT r.id {found} ORDER BY r.id DESC LIMIT {limit} OFFSET {offset}"))
-        } else {
-            // By a text all rows of an account are looked through: once, not for their number and again for a page.
-            let numbers = format!("SELECT r.id {found} ORDER BY r.id DESC");
-            let numbers: Vec<(i32,)> = read!(self, db => {
-                let query = sqlx::query_as(AssertSqlSafe(numbers)).persistent(false);
-                texts.iter().fold(query, QueryAs::bind).fetch_all(db)
-            })?;
-            let place = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
-            let page = numbers.iter().skip(place(offset)).take(place(limit));
-            let page: Vec<_> = page.map(|(number,)| number.to_string()).collect();
-            (numbers.len().try_into().unwrap_or(i64::MAX), page.join(", "))
-        };
-        if which.is_empty() {
-            return Ok((Vec::new(), total));
-        }
+        let count = format!("SELECT count(*) FROM {table} r WHERE {condition}");
+        let (total,): (i64,) = read!(self, db => {
+            let query = sqlx::query_as(AssertSqlSafe(count)).persistent(false);
+            texts.iter().fold(query, QueryAs::bind).fetch_one(db)
+        })?;
+        // Numbers rise with time, and nothing is joined to be passed over.
         let page = format!(
             "SELECT {columns}, u.email AS operator_email FROM {table} r {joined} JOIN users u ON u.id = r.operator_id
-             WHERE r.id IN ({which}) ORDER BY r.id DESC"
+             WHERE r.id IN
+             (SELECT r.id FROM {table} r WHERE {condition} ORDER BY r.id DESC LIMIT {limit} OFFSET {offset})
+             ORDER BY r.id DESC"
         );
         let rows = read!(self, db => {
-            sqlx::query_as(AssertSqlSafe(page)).persistent(false).fetch_all(db)
+            let query = sqlx::query_as(AssertSqlSafe(page)).persistent(false);
+            texts.iter().fold(query, QueryAs::bind).fetch_all(db)
         })?;
         Ok((rows, total))
     }
@@ -149,8 +135,15 @@ impl Store {
     /// Which rows are asked for, and the texts that are bound to that.
     fn condition(&self, asked: &Listing) -> (String, Vec<String>) {
         let mut texts = Vec::new();
+        // By a text rows are looked through in their order, until a page is full: by an index `SQLite` would look each of
+        // an account's up, and sort them.
+        let is_by_text = asked.beginnings.iter().any(|(_, wanted)| !wanted.is_empty());
+        let column = match self.pool {
+            Pool::Sqlite { .. } if is_by_text => "+r.operator_id",
+            _ => "r.operator_id",
+        };
         let mut conditions: Vec<_> =
-            asked.of.map(|account| format!("r.operator_id = {account}")).into_iter().collect();
+            asked.of.map(|account| format!("{column} = {account}")).into_iter().collect();
         for (column, wanted) in asked.beginnings.iter().filter(|(_, wanted)| !wanted.is_empty()) {
             let of_vehicle = *column == "licence_plate";
             let column = if of_vehicle { format!("v.{column}") } else { format!("r.{column}") };

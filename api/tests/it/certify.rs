@@ -103,7 +103,7 @@ fn of(findings: &[Finding], item: Item) -> Verdict {
     findings.iter().find(|finding| finding.item == item).unwrap().verdict
 }
 
-/// Whether each item passed, but for what is not asked of an app.
+/// Whether each item passed.
 fn all_passed(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.verdict == Verdict::Passed)
 }

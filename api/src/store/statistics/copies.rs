@@ -135,7 +135,7 @@ const COLUMNS: [&str; 15] = [
 
 impl Store {
     /// Hails made before then that have no copy, the oldest first: some, or none where there are none. They are copied
-    /// in their order, so that nothing is looked for before the last copy. Those of trials are in no figure.
+    /// in their order, so that nothing is looked for before the last copy. Those of taxis on trial have none.
     pub async fn hails_to_copy(&self, before: Millis) -> Result<(Vec<SettledRow>, Vec<SettledTransition>)> {
         let rows: Vec<SettledRow> = read!(self, db => {
             sqlx::query_as(
