@@ -129,8 +129,8 @@ impl Asked {
         View::Pseudonymous { by: self.pseudonyms, now }
     }
 
-    /// What the registry knows, as of [`DIMENSIONS_STAND`] ago at most: from [`DIMENSIONS_FRESH`] on it is read anew for
-    /// whoever asks next.
+    /// What the registry knows, as of [`DIMENSIONS_STAND`] ago at most: from [`DIMENSIONS_FRESH`] on it is read anew
+    /// for whoever asks next.
     pub async fn dimensions(
         self: &Arc<Self>,
         store: &Store,

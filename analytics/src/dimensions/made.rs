@@ -1,5 +1,5 @@
-//! Tables of dimensions, made once for all queries that are asked of the same ones: of 60 thousand taxis the names alone
-//! take longer than many a query.
+//! Tables of dimensions, made once for all queries that are asked of the same ones: of 60 thousand taxis the names
+//! alone take longer than many a query.
 
 use std::sync::{Arc, OnceLock};
 

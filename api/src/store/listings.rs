@@ -135,8 +135,8 @@ impl Store {
     /// Which rows are asked for, and the texts that are bound to that.
     fn condition(&self, asked: &Listing) -> (String, Vec<String>) {
         let mut texts = Vec::new();
-        // By a text rows are looked through in their order, until a page is full: by an index `SQLite` would look each of
-        // an account's up, and sort them.
+        // By a text rows are looked through in their order, until a page is full: by an index `SQLite` would look each
+        // of an account's up, and sort them.
         let is_by_text = asked.beginnings.iter().any(|(_, wanted)| !wanted.is_empty());
         let column = match self.pool {
             Pool::Sqlite { .. } if is_by_text => "+r.operator_id",

@@ -131,7 +131,8 @@ impl Store {
         Ok(rows)
     }
 
-    /// How many taxis with an ADS of these towns were registered before each of some instants, one at least, which rise.
+    /// How many taxis with an ADS of these towns were registered before each of some instants, one at least, which
+    /// rise.
     pub async fn taxis_before(&self, towns: &[&str], instants: &[Millis]) -> Result<Vec<i64>> {
         let of_towns = one_of("a.insee", towns.iter().map(quoted));
         let period = |(i, at): (u32, &Millis)| format!("WHEN t.created_at < {} THEN {i}", at.0);
