@@ -19,7 +19,6 @@ use crate::error::{Answer, Problem};
 use crate::limits::{FIGURES_OF_NOW_STAND, FIGURES_STAND};
 use crate::role::Role;
 use crate::routes::stats::letaxi::{self, PublicAnswer};
-use crate::store::hails::lists::HailFilter;
 
 /// What the page tells.
 #[derive(Debug)]
@@ -49,11 +48,10 @@ impl OfNow {
     async fn read(app: App) -> Answer<Self> {
         let (now, registry) = (app.clock.now(), app.registry.clone());
         let today = today(now);
-        let of_today = HailFilter { since: Some(today), ..HailFilter::default() };
-        let (_, hails_today) = registry.store().hails(&of_today, (0, 0), None).await?;
+        let hails_today = registry.store().hails_since(Millis(today)).await?;
         let connected = spawn_blocking(move || registry.connected(now).everywhere());
         let connected = connected.await.map_err(|error| Problem::internal().because(&error))?;
-        Ok(Self { today, connected, hails_today: hails_today.unsigned_abs() })
+        Ok(Self { today, connected, hails_today })
     }
 }
 

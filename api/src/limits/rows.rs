@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{PARAMETERS_MAX, STATEMENT_WITHIN};
 
-/// Taxis (their numbers, to be exact) that one statement of a full reading reads: memory, and the time of a statement,
-/// stay small whatever the registry's size.
+/// Taxis, their numbers or ADS that one statement of a full reading reads: memory, and the time of a statement, stay
+/// small whatever the registry's size.
 pub const TAXIS_A_READING: i32 = 5_000;
 /// Last positions in one statement: six parameters each.
 pub const POSITIONS_A_STATEMENT: usize = 500;

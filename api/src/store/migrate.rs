@@ -76,6 +76,7 @@ const HISTORY: &[Step] = &[
         sqlite_alone: false,
     },
     portable(28, "taxis counted", include_str!("../../../migrations/0028_taxis_counted.sql")),
+    portable(29, "hails of trials", include_str!("../../../migrations/0029_hails_of_trials.sql")),
 ];
 
 impl Store {

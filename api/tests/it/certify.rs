@@ -9,6 +9,7 @@ use api::certify::observed::Observed;
 use api::certify::run::{Pace, Party, Run, RunError, Server};
 use api::certify::{Finding, Item, Rules, Side, Trial, Verdict, as_app, judge};
 use api::statistics::filter::Filter;
+use api::store::Store;
 use ingest::clock::Millis;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -21,6 +22,7 @@ use crate::harness::places::MIDDLE;
 use crate::harness::wait::{SOON, within};
 use crate::metrics::scrape;
 use crate::positions::Device;
+use crate::webhooks::execute;
 use crate::world::{World, wanted};
 
 on_each_database!(
@@ -32,6 +34,7 @@ on_each_database!(
     customers_of_other_apps_are_turned_away,
     a_run_that_is_stopped_leaves_nothing_behind,
     a_taxi_of_a_run_is_found_by_its_app_alone,
+    hails_of_before_are_of_a_trial_where_their_taxis_are,
     the_taxis_of_a_run_are_the_integration_accounts,
     a_hail_that_may_ring_another_operator_is_not_made,
     every_hail_of_a_run_is_looked_at,
@@ -450,8 +453,7 @@ async fn a_taxi_of_a_run_is_found_by_its_app_alone(world: &mut World) {
     assert!(matches!(observed, Err(RunError::Stopped)), "{observed:?}");
     world.stands(&hail, "incident_taxi").await;
     let store = world.server().app.registry.store().clone();
-    let (copied, _) = store.hails_to_copy(Millis(i64::MAX)).await.unwrap();
-    assert!(copied.is_empty(), "no figure has its hail: {copied:?}");
+    is_in_no_figure(&store).await;
     assert!(told.lock().unwrap()[0].starts_with("Seule votre application"), "{told:?}");
     assert_eq!(world.look("op-b", &taxi).await["status"], "off");
     // Whatever its operator does afterwards.
@@ -479,6 +481,45 @@ async fn a_taxi_of_a_run_is_found_by_its_app_alone(world: &mut World) {
     world.place("op-b", &taxi, HERE).await;
     let is_found = async || (world.search("other-app", HERE).await.len() == 1).then_some(());
     within(SOON, "everybody finds the taxi", is_found).await;
+    is_in_no_figure(&store).await;
+    let real = world.hail("other-app", &taxi, "op-b").await;
+    assert_eq!(hails_to_copy(&store).await, [real], "the next one is none of a trial");
+    assert_eq!(store.customers_at().await.unwrap().len(), 1);
+    assert_eq!(store.customers_exactly_at().await.unwrap().len(), 1);
+    assert_eq!(store.hails_since(Millis(0)).await.unwrap(), 1);
+}
+
+async fn hails_of_before_are_of_a_trial_where_their_taxis_are(world: &mut World) {
+    lend(world).await;
+    let taxi = world.register("op-b", 1, MIDDLE).await;
+    world.place("op-b", &taxi, HERE).await;
+    world.hail("app", &taxi, "op-b").await;
+    world.stop().await;
+    for sql in [
+        "DROP INDEX hails_of_trials",
+        "DROP INDEX hails_customer_at",
+        "ALTER TABLE hails DROP COLUMN is_trial",
+        "CREATE INDEX hails_customer_at ON hails (customer_lat_e7, customer_lon_e7)",
+        "UPDATE taxis SET trial_for = (SELECT id FROM users WHERE email = 'app')",
+        "DELETE FROM _sqlx_migrations WHERE version = 29",
+    ] {
+        execute(world, sql.to_owned()).await;
+    }
+    world.start().await;
+    is_in_no_figure(world.server().app.registry.store()).await;
+}
+
+async fn hails_to_copy(store: &Store) -> Vec<String> {
+    let (rows, _) = store.hails_to_copy(Millis(i64::MAX)).await.unwrap();
+    rows.into_iter().map(|row| row.id).collect()
+}
+
+/// What there was of hails so far, figures and maps leave out.
+async fn is_in_no_figure(store: &Store) {
+    assert!(hails_to_copy(store).await.is_empty());
+    assert!(store.customers_at().await.unwrap().is_empty());
+    assert!(store.customers_exactly_at().await.unwrap().is_empty());
+    assert_eq!(store.hails_since(Millis(0)).await.unwrap(), 0);
 }
 
 async fn the_taxis_of_a_run_are_the_integration_accounts(world: &mut World) {

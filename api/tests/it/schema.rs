@@ -27,7 +27,7 @@ const TYPES: [(&str, &str); 6] = [
 ];
 
 /// How many steps the history has.
-const MIGRATIONS: usize = 26;
+const MIGRATIONS: usize = 27;
 /// `SQLite` numbers rows by itself only in a column whose type is INTEGER, which has 64 bits there.
 const BIG_NUMBERS: [(&str, &str); 1] = [("activity_log", "id")];
 

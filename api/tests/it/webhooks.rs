@@ -696,7 +696,8 @@ async fn what_waits_is_shown(world: &mut World) {
         let families = scrape(world).await;
         let waiting = families.value("maraude_webhook_waiting_events", &[]);
         let seconds = families.value("maraude_webhook_waiting_seconds", &[]);
-        (waiting > 2.5 && seconds > 3_600.0).then_some((waiting, seconds))
+        // It waits from when it has a number, which may be a second later.
+        (waiting > 2.5 && seconds >= 3_600.0).then_some((waiting, seconds))
     };
     let (waiting, seconds) = within(SOON, "three events that have waited for an hour", shown).await;
     assert!(waiting < 3.5 && seconds < 3_700.0, "{waiting} {seconds}");
@@ -719,7 +720,7 @@ async fn a_removal_keeps_no_event_from_its_number(world: &mut World) {
     assert_eq!(kinds(&tells(&mut server, SHORT.len()).await), SHORT, "nothing was missed");
 }
 
-async fn execute(world: &World, sql: String) {
+pub(crate) async fn execute(world: &World, sql: String) {
     if world.database.url.starts_with("sqlite:") {
         let mut connection = SqliteConnection::connect(&world.database.url).await.unwrap();
         sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();

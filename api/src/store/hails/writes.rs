@@ -198,8 +198,9 @@ impl Batch {
             "INSERT INTO hails (id, session_id, app_id, operator_id, taxi_id, description_id, shown_taxi_id,
                  taxi_lat_e7, taxi_lon_e7, customer_id, customer_lat_e7, customer_lon_e7, customer_address,
                  customer_phone_number, status, deadline_at, transitions, status_at, call_due_at, created_at,
-                 updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $17, $17)",
+                 updated_at, is_trial)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $17, $17,
+                 EXISTS (SELECT 1 FROM taxis t WHERE t.id = $5 AND t.trial_for IS NOT NULL))",
             [
                 id.into(),
                 session.into(),

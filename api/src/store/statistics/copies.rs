@@ -135,7 +135,7 @@ const COLUMNS: [&str; 15] = [
 
 impl Store {
     /// Hails made before then that have no copy, the oldest first: some, or none where there are none. They are copied
-    /// in their order, so that nothing is looked for before the last copy. Those of taxis on trial have none.
+    /// in their order, so that nothing is looked for before the last copy. Those of trials have none.
     pub async fn hails_to_copy(&self, before: Millis) -> Result<(Vec<SettledRow>, Vec<SettledTransition>)> {
         let rows: Vec<SettledRow> = read!(self, db => {
             sqlx::query_as(
@@ -144,7 +144,7 @@ impl Store {
                  h.reporting_customer, h.reporting_customer_reason, h.created_at, h.updated_at FROM hails h
                  WHERE h.created_at >= (SELECT coalesce(max(added_at), 0) FROM hail_copies) AND h.created_at < $1
                  AND NOT EXISTS (SELECT 1 FROM hail_copies c WHERE c.id = h.id)
-                 AND NOT EXISTS (SELECT 1 FROM taxis t WHERE t.id = h.taxi_id AND t.trial_for IS NOT NULL)
+                 AND NOT h.is_trial
                  ORDER BY h.created_at, h.id LIMIT $2",
             )
             .bind(before.0)

@@ -1,4 +1,4 @@
-//! What copies of hails add up to, as figures are made of it.
+//! What copies of hails add up to, as figures are made of it; and how many hails there are, and where, of those kept.
 
 use std::ops::Range;
 
@@ -104,17 +104,32 @@ impl Store {
     }
 
     /// Where the customer of each hail that is kept was, as latitude and longitude in 1e-7 degrees: an index's entry
-    /// for each.
+    /// for each. No map has those of trials.
     pub async fn customers_at(&self) -> Result<Vec<(i32, i32)>> {
-        read!(self, db => {
-            sqlx::query_as("SELECT customer_lat_e7, customer_lon_e7 FROM hails").fetch_all(db)
-        })
+        self.customers_of("hails WHERE NOT is_trial").await
     }
 
-    /// The same of hails that are not blurred.
+    /// The same of hails that are not blurred: a row for each.
     pub async fn customers_exactly_at(&self) -> Result<Vec<(i32, i32)>> {
-        let query = "SELECT customer_lat_e7, customer_lon_e7 FROM hails WHERE blurred_at IS NULL";
-        read!(self, db => { sqlx::query_as(query).fetch_all(db) })
+        self.customers_of("hails WHERE blurred_at IS NULL AND NOT is_trial").await
+    }
+
+    /// About 25 bytes of text a hail.
+    async fn customers_of(&self, hails: &str) -> Result<Vec<(i32, i32)>> {
+        self.text_of("hails", ("customer_lat_e7, customer_lon_e7", hails), &[]).await?.rows()
+    }
+
+    /// How many hails were made since then, but for those of trials: two indexes' entries.
+    pub async fn hails_since(&self, since: Millis) -> Result<u64> {
+        let (count,): (i64,) = read!(self, db => {
+            sqlx::query_as(
+                "SELECT (SELECT COUNT(*) FROM hails WHERE created_at >= $1)
+                 - (SELECT COUNT(*) FROM hails WHERE created_at >= $1 AND is_trial)",
+            )
+            .bind(since.0)
+            .fetch_one(db)
+        })?;
+        Ok(count.unsigned_abs())
     }
 }
 
