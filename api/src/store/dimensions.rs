@@ -83,7 +83,7 @@ mod tests {
             "SELECT column1 AS id FROM (VALUES (7), (2), (9), (3), (4)) WHERE column1 > $1 ORDER BY column1";
         for most in 1..=6 {
             let number = |row: &(i32,)| row.0;
-            let all = store.part_by_part("numbers", ("id", &from), number, most).await.unwrap();
+            let all = store.part_by_part("numbers", ("id", from), number, most).await.unwrap();
             assert_eq!(all, [(2,), (3,), (4,), (7,), (9,)], "{most} at a time");
         }
         store.close().await;
