@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -16,6 +17,9 @@ use crate::harness::client::Client;
 use crate::harness::places::towns;
 use crate::harness::program::Running;
 use crate::harness::wait::{SOON, within};
+
+/// How long a process that has just begun may take to catch up with what others took meanwhile, and go on taking.
+const CATCHES_UP_WITHIN: Duration = Duration::from_mins(1);
 
 /// Every service, and what stands beside them.
 pub(crate) struct Cluster {
@@ -140,7 +144,7 @@ impl Process {
 
     async fn ready(&self) {
         let ready = async || (self.client.get("", "/health/ready").await.status == 200).then_some(());
-        within(SOON, "readiness", ready).await;
+        within(CATCHES_UP_WITHIN, &format!("readiness of {}", self.service.name), ready).await;
     }
 
     /// What a command in its container writes, which is to succeed.
